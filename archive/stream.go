@@ -1,0 +1,36 @@
+package archive
+
+// StreamID numbers the streams of one archive from 1 in the order they were opened.
+type StreamID uint32
+
+// Form says how the rows of a stream are written.
+type Form uint8
+
+// The row forms.
+const (
+	FormText   Form = 1 // COPY text, rows end in LF
+	FormCSV    Form = 2 // COPY CSV, of imported sets
+	FormBinary Form = 3 // opaque bytes without rows: large objects
+)
+
+// StreamInfo describes a stream before its first block. It is written into the archive in front of
+// the stream's blocks, so that salvage can name them without an index.
+type StreamInfo struct {
+	Entry   int32  // Entry.ID of its TABLE DATA or BLOBS entry, 0 where the catalog was not known yet
+	OID     uint32 // of the table, or of the large object
+	Node    uint32 // Node.ID
+	Schema  string
+	Table   string
+	Columns []string // in the order of the rows' fields; empty for a table without columns
+	Form    Form
+	Range   string // what part of the table on that node: "" for all, "ctid [0,4096)" otherwise; for people
+}
+
+// Stream is one stream of a finished archive, from its index.
+type Stream struct {
+	StreamInfo
+	ID     StreamID
+	Digest Digest // of all its rows
+	Stored uint64 // bytes that its blocks take in the volume, frame headers included
+	Blocks int    // number of blocks
+}

@@ -1,0 +1,2 @@
+// Package wire holds one session with one PostgreSQL server, protocol 3: queries, COPY both ways, cancel.
+package wire
