@@ -1,0 +1,78 @@
+package fanout
+
+import (
+	"fmt"
+	"strconv"
+	"strings"
+)
+
+// catalogArgs is the command line that gives the catalog. Switches that this pg_dump does not have are an error
+// that names the version which has them.
+func (p PgDump) catalogArgs(o CatalogOptions) ([]string, error) {
+	wait := o.LockWait
+	if wait <= 0 {
+		wait = catalogLockWait
+	}
+	args := []string{
+		"--format=custom", "--compress=0", "--no-password",
+		"--lock-wait-timeout=" + strconv.FormatInt(max(wait.Milliseconds(), 1), 10),
+	}
+	if o.Snapshot != "" {
+		args = append(args, "--snapshot="+o.Snapshot)
+	}
+	if o.Encoding != "" {
+		args = append(args, "--encoding="+o.Encoding)
+	}
+	for _, f := range []struct {
+		on   bool
+		flag string
+	}{
+		{o.SchemaOnly, "--schema-only"},
+		{o.DataOnly, "--data-only"},
+		{o.NoOwner, "--no-owner"},
+		{o.NoACL, "--no-privileges"},
+		{o.NoComments, "--no-comments"},
+	} {
+		if f.on {
+			args = append(args, f.flag)
+		}
+	}
+	for _, s := range o.Sections {
+		args = append(args, "--section="+s)
+	}
+	filters, err := p.filterArgs(&o.Filter)
+	if err != nil {
+		return nil, err
+	}
+	args = append(args, filters...)
+	return append(args, "--dbname="+o.Conninfo), nil
+}
+
+func (p PgDump) filterArgs(f *Filter) ([]string, error) {
+	var args []string
+	for _, s := range []struct {
+		flag     string
+		patterns []string
+		since    int // major version of the first pg_dump that has the switch
+	}{
+		{"--schema", f.Schemas, 0},
+		{"--exclude-schema", f.ExcludeSchemas, 0},
+		{"--table", f.Tables, 0},
+		{"--table-and-children", f.TablesAndChildren, 16},
+		{"--exclude-table", f.ExcludeTables, 0},
+		{"--exclude-table-and-children", f.ExcludeTablesAndChildren, 16},
+		{"--exclude-table-data", f.ExcludeTableData, 0},
+		{"--exclude-table-data-and-children", f.ExcludeTableDataAndChildren, 16},
+		{"--extension", f.Extensions, 14},
+		{"--exclude-extension", f.ExcludeExtensions, 17},
+	} {
+		if len(s.patterns) > 0 && p.Major < s.since {
+			return nil, fmt.Errorf("%w: %s needs the pg_dump of PostgreSQL %d or newer, and %s is %s; "+
+				"choose another one with --pg-dump", ErrPgDumpTooOld, strings.TrimPrefix(s.flag, "--"), s.since, p.Path, p.Version)
+		}
+		for _, pattern := range s.patterns {
+			args = append(args, s.flag+"="+pattern)
+		}
+	}
+	return args, nil
+}

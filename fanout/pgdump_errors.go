@@ -1,0 +1,118 @@
+package fanout
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+)
+
+// Why there is no catalog. Errors of [FindPgDump] and [PgDump.Catalog] wrap one of these where the reason is known.
+var (
+	// ErrPgDumpMissing: no pg_dump was found, or what was named is none.
+	ErrPgDumpMissing = errors.New("no usable pg_dump found")
+	// ErrPgDumpTooOld: it is older than the server, or than a switch that is asked for.
+	ErrPgDumpTooOld = errors.New("pg_dump is too old")
+	// ErrCatalogLocked: someone else holds or waits for a lock on a table. Release all locks and start over.
+	ErrCatalogLocked = errors.New("a table could not be locked in time")
+	// ErrCatalogPermission: the role may not read something that the dump covers.
+	ErrCatalogPermission = errors.New("not permitted")
+	// ErrCatalogConnect: pg_dump could not connect where pgark could.
+	ErrCatalogConnect = errors.New("cannot connect")
+	// ErrNothingMatches: no object matches a pattern.
+	ErrNothingMatches = errors.New("nothing matches")
+	// ErrSnapshotLost: the session that exported the snapshot has ended.
+	ErrSnapshotLost = errors.New("the snapshot is gone")
+)
+
+// PgDumpError is a pg_dump that did not give a catalog.
+type PgDumpError struct {
+	Path     string
+	Version  string
+	ExitCode int      // -1 if a signal ended it
+	Lines    []string // its first messages, without the name of the program
+	Err      error    // one of the sentinels above, or what was wrong with its output; may be nil
+}
+
+// shownLines is how many of pg_dump's messages an error repeats.
+const shownLines = 6
+
+func (e *PgDumpError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "pg_dump %s (%s) gave no catalog", e.Version, e.Path)
+	switch {
+	case e.ExitCode > 0:
+		fmt.Fprintf(&b, ", exit code %d", e.ExitCode)
+	case e.ExitCode < 0:
+		b.WriteString(", it was killed")
+	}
+	if e.Err != nil {
+		fmt.Fprintf(&b, ": %v", e.Err)
+	}
+	for _, line := range e.Lines[:min(len(e.Lines), shownLines)] {
+		b.WriteString("\n  " + line)
+	}
+	if n := len(e.Lines) - shownLines; n > 0 {
+		fmt.Fprintf(&b, "\n  (and %d lines more)", n)
+	}
+	if hint := pgDumpHint(e.Err); hint != "" {
+		b.WriteString("\nhint: " + hint)
+	}
+	return b.String()
+}
+
+func (e *PgDumpError) Unwrap() error { return e.Err }
+
+// catalogError says why the table of contents could not be read: pg_dump's own reason where it gave one,
+// else what was wrong with its output.
+func (p PgDump) catalogError(readErr, waitErr error, stderr string) error {
+	e := &PgDumpError{Path: p.Path, Version: p.Version, ExitCode: exitCode(waitErr), Lines: messageLines(stderr)}
+	e.Err = classify(stderr)
+	if e.Err == nil && (e.ExitCode == 0 || len(e.Lines) == 0) {
+		e.Err = readErr
+	}
+	return e
+}
+
+// classify finds the reason in pg_dump's messages. Its own are English, as LC_ALL asks; the server's come in
+// the server's language, and are then left to speak for themselves.
+func classify(stderr string) error {
+	has := func(parts ...string) bool {
+		for _, part := range parts {
+			if !strings.Contains(stderr, part) {
+				return false
+			}
+		}
+		return true
+	}
+	switch {
+	case has("lock timeout"), has("could not obtain lock"), has("statement timeout", "LOCK TABLE"):
+		return ErrCatalogLocked
+	case has("server version mismatch"):
+		return ErrPgDumpTooOld
+	case has("no matching"):
+		return ErrNothingMatches
+	case has("invalid snapshot identifier"), has("snapshot", "does not exist"),
+		has("could not import the requested snapshot"):
+		return ErrSnapshotLost
+	case has("permission denied"), has("query would be affected by row-level security policy"):
+		return ErrCatalogPermission
+	case has("connection to server"), has("connection to database"), has("no password supplied"),
+		has("could not translate host name"):
+		return ErrCatalogConnect
+	default:
+		return nil
+	}
+}
+
+func pgDumpHint(err error) string {
+	switch {
+	case errors.Is(err, ErrCatalogLocked):
+		return "see who holds locks in pg_locks, or give it more time with --lock-wait-timeout"
+	case errors.Is(err, ErrPgDumpTooOld):
+		return "install the client programs of the server's version, or name its pg_dump with --pg-dump"
+	case errors.Is(err, ErrCatalogPermission):
+		return "dump as the owner or as a superuser, grant pg_read_all_data, or leave the object out with -T or -N"
+	default:
+		return ""
+	}
+}
