@@ -17,13 +17,13 @@ type NullSet uint16
 
 // One bit for each text field that a stock dump may leave NULL.
 const (
-	NullDDL NullSet = 1 << iota // see the note on numbers in SPEC.md: these are fixed
-	NullDrop
-	NullCopy
-	NullSchema
-	NullTablespace
-	NullTableAM
-	NullOwner
+	NullDDL        NullSet = 0x01
+	NullDrop       NullSet = 0x02
+	NullCopy       NullSet = 0x04
+	NullSchema     NullSet = 0x08
+	NullTablespace NullSet = 0x10
+	NullTableAM    NullSet = 0x20
+	NullOwner      NullSet = 0x40
 )
 
 // Entry is one object of the catalog: what pg_dump calls a TOC entry.

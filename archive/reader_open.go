@@ -1,0 +1,354 @@
+package archive
+
+import (
+	"bufio"
+	"cmp"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"hash"
+	"io"
+	"math"
+	"slices"
+)
+
+const salvageHint = "; pgark salvage may recover its blocks"
+
+// open reads trailer, header and index.
+func (x *Reader) open() error {
+	if err := x.readTrailer(); err != nil {
+		return err
+	}
+	root := sha256.New()
+	if err := x.readHeader(root); err != nil {
+		return err
+	}
+	if x.header.ID != x.trailer.id {
+		return damagef(0, "header and trailer are of different volumes%s", salvageHint)
+	}
+	idx, err := x.readIndex(root)
+	if err != nil {
+		return err
+	}
+	if [32]byte(root.Sum(nil)) != x.trailer.root {
+		return damagef(int64(x.trailer.indexOffset), "header and index do not have the root digest that the trailer states%s", salvageHint)
+	}
+	x.frames = idx.frames
+	if err := x.build(idx.streams); err != nil {
+		return damagef(int64(x.trailer.indexOffset), "the index contradicts itself: %v%s", err, salvageHint)
+	}
+	return nil
+}
+
+// readTrailer also tells what is no archive at all from what is a part of one.
+func (x *Reader) readTrailer() error {
+	isArchive := x.looksLikeArchive()
+	if x.size < trailerLen {
+		if !isArchive {
+			return ErrNotArchive
+		}
+		return &DamageError{Offset: x.size, Message: "the archive is cut off within its first bytes", Err: ErrTruncated}
+	}
+	b := make([]byte, trailerLen)
+	at := x.size - trailerLen
+	if err := readAt(x.r, b, at); err != nil {
+		return err
+	}
+	t, err := parseTrailer(b, x.size)
+	switch {
+	case err == nil:
+		x.trailer = t
+		return nil
+	case errors.Is(err, ErrVersion):
+		return err
+	case errors.Is(err, errNoTrailer) && !isArchive:
+		return ErrNotArchive
+	case errors.Is(err, errNoTrailer):
+		return &DamageError{
+			Offset: at, Message: "the archive does not end in a trailer: it was never finished, was cut off, or is followed by other bytes" + salvageHint,
+			Err: ErrTruncated,
+		}
+	}
+	return damagef(at, "the trailer is damaged: %v%s", err, salvageHint)
+}
+
+// looksLikeArchive says whether the volume begins as an archive does.
+func (x *Reader) looksLikeArchive() bool {
+	b := make([]byte, min(x.size, 5))
+	return len(b) > 0 && readAt(x.r, b, 0) == nil && string(b) == string("\xf5PGK\x01"[:len(b)])
+}
+
+// readAt fills b or fails; the end of the volume within b is ErrTruncated.
+func readAt(r io.ReaderAt, b []byte, at int64) error {
+	n, err := r.ReadAt(b, at)
+	if n == len(b) {
+		return nil
+	}
+	if errors.Is(err, io.EOF) || err == nil {
+		return &DamageError{Offset: at + int64(n), Message: "the volume ends here, within a frame", Err: ErrTruncated}
+	}
+	return fmt.Errorf("read archive at byte %d: %w", at, err)
+}
+
+// readHeaderFrame reads the header frame at the start of a volume of size bytes, whole and parsed.
+func readHeaderFrame(r io.ReaderAt, size int64) (Header, []byte, error) {
+	var none Header
+	b := make([]byte, frameHeaderLen)
+	if err := readAt(r, b, 0); err != nil {
+		return none, nil, err
+	}
+	fh, err := parseFrameHeader(b)
+	if err != nil && !errors.Is(err, ErrVersion) {
+		return none, nil, damagef(0, "the volume header is damaged: %v", err)
+	}
+	if fh.typ != FrameHeader || fh.codec != CodecNone || fh.stored > maxHeader || fh.size() > size {
+		return none, nil, damagef(0, "the volume does not begin with a valid header")
+	}
+	b = append(b, make([]byte, fh.stored)...)
+	if err := readAt(r, b[frameHeaderLen:], frameHeaderLen); err != nil {
+		return none, nil, err
+	}
+	if checksum(b[frameHeaderLen:]) != fh.payloadCRC {
+		return none, nil, damagef(0, "the volume header is damaged: %v", errPayloadCRC)
+	}
+	h, err := parseHeader(b[frameHeaderLen:])
+	switch {
+	case errors.Is(err, ErrVersion):
+		return none, nil, err
+	case err != nil:
+		return none, nil, damagef(0, "the volume header is damaged: %v", err)
+	case fh.tag != h.ID.tag() || fh != (frameHeader{
+		typ: FrameHeader, tag: fh.tag, raw: fh.raw, stored: fh.stored, payloadCRC: fh.payloadCRC,
+	}):
+		return none, nil, damagef(0, "the volume header contradicts its frame")
+	}
+	return h, b, nil
+}
+
+func (x *Reader) readHeader(root hash.Hash) error {
+	h, frame, err := readHeaderFrame(x.r, x.size)
+	if err != nil {
+		return err
+	}
+	x.header = h
+	_, _ = root.Write(frame)
+	return nil
+}
+
+// readIndex reads the index frames, a part at a time, and adds their bytes to root.
+func (x *Reader) readIndex(root hash.Hash) (*index, error) {
+	at := int64(x.trailer.indexOffset)
+	end := at + int64(x.trailer.indexLen)
+	in := bufio.NewReaderSize(io.NewSectionReader(x.r, at, end-at), 256<<10)
+	p := indexParser{tag: x.header.ID.tag()}
+	var buf []byte
+	for at < end {
+		if end-at < frameHeaderLen {
+			return nil, damagef(at, "the index is damaged: %v%s", errNoFrame, salvageHint)
+		}
+		buf = grow(buf, frameHeaderLen)
+		if _, err := io.ReadFull(in, buf); err != nil {
+			return nil, fmt.Errorf("read index at byte %d: %w", at, err)
+		}
+		_, _ = root.Write(buf)
+		h, err := parseFrameHeader(buf)
+		if err != nil || h.size() > end-at {
+			return nil, damagef(at, "the index is damaged: %v%s", cmp.Or(err, errNoFrame), salvageHint)
+		}
+		buf = grow(buf, int(h.stored))
+		if _, err := io.ReadFull(in, buf); err != nil {
+			return nil, fmt.Errorf("read index at byte %d: %w", at, err)
+		}
+		_, _ = root.Write(buf)
+		if err := p.add(&h, buf); err != nil {
+			if errors.Is(err, ErrVersion) {
+				return nil, err
+			}
+			return nil, damagef(at, "the index is damaged: %v%s", err, salvageHint)
+		}
+		at += h.size()
+	}
+	if !p.done {
+		return nil, damagef(end, "the index is damaged: its last part is missing%s", salvageHint)
+	}
+	return &p.index, nil
+}
+
+// indexParser puts the index together from its frames.
+type indexParser struct {
+	index  index
+	unpack unpacker
+	tag    [8]byte
+	next   uint32
+	done   bool
+}
+
+func (p *indexParser) add(h *frameHeader, payload []byte) error {
+	if p.done || h.typ != FrameIndex || h.tag != p.tag || h.part != p.next ||
+		h.stream != 0 || h.block != 0 || h.rows != 0 || h.flags&^flagMore != 0 {
+		return fmt.Errorf("a %s frame is in place of part %d of the index", h.typ, p.next)
+	}
+	raw, err := p.unpack.unpack(h, payload)
+	if err != nil {
+		return err
+	}
+	p.next++
+	p.done = !h.more()
+	return p.index.parsePart(string(raw))
+}
+
+// build derives the rest from the index, and checks that the index makes sense.
+func (x *Reader) build(streams []streamRecord) error {
+	if x.frames.n > math.MaxInt32 || x.frames.n == 0 || x.frames.at(0).typ != FrameHeader {
+		return errors.New("it has too many frames or does not begin with the header")
+	}
+	b := &builder{x: x, opened: make([]bool, len(streams)), ended: make([]bool, len(streams)), counts: make([]int, len(streams)+1)}
+	x.offsets = make([]int64, x.frames.n)
+	x.docs = map[FrameType][2][]int{}
+	at := uint64(0)
+	for i := range x.frames.n {
+		r := x.frames.at(i)
+		x.offsets[i] = int64(at)
+		if at += frameHeaderLen + uint64(r.stored); at > x.trailer.indexOffset {
+			return errors.New("its frames are longer than the volume")
+		}
+		if err := b.frame(i, r); err != nil {
+			return err
+		}
+	}
+	if at != x.trailer.indexOffset {
+		return errors.New("its frames are shorter than the volume")
+	}
+	if i := slices.Index(b.ended, false); i >= 0 {
+		return fmt.Errorf("stream %d has no end", i+1)
+	}
+	b.sortBlocks()
+	x.entries = make(map[int32][]Stream)
+	for i := range streams {
+		s, err := x.buildStream(&streams[i])
+		if err != nil {
+			return fmt.Errorf("stream %d of %s: %w", i+1, tableName(streams[i].info.Schema, streams[i].info.Table), err)
+		}
+		x.streams = append(x.streams, s)
+		x.entries[s.Entry] = append(x.entries[s.Entry], s)
+	}
+	return x.checkDocuments()
+}
+
+// builder goes over the frames of an index in their order.
+type builder struct {
+	x             *Reader
+	opened, ended []bool
+	counts        []int // block frames of each stream
+}
+
+func (b *builder) frame(i int, r *frameRecord) error {
+	switch r.typ {
+	case FrameHeader:
+		if i != 0 {
+			return errors.New("it has a second header")
+		}
+	case FrameMoment, FrameCatalog:
+		if r.block > 1 {
+			return fmt.Errorf("it has more than two copies of the %s", r.typ)
+		}
+		d := b.x.docs[r.typ]
+		d[r.block] = append(d[r.block], i)
+		b.x.docs[r.typ] = d
+	case FrameStream, FrameBlock, FrameStreamEnd:
+		id := int64(r.stream) - 1
+		if id < 0 || id >= int64(len(b.opened)) {
+			return fmt.Errorf("stream %d has no description", r.stream)
+		}
+		if b.opened[id] == (r.typ == FrameStream) || b.ended[id] {
+			return fmt.Errorf("the frames of stream %d are in the wrong order", r.stream)
+		}
+		switch r.typ {
+		case FrameStream:
+			b.opened[id] = true
+		case FrameStreamEnd:
+			b.ended[id] = true
+		default:
+			b.counts[id]++
+		}
+	case FrameIndex:
+		return errors.New("it has an index frame among the others")
+	}
+	return nil
+}
+
+// sortBlocks fills Reader.blocks and Reader.first.
+func (b *builder) sortBlocks() {
+	x := b.x
+	x.first = make([]int, len(b.counts))
+	n := 0
+	for i, c := range b.counts {
+		x.first[i] = n
+		n += c
+	}
+	x.blocks = make([]uint32, n)
+	next := slices.Clone(x.first)
+	for i := range x.frames.n {
+		if r := x.frames.at(i); r.typ == FrameBlock {
+			x.blocks[next[r.stream-1]] = uint32(i)
+			next[r.stream-1]++
+		}
+	}
+	order := func(i, j uint32) int {
+		a, b := x.frames.at(int(i)), x.frames.at(int(j))
+		return cmp.Or(cmp.Compare(a.block, b.block), cmp.Compare(i, j))
+	}
+	for i := range len(b.counts) - 1 {
+		if part := x.blocks[x.first[i]:x.first[i+1]]; !slices.IsSortedFunc(part, order) {
+			slices.SortFunc(part, order)
+		}
+	}
+}
+
+// buildStream sums up the blocks of a stream and compares them with its digest.
+func (x *Reader) buildStream(r *streamRecord) (Stream, error) {
+	s := Stream{StreamInfo: r.info, ID: r.id, Digest: r.digest}
+	var rows, raw uint64
+	part, more := uint32(0), false
+	for _, i := range x.blocks[x.first[r.id-1]:x.first[r.id]] {
+		f := x.frames.at(int(i))
+		if !more {
+			part = 0
+		}
+		if int64(f.block) != int64(s.Blocks) || f.part != part {
+			return s, fmt.Errorf("part %d of block %d is missing", part, s.Blocks)
+		}
+		rows += uint64(f.rows)
+		raw += uint64(f.raw)
+		s.Stored += frameHeaderLen + uint64(f.stored)
+		if more = f.more(); more {
+			part++
+		} else {
+			s.Blocks++
+		}
+	}
+	switch {
+	case more:
+		return s, fmt.Errorf("the last part of block %d is missing", s.Blocks)
+	case rows != s.Digest.Rows || raw != s.Digest.Bytes:
+		return s, errors.New("its blocks have other rows or bytes than its digest")
+	}
+	return s, nil
+}
+
+// checkDocuments checks that two whole copies of moment and catalog are there.
+func (x *Reader) checkDocuments() error {
+	for _, t := range []FrameType{FrameMoment, FrameCatalog} {
+		for _, parts := range x.docs[t] {
+			if len(parts) == 0 {
+				return fmt.Errorf("a copy of the %s is missing", t)
+			}
+			for n, i := range parts {
+				if f := x.frames.at(i); int64(f.part) != int64(n) || f.more() != (n < len(parts)-1) {
+					return fmt.Errorf("a part of the %s is missing", t)
+				}
+			}
+		}
+	}
+	return nil
+}

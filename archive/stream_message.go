@@ -1,0 +1,83 @@
+package archive
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+)
+
+// maxStreamInfo limits the bytes of a stream's description. 1600 columns with names of 63 bytes take 104,000.
+const maxStreamInfo = 1 << 20
+
+// appendStreamInfo writes s as a message:
+//
+//	1 entry, zigzag  2 OID  3 node  4 schema  5 table  6 column, repeated  7 form  8 range
+func appendStreamInfo(b []byte, s *StreamInfo) []byte {
+	b = appendInt(b, 1, int64(s.Entry))
+	b = appendUint(b, 2, uint64(s.OID))
+	b = appendUint(b, 3, uint64(s.Node))
+	b = appendString(b, 4, s.Schema)
+	b = appendString(b, 5, s.Table)
+	for _, c := range s.Columns {
+		b = appendField(b, 6, c)
+	}
+	b = appendUint(b, 7, uint64(s.Form))
+	return appendString(b, 8, s.Range)
+}
+
+func parseStreamInfo(s string) (StreamInfo, error) {
+	var i StreamInfo
+	f := fields{s: s, repeat: []uint64{6}}
+	for f.next() {
+		switch f.num {
+		case 1:
+			i.Entry = f.int32()
+		case 2:
+			i.OID = uint32(f.uint(math.MaxUint32))
+		case 3:
+			i.Node = uint32(f.uint(math.MaxUint32))
+		case 4:
+			i.Schema = f.str()
+		case 5:
+			i.Table = f.str()
+		case 6:
+			i.Columns = append(i.Columns, f.body)
+		case 7:
+			i.Form = Form(f.uint(math.MaxUint8))
+		case 8:
+			i.Range = f.str()
+		}
+	}
+	if f.err != nil {
+		return i, fmt.Errorf("stream: %w", f.err)
+	}
+	return i, i.Form.check()
+}
+
+func (f Form) check() error {
+	switch f {
+	case FormText, FormCSV, FormBinary:
+		return nil
+	}
+	return fmt.Errorf("%w: it holds a stream in the unknown row form %d", ErrVersion, f)
+}
+
+const streamEndLen = digestLen + 4
+
+// streamEnd is the payload of a stream end frame: the digest of the stream (32 bytes) and its number of blocks (4 bytes).
+type streamEnd struct {
+	digest Digest
+	blocks uint32
+}
+
+func (e streamEnd) append(b []byte) []byte {
+	return binary.LittleEndian.AppendUint32(e.digest.appendBinary(b), e.blocks)
+}
+
+func parseStreamEnd(b []byte) (streamEnd, error) {
+	if len(b) != streamEndLen {
+		return streamEnd{}, errors.New("stream end has the wrong length")
+	}
+	return streamEnd{digest: digestFromBinary(b), blocks: binary.LittleEndian.Uint32(b[digestLen:])}, nil
+}
