@@ -1,0 +1,66 @@
+# `make test` and `make demo` do all of their set-up on a Debian or Ubuntu that has Go and make. `make help` lists the rest.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := build
+
+# Not every shell that runs make has Go in its PATH.
+export PATH := $(PATH):/usr/local/go/bin
+
+# The program tells its commit, where there is one to tell.
+VCS := $(shell git rev-parse HEAD >/dev/null 2>&1 && echo true || echo false)
+LINT := .tools/golangci-lint
+
+FUZZ_COUNT ?= 3000
+ROWS ?= 4000000
+RUNS ?= 3
+TESTFLAGS ?=
+
+.PHONY: help
+help: ## list the targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 14
+
+.PHONY: build
+build: ## build bin/pgark
+	go build -buildvcs=$(VCS) -o bin/pgark ./cmd/pgark
+
+.PHONY: setup
+setup: ## install PostgreSQL, its contrib modules and a C compiler if they are missing
+	@tools/setup
+
+.PHONY: test
+test: setup lint fuzz ## all checks: lint, fuzz tests, tests with the race detector
+	go test -race -count=1 -timeout=25m $(TESTFLAGS) ./...
+
+.PHONY: test-quick
+test-quick: ## tests without the race detector
+	go test $(TESTFLAGS) ./...
+
+.PHONY: lint
+lint: $(LINT) ## format and import rules, static checks
+	$(LINT) run ./...
+
+# The linter has a module of its own, so that what it needs stays out of the program's dependencies.
+$(LINT): tools/go.mod tools/go.sum
+	cd tools && go build -buildvcs=false -o ../$(LINT) github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+	@touch $(LINT)
+
+.PHONY: fmt
+fmt: $(LINT) ## format the code
+	$(LINT) fmt ./...
+
+.PHONY: fuzz
+fuzz: ## each fuzz test, FUZZ_COUNT inputs
+	@tools/fuzz $(FUZZ_COUNT)
+
+.PHONY: demo
+demo: setup build ## the main job on throw-away servers
+	bin/pgark demo
+
+.PHONY: bench
+bench: setup build ## compare with psql, pg_dump and pg_restore: ROWS=4000000 RUNS=3
+	go run ./bench -pgark bin/pgark -rows $(ROWS) -runs $(RUNS) $(BENCHFLAGS)
+
+.PHONY: clean
+clean: ## remove what make made
+	rm -rf bin .tools
