@@ -44,7 +44,7 @@ type CatalogOptions struct {
 }
 
 const (
-	catalogLockWait = 30 * time.Second
+	pgDumpLockWait = 30 * time.Second
 	// pgDumpGrace is how long pg_dump may take to cancel its query and end when it is told to.
 	pgDumpGrace = 5 * time.Second
 )

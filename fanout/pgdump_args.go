@@ -11,7 +11,7 @@ import (
 func (p PgDump) catalogArgs(o CatalogOptions) ([]string, error) {
 	wait := o.LockWait
 	if wait <= 0 {
-		wait = catalogLockWait
+		wait = pgDumpLockWait
 	}
 	args := []string{
 		"--format=custom", "--compress=0", "--no-password",

@@ -18,8 +18,6 @@ var (
 	ErrCatalogPermission = errors.New("not permitted")
 	// ErrCatalogConnect: pg_dump could not connect where pgark could.
 	ErrCatalogConnect = errors.New("cannot connect")
-	// ErrNothingMatches: no object matches a pattern.
-	ErrNothingMatches = errors.New("nothing matches")
 	// ErrSnapshotLost: the session that exported the snapshot has ended.
 	ErrSnapshotLost = errors.New("the snapshot is gone")
 )

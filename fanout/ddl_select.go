@@ -1,0 +1,221 @@
+package fanout
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pgark/pgark/archive"
+)
+
+// Selection picks objects by name, as pg_restore's switches do: names are exact and case-sensitive, no patterns.
+// The zero value picks everything. Conditions on schemas and on objects must both hold; within one list any
+// name will do.
+type Selection struct {
+	Schemas, ExcludeSchemas []string
+	Tables                  []string // and views, materialized views, sequences, foreign tables
+	Indexes, Triggers       []string // a trigger as "table trigger"
+	Functions               []string // with argument types, "f(integer, text)"; aggregates and procedures, too
+	List                    []int32  // entry IDs, in the order in which they are to be restored; nil if there is no list
+}
+
+// Empty tells whether the selection picks everything.
+func (s *Selection) Empty() bool {
+	return s.List == nil && len(s.Schemas) == 0 && len(s.ExcludeSchemas) == 0 && !s.byObject()
+}
+
+// byObject tells whether some kind of object is picked by name, which leaves out all other kinds.
+func (s *Selection) byObject() bool {
+	return len(s.Tables)+len(s.Indexes)+len(s.Triggers)+len(s.Functions) > 0
+}
+
+// want is what a plan wants of an entry.
+type want struct {
+	schema  bool
+	data    bool
+	special bool // it is no object, but says how to read the others
+}
+
+func (w want) any() bool { return w.schema || w.data }
+
+// chooser decides what a plan wants of each entry.
+type chooser struct {
+	plan     *Plan
+	opts     *PlanOptions
+	sections map[archive.Section]bool
+	listed   map[int32]bool // nil if there is no list
+}
+
+func newChooser(p *Plan) *chooser {
+	c := &chooser{plan: p, opts: &p.Options, sections: make(map[archive.Section]bool)}
+	names := map[string]archive.Section{
+		"pre-data": archive.SectionPreData, "data": archive.SectionData, "post-data": archive.SectionPostData,
+	}
+	for name, section := range names {
+		c.sections[section] = len(c.opts.Sections) == 0 || slices.Contains(c.opts.Sections, name)
+	}
+	if list := c.opts.Select.List; list != nil {
+		c.listed = make(map[int32]bool, len(list))
+		for _, id := range list {
+			c.listed[id] = true
+		}
+	}
+	return c
+}
+
+// wants decides about an entry that stands in a section, or after the last entry of it if it has none of its own.
+// The rules, and their order, are pg_restore's.
+func (c *chooser) wants(e *archive.Entry, section archive.Section) want {
+	switch e.Kind {
+	case "ENCODING", "STDSTRINGS", "SEARCHPATH":
+		return want{special: true}
+	case kindDatabase, kindDatabaseProp:
+		return want{schema: c.opts.Create}
+	case kindComment:
+		if c.opts.NoComments {
+			return want{}
+		}
+	case kindStatistics, "EXTENDED STATISTICS DATA":
+		if c.opts.SchemaOnly || c.opts.DataOnly {
+			return want{}
+		}
+	}
+	if c.opts.NoACL && isACL(e) || !c.sections[section] || c.listed != nil && !c.listed[e.ID] {
+		return want{}
+	}
+	if e.Kind == "<Init>" && e.Name == "Max OID" {
+		return want{}
+	}
+	if !c.selected(e) {
+		return want{}
+	}
+	return c.components(e)
+}
+
+// selected applies the switches that pick objects by name.
+func (c *chooser) selected(e *archive.Entry) bool {
+	sel := &c.opts.Select
+	switch e.Kind {
+	case kindACL, kindComment, kindLabel, kindStatistics:
+		if strings.HasPrefix(e.Name, "DATABASE ") {
+			return c.opts.Create
+		}
+		if len(sel.Schemas) > 0 || len(sel.ExcludeSchemas) > 0 || sel.byObject() {
+			return c.followsWanted(e)
+		}
+		return true
+	}
+	inSchema := e.Nulls&archive.NullSchema == 0
+	if len(sel.Schemas) > 0 && (!inSchema || !slices.Contains(sel.Schemas, e.Schema)) {
+		return false
+	}
+	if inSchema && slices.Contains(sel.ExcludeSchemas, e.Schema) {
+		return false
+	}
+	return !sel.byObject() || c.named(e)
+}
+
+// followsWanted tells whether what the entry belongs to is wanted. The rights on a column depend on the rights on
+// the table too, which is no reason to want them.
+func (c *chooser) followsWanted(e *archive.Entry) bool {
+	for _, id := range e.Deps {
+		owner := c.plan.byID[id]
+		if owner == nil || owner.Kind == kindACL {
+			continue
+		}
+		if w := c.plan.wanted[id]; w.any() || w.special {
+			return true
+		}
+	}
+	return false
+}
+
+// named tells whether the entry is of a kind that is picked by name, and its name is there.
+func (c *chooser) named(e *archive.Entry) bool {
+	sel := &c.opts.Select
+	switch e.Kind {
+	case kindTable, kindTableData, "VIEW", "FOREIGN TABLE", "MATERIALIZED VIEW", "MATERIALIZED VIEW DATA",
+		"SEQUENCE", "SEQUENCE SET":
+		return slices.Contains(sel.Tables, e.Name)
+	case "INDEX":
+		return slices.Contains(sel.Indexes, e.Name)
+	case "FUNCTION", "AGGREGATE", "PROCEDURE":
+		return slices.Contains(sel.Functions, e.Name)
+	case "TRIGGER":
+		return slices.Contains(sel.Triggers, e.Name)
+	default:
+		return false
+	}
+}
+
+// components tells which parts the entry has, and takes off those that are not asked for.
+func (c *chooser) components(e *archive.Entry) want {
+	w := want{schema: true, data: true}
+	if !e.HadDumper {
+		w.data = countsAsData(e)
+		w.schema = !w.data
+	}
+	if e.DDL == "" || strings.HasPrefix(e.DDL, viaRootMark) {
+		w.schema = false
+	}
+	w.schema = w.schema && !c.opts.DataOnly
+	w.data = w.data && !c.opts.SchemaOnly
+	return w
+}
+
+// countsAsData tells whether the SQL of an entry without rows belongs to the data.
+func countsAsData(e *archive.Entry) bool {
+	switch e.Kind {
+	case "SEQUENCE SET", kindBlob, kindBlobMetadata, kindStatistics, "EXTENDED STATISTICS DATA":
+		return true
+	case kindACL, kindComment, kindLabel:
+		return strings.HasPrefix(e.Name, "LARGE OBJECT ") || strings.HasPrefix(e.Name, "LARGE OBJECTS ")
+	default:
+		return false
+	}
+}
+
+// isACL tells whether the entry grants or revokes something.
+func isACL(e *archive.Entry) bool {
+	return e.Kind == kindACL || e.Kind == "ACL LANGUAGE" || e.Kind == "DEFAULT ACL"
+}
+
+// passOf tells in which pass an entry is restored. A comment goes with its object.
+func passOf(e *archive.Entry) Pass {
+	switch {
+	case isACL(e):
+		return PassACL
+	case e.Kind == "EVENT TRIGGER", e.Kind == "MATERIALIZED VIEW DATA",
+		e.Kind == kindComment && strings.HasPrefix(e.Name, "EVENT TRIGGER "),
+		e.Kind == kindStatistics && e.Section == archive.SectionPostData:
+		return PassPostACL
+	default:
+		return PassMain
+	}
+}
+
+// viaRootMark begins the definition of a TABLE DATA entry whose rows go through the root of a partitioned table.
+const viaRootMark = "-- load via partition root "
+
+// LoadsViaRoot tells whether a TABLE DATA entry loads its rows through the root of a partitioned table. They may
+// land in any partition, so nothing may be emptied before them and nothing frozen.
+//
+// pg_dump marks such entries; before March 2023 it did not, and only the COPY statement shows it.
+func LoadsViaRoot(e *archive.Entry) bool {
+	if strings.HasPrefix(e.DDL, viaRootMark) {
+		return true
+	}
+	return e.Copy != "" && copyTarget(e) == ""
+}
+
+// copyTarget gives the name of the table as the entry's COPY statement has it, with or without the schema and
+// quoted or not; "" if the statement names some other table.
+func copyTarget(e *archive.Entry) string {
+	for _, schema := range []string{quoteID(e.Schema) + ".", alwaysQuoteID(e.Schema) + ".", ""} {
+		for _, name := range []string{quoteID(e.Name), alwaysQuoteID(e.Name)} {
+			if strings.HasPrefix(e.Copy, "COPY "+schema+name+" ") {
+				return schema + name
+			}
+		}
+	}
+	return ""
+}
