@@ -129,7 +129,8 @@ var (
 	errHeaderCRC = errors.New("checksum of the frame header does not match")
 )
 
-// parseFrameHeader reads a header from the first frameHeaderLen bytes of b. Its lengths are within the limits when err is nil.
+// parseFrameHeader reads a header from the first frameHeaderLen bytes of b. Its lengths are within the limits when
+// err is nil or ErrVersion.
 func parseFrameHeader(b []byte) (frameHeader, error) {
 	var h frameHeader
 	if len(b) < frameHeaderLen || string(b[:4]) != frameMagic {
@@ -145,10 +146,13 @@ func parseFrameHeader(b []byte) (frameHeader, error) {
 		stream: StreamID(le.Uint32(b[16:])), block: le.Uint32(b[20:]), part: le.Uint32(b[24:]), rows: le.Uint32(b[28:]),
 		raw: le.Uint32(b[32:]), stored: le.Uint32(b[36:]), payloadCRC: le.Uint32(b[40:]),
 	}
+	if err := h.validate(); err != nil {
+		return h, err
+	}
 	if b[7] != 0 {
 		return h, fmt.Errorf("%w: a reserved byte of a frame header is %#x", ErrVersion, b[7])
 	}
-	return h, h.validate()
+	return h, nil
 }
 
 // validate checks what can be checked of one header alone.

@@ -139,7 +139,7 @@ func (x *Reader) readHeader(root hash.Hash) error {
 func (x *Reader) readIndex(root hash.Hash) (*index, error) {
 	at := int64(x.trailer.indexOffset)
 	end := at + int64(x.trailer.indexLen)
-	in := bufio.NewReaderSize(io.NewSectionReader(x.r, at, end-at), 256<<10)
+	in := bufio.NewReaderSize(io.NewSectionReader(x.r, at, end-at), int(min(end-at, 256<<10)))
 	p := indexParser{tag: x.header.ID.tag()}
 	var buf []byte
 	for at < end {

@@ -9,34 +9,6 @@ import (
 
 var errStub = errors.New("not there yet")
 
-type CheckOptions struct {
-	Jobs  int
-	Quick bool
-}
-
-// Finding is one thing that is wrong with an archive.
-type Finding struct {
-	Class         string // damage, truncated, index, digest, ...
-	Offset        int64
-	Stream        StreamID
-	Schema, Table string
-	Block         int64 // -1 where it concerns no block
-	Message       string
-}
-type CheckResult struct {
-	Tables   int
-	Streams  int
-	Blocks   int
-	Rows     uint64
-	RawBytes uint64
-	Bytes    uint64 // of the volume that were read
-	Findings []Finding
-}
-
-func Check(ctx context.Context, r io.ReaderAt, size int64, o CheckOptions) (*CheckResult, error) {
-	return nil, errStub
-}
-
 type SalvageOptions struct {
 	Tool    string
 	Created time.Time

@@ -1,0 +1,143 @@
+package archive
+
+import (
+	"errors"
+	"fmt"
+	"reflect"
+)
+
+// blockHasher makes the digest of one block of rows.
+type blockHasher struct {
+	form   Form
+	row    RowHasher // of a block of several parts
+	digest Digest
+	ended  bool
+}
+
+// add takes the next raw bytes; several says that the block has more than one part, which makes it one row.
+func (h *blockHasher) add(part []byte, several bool) error {
+	switch {
+	case several:
+		if h.ended { // the LF before was none of the row's end
+			_, _ = h.row.Write([]byte{'\n'})
+		}
+		h.ended = len(part) > 0 && part[len(part)-1] == '\n'
+		if h.ended {
+			part = part[:len(part)-1]
+		}
+		_, err := h.row.Write(part)
+		return err
+	case h.form == FormCSV:
+		return h.digest.AddCSV(part)
+	}
+	return h.digest.AddRows(part)
+}
+
+func (h *blockHasher) finish(several bool) error {
+	if !several {
+		return nil
+	}
+	if !h.ended {
+		return errNoLF
+	}
+	h.row.Done(&h.digest)
+	return nil
+}
+
+// frameHeader compares the header of frame i with the index.
+func (k *indexedCheck) frameHeader(i int) error {
+	var b [frameHeaderLen]byte
+	if err := readAt(k.x.r, b[:], k.x.offsets[i]); err != nil {
+		return err
+	}
+	k.count(frameHeaderLen)
+	h, err := parseFrameHeader(b[:])
+	want := k.x.frames.at(i).header(k.x.header.ID.tag())
+	want.payloadCRC = h.payloadCRC
+	if err == nil && h != want {
+		err = errors.New("the frame is another one than the index names")
+	}
+	return k.x.damage(i, err)
+}
+
+// content compares what a frame without rows says with what the index says.
+func (k *indexedCheck) content(r *frameRecord, raw []byte) error {
+	switch r.typ {
+	case FrameStream:
+		info, err := parseStreamInfo(string(raw))
+		want := k.x.streams[r.stream-1].StreamInfo
+		info.Entry = want.Entry // bound later, in the index alone
+		if err == nil && !reflect.DeepEqual(info, want) {
+			err = errors.New("it describes another stream than the index")
+		}
+		return err
+	case FrameStreamEnd:
+		end, err := parseStreamEnd(raw)
+		s := &k.x.streams[r.stream-1]
+		if err == nil && (end.digest != s.Digest || int64(end.blocks) != int64(s.Blocks)) {
+			err = errors.New("it has another digest than the index")
+		}
+		return err
+	}
+	return nil
+}
+
+// compareDigests compares what the blocks of each stream add up to with its digest.
+func (k *indexedCheck) compareDigests() {
+	for i := range k.x.streams {
+		s := &k.x.streams[i]
+		if !k.damaged[i] && k.digests[i] != s.Digest {
+			k.add(Finding{
+				Class: ClassDigest, Offset: int64(k.x.trailer.indexOffset), Stream: s.ID, Schema: s.Schema, Table: s.Table, Block: -1,
+				Message: fmt.Sprintf("the rows of stream %d have the digest %s, the index says %s", s.ID, k.digests[i], s.Digest),
+			})
+		}
+	}
+}
+
+// documents reads moment and catalog, compares their copies, and looks up the entries of all streams.
+func (k *indexedCheck) documents() error {
+	x := k.x
+	if _, err := x.Moment(); err != nil {
+		if err := k.document(FrameMoment, err); err != nil {
+			return err
+		}
+	}
+	cat, err := x.Catalog()
+	if err != nil {
+		return k.document(FrameCatalog, err)
+	}
+	for _, t := range []FrameType{FrameMoment, FrameCatalog} {
+		a, b := x.docs[t][0], x.docs[t][1]
+		same := len(a) == len(b)
+		for i := 0; same && i < len(a); i++ {
+			same = x.frames.at(a[i]).sha == x.frames.at(b[i]).sha
+		}
+		if !same {
+			k.add(Finding{Class: ClassCatalog, Offset: x.offsets[b[0]], Block: -1, Message: fmt.Sprintf("the two copies of the %s differ", t)})
+		}
+	}
+	ids := make(map[int32]bool, len(cat.Entries))
+	for i := range cat.Entries {
+		ids[cat.Entries[i].ID] = true
+	}
+	for i := range x.streams {
+		if s := &x.streams[i]; s.Entry != 0 && !ids[s.Entry] {
+			k.add(Finding{
+				Class: ClassCatalog, Offset: int64(x.trailer.indexOffset), Stream: s.ID, Schema: s.Schema, Table: s.Table, Block: -1,
+				Message: fmt.Sprintf("stream %d belongs to entry %d, which the catalog does not have", s.ID, s.Entry),
+			})
+		}
+	}
+	return nil
+}
+
+// document reports that moment or catalog can't be read from either copy.
+func (k *indexedCheck) document(t FrameType, err error) error {
+	var e *DamageError
+	if !errors.As(err, &e) {
+		return err
+	}
+	k.add(Finding{Class: ClassCatalog, Offset: e.Offset, Block: -1, Message: fmt.Sprintf("the %s can't be read from either copy: %v", t, e.Message)})
+	return nil
+}
