@@ -1,0 +1,66 @@
+package wire
+
+import "strings"
+
+// Settings are what a session is given right after it connected.
+type Settings struct {
+	ApplicationName string      // unless the connection settings name one
+	Set             [][2]string // parameters and values; a name that the server doesn't know is an error
+	Optional        [][2]string // the same, for parameters that not every server knows; others ignore them
+}
+
+// serverEncoding stands for the database's own encoding as the value of client_encoding.
+const serverEncoding = ""
+
+// TextSettings makes every session print the same value as the same text, whatever the role, the database and the
+// environment say, and takes away all timeouts and filters that could stop or shorten a dump. encoding is the one that
+// text is sent in; "" means the database's own, with no conversion.
+func TextSettings(encoding string) Settings {
+	return Settings{
+		Set: [][2]string{
+			{"client_encoding", encoding},
+			{"DateStyle", "ISO, MDY"},
+			{"IntervalStyle", "postgres"},
+			{"TimeZone", "UTC"},
+			{"extra_float_digits", "3"},
+			{"bytea_output", "hex"},
+			{"search_path", ""},
+			{"standard_conforming_strings", "on"},
+			{"synchronize_seqscans", "off"},
+			{"client_min_messages", "warning"},
+			{"statement_timeout", "0"},
+		},
+		Optional: [][2]string{
+			{"row_security", "off"}, // an error is better than rows that are quietly missing
+			{"lock_timeout", "0"},
+			{"idle_in_transaction_session_timeout", "0"},
+			{"idle_session_timeout", "0"},
+			{"transaction_timeout", "0"},
+		},
+	}
+}
+
+// query gives the one query that applies the settings and reports who answers: process, version and database encoding.
+func (s Settings) query(encoding string) string {
+	var b strings.Builder
+	b.WriteString("SELECT pg_catalog.pg_backend_pid(), pg_catalog.current_setting('server_version_num')")
+	for _, kv := range s.Set {
+		value := kv[1]
+		if kv[0] == "client_encoding" && value == serverEncoding {
+			value = encoding
+		}
+		b.WriteString(", pg_catalog.set_config(" + Literal(kv[0]) + ", " + Literal(value) + ", false)")
+	}
+	if len(s.Optional) == 0 {
+		return b.String()
+	}
+	b.WriteString("; SELECT pg_catalog.set_config(s.name, v.value, false) FROM (VALUES ")
+	for i, kv := range s.Optional {
+		if i > 0 {
+			b.WriteString(", ")
+		}
+		b.WriteString("(" + Literal(kv[0]) + ", " + Literal(kv[1]) + ")")
+	}
+	b.WriteString(") AS v (name, value) JOIN pg_catalog.pg_settings AS s ON s.name = v.name")
+	return b.String()
+}
