@@ -194,7 +194,7 @@ func (o *CopyOut) fill(ctx context.Context, buf []byte) (n int, open bool, err e
 			if err := in.await(headerLen + size); err != nil {
 				return n, false, o.conn.lose(err)
 			}
-		default: // copyRows left it although it is whole and fits: it does not end as a row does
+		case in.buf[in.r+headerLen+size-1] != '\n':
 			return n, false, o.conn.lose(fmt.Errorf("%w: CopyData that does not end with a line feed", ErrProtocol))
 		}
 		if ctx.Err() != nil {
