@@ -142,8 +142,13 @@ func (h *RowHasher) Write(p []byte) (int, error) {
 // Done adds what was written to d as one row, with the LF that ends it counted, and resets the hasher.
 func (h *RowHasher) Done(d *Digest) { h.done(d, 1, 1) }
 
-// DoneBinary adds what was written to d as one value that has no rows (FormBinary): its bytes and its hash. It resets the hasher.
-func (h *RowHasher) DoneBinary(d *Digest) { h.done(d, 0, 0) }
+// DoneBinary adds what was written to d as one value that has no rows (FormBinary): its bytes and its hash, or
+// nothing where nothing was written. It resets the hasher.
+func (h *RowHasher) DoneBinary(d *Digest) {
+	if h.n > 0 {
+		h.done(d, 0, 0)
+	}
+}
 
 func (h *RowHasher) done(d *Digest, lf, rows uint64) {
 	d.add(h.h.Sum128(), h.n+lf, rows)

@@ -73,7 +73,7 @@ func (s *scanner) at(offset int64) (found, error) {
 		if err := readAt(s.r, b, offset); err != nil {
 			return f, err
 		}
-		if t, err := parseTrailer(b, s.size); err == nil && (s.tag == nil || t.id.tag() == *s.tag) {
+		if t, err := decodeTrailer(b); err == nil && (s.tag == nil || t.id.tag() == *s.tag) {
 			return found{kind: scanTrailer, offset: offset, size: trailerLen, trailer: t}, nil
 		}
 	}
@@ -186,7 +186,7 @@ func volumeTag(ctx context.Context, r io.ReaderAt, size int64) (tag [8]byte, ok 
 		if err := readAt(r, b, size-trailerLen); err != nil {
 			return tag, false, err
 		}
-		t, err := parseTrailer(b, size)
+		t, err := decodeTrailer(b)
 		if err == nil {
 			return t.id.tag(), true, nil
 		}

@@ -53,6 +53,19 @@ var (
 
 // parseTrailer reads the trailer from the last trailerLen bytes of a volume of size bytes.
 func parseTrailer(b []byte, size int64) (trailer, error) {
+	t, err := decodeTrailer(b)
+	if err != nil {
+		return t, err
+	}
+	end := uint64(size) - trailerLen
+	if t.volumeLen != uint64(size) || t.indexOffset > end || t.indexLen != end-t.indexOffset {
+		return t, errors.New("the trailer belongs to a volume of another length")
+	}
+	return t, nil
+}
+
+// decodeTrailer reads a trailer whose volume may have lost bytes.
+func decodeTrailer(b []byte) (trailer, error) {
 	var t trailer
 	if len(b) != trailerLen || string(b[trailerCRC+4:]) != trailerMagic {
 		return t, errNoTrailer
@@ -68,9 +81,5 @@ func parseTrailer(b []byte, size int64) (trailer, error) {
 	t.id = VolumeID(b[:16])
 	t.indexOffset, t.indexLen, t.volumeLen = le.Uint64(b[16:]), le.Uint64(b[24:]), le.Uint64(b[32:])
 	t.root = [32]byte(b[40:72])
-	end := uint64(size) - trailerLen
-	if t.volumeLen != uint64(size) || t.indexOffset > end || t.indexLen != end-t.indexOffset {
-		return t, errors.New("the trailer belongs to a volume of another length")
-	}
 	return t, nil
 }
