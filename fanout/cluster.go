@@ -1,6 +1,11 @@
 package fanout
 
-import "github.com/pgark/pgark/wire"
+import (
+	"errors"
+	"fmt"
+
+	"github.com/pgark/pgark/wire"
+)
 
 // Dialect is what a server's product and version can do, found out once when the cluster is discovered.
 // No code below looks at version numbers.
@@ -38,4 +43,20 @@ type Route struct {
 	Works   bool
 	Promise string // "snapshot", "barrier"
 	Reason  string // why it works or not, for people
+}
+
+// ErrRoute is wrapped by errors about a route that does not work on a cluster.
+var ErrRoute = errors.New("this route does not work here")
+
+// route returns a working route by its name.
+func (c *Cluster) route(name string) (Route, error) {
+	for _, r := range c.Routes {
+		if r.Name == name {
+			if !r.Works {
+				return r, fmt.Errorf("%w: %s: %s", ErrRoute, name, r.Reason)
+			}
+			return r, nil
+		}
+	}
+	return Route{}, fmt.Errorf("%w: %s: not known", ErrRoute, name)
 }

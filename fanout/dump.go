@@ -1,0 +1,154 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"math/rand/v2"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/wire"
+)
+
+// DumpOptions says what to dump and how. The zero value of every field but Cluster is a good default.
+type DumpOptions struct {
+	Cluster *Cluster
+	Jobs    int // sessions that read rows on each node; 0 is [DefaultJobs]
+
+	Codec archive.Codec // 0 is CodecNone
+	Level int           // 0 is the codec's default
+
+	Filter     Filter
+	SchemaOnly bool
+	DataOnly   bool
+	Sections   []string // "pre-data", "data", "post-data"; none means all
+	NoOwner    bool
+	NoACL      bool
+	NoComments bool
+
+	LockWait   time.Duration // how long to wait for the locks, 0 for as long as it takes
+	PgDumpPath string        // of the pg_dump to use; "" looks for one
+	Tool       string        // recorded in the archive: "pgark 0.1.0"
+
+	Log      *slog.Logger // nil is silent
+	Progress Progress     // nil is silent
+}
+
+// DumpResult says what a dump wrote.
+type DumpResult struct {
+	Summary     archive.Summary
+	Tables      int
+	Entries     int
+	Route       string
+	RouteReason string
+	Promise     string
+	Snapshot    string
+	Moment      time.Time
+	PgDump      string // path and version of the pg_dump that gave the catalog
+}
+
+// DefaultJobs is the number of sessions used where none is asked for: one per core of this machine, 8 at most.
+func DefaultJobs() int { return min(runtime.NumCPU(), 8) }
+
+// wantsData tells whether rows belong to the dump.
+func (o *DumpOptions) wantsData() bool {
+	return !o.SchemaOnly && (len(o.Sections) == 0 || slices.Contains(o.Sections, "data"))
+}
+
+// Dump writes an archive of a database to w, which gets the same bytes front to back and is neither synced nor closed.
+// After an error w holds a part of an archive that must be thrown away. It opens Jobs sessions that read rows and one
+// more, the leader's, that holds the moment and gives the catalog; all are closed when it returns.
+//
+// Errors wrap those of package wire, [ErrPgDumpMissing] and [ErrPgDumpTooOld] of the search for pg_dump, ctx's error,
+// and what w returned.
+func Dump(ctx context.Context, w io.Writer, o DumpOptions) (*DumpResult, error) {
+	if o.Jobs <= 0 {
+		o.Jobs = DefaultJobs()
+	}
+	d := &dumper{o: o, log: orDiscard(o.Log), progress: orSilent(o.Progress), scope: scope{filter: o.Filter}}
+	route, err := o.Cluster.route("coordinator")
+	if err != nil {
+		return nil, err
+	}
+	d.tool, err = FindPgDump(ctx, o.PgDumpPath, o.Cluster.Dialect.VersionNum/10000)
+	if err != nil {
+		return nil, err
+	}
+	d.result = &DumpResult{
+		Route: route.Name, RouteReason: route.Reason, Promise: route.Promise, PgDump: d.tool.Path + " " + d.tool.Version,
+	}
+	aw, err := archive.NewWriter(w, archive.WriterOptions{
+		Codec: o.Codec, Level: o.Level, Created: time.Now(), Database: o.Cluster.Coordinator.Config.Database(), Tool: o.Tool,
+	})
+	if err != nil {
+		return nil, err
+	}
+	for attempt := 1; ; attempt++ {
+		err := d.attempt(ctx, aw)
+		if err == nil {
+			break
+		}
+		if !errors.Is(err, errSlipped) || attempt == momentAttempts {
+			aw.Abort()
+			return nil, err
+		}
+		d.progress.Note(fmt.Sprintf("starting over (%d of %d): %v", attempt, momentAttempts-1, err))
+		if err := sleep(ctx, time.Duration(attempt)*(20*time.Millisecond+rand.N(50*time.Millisecond))); err != nil {
+			aw.Abort()
+			return nil, err
+		}
+	}
+	d.result.Summary, err = aw.Close()
+	if err != nil {
+		return nil, err
+	}
+	return d.result, nil
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// dumper is one dump. What one attempt at it needs is in [attempt].
+type dumper struct {
+	o        DumpOptions
+	log      *slog.Logger
+	progress Progress
+	tool     PgDump
+	scope    scope
+	result   *DumpResult
+	unsure   map[uint32]bool // tables that pg_dump, against expectation, has no rows of
+}
+
+// session opens a session on the coordinator with the settings that fix the text of rows, in the encoding of the
+// database.
+func (d *dumper) session(ctx context.Context, lockTimeout string) (*wire.Conn, error) {
+	settings := wire.TextSettings("")
+	settings.ApplicationName = "pgark dump"
+	for i, s := range settings.Optional {
+		if s[0] == "lock_timeout" {
+			settings.Optional[i][1] = lockTimeout
+		}
+	}
+	settings.Set = append(settings.Set,
+		// A ctid range must be read as one, and a COPY must not spread over cores that belong to others.
+		[2]string{"enable_tidscan", "on"},
+		[2]string{"max_parallel_workers_per_gather", "0"},
+	)
+	return wire.Connect(ctx, d.o.Cluster.Coordinator.Config, settings)
+}
+
+// leaderLockTimeout is lock_timeout for the session that takes the moment.
+func (d *dumper) leaderLockTimeout() string { return fmt.Sprintf("%dms", d.o.LockWait.Milliseconds()) }

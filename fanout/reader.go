@@ -1,0 +1,144 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"github.com/pgark/pgark/wire"
+)
+
+// workerLockTimeout is how long a worker waits for its ACCESS SHARE on a table. The leader has that lock already, so
+// a worker waits only if somebody's ACCESS EXCLUSIVE request queues behind the leader's. It would wait for the leader
+// and the worker for it: the leader reads that table itself.
+const workerLockTimeout = "250ms"
+
+// reader is one session that shares the moment and reads units.
+type reader struct {
+	conn *wire.Conn
+	p    *pipeline
+	m    *moment
+	node string
+}
+
+// join makes the session show the moment. The import must be the transaction's first statement.
+func (r *reader) join(ctx context.Context) error {
+	_, err := r.conn.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+	if err == nil {
+		_, err = r.conn.Exec(ctx, "SET TRANSACTION SNAPSHOT "+wire.Literal(r.m.snapshot))
+	}
+	if err != nil {
+		return fmt.Errorf("%s: share the leader's snapshot: %w", r.node, err)
+	}
+	return nil
+}
+
+// work reads batches until there are no more. A unit whose table somebody waits for goes to the leader.
+func (r *reader) work(ctx context.Context, todo <-chan []unit, toLeader *leaderQueue) error {
+	for {
+		select {
+		case batch, ok := <-todo:
+			if !ok {
+				return nil
+			}
+			if err := r.readOrPass(ctx, batch, toLeader); err != nil {
+				return err
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (r *reader) readOrPass(ctx context.Context, batch []unit, toLeader *leaderQueue) error {
+	for len(batch) > 0 {
+		done, err := r.read(ctx, batch)
+		if err == nil {
+			return nil
+		}
+		if !wire.IsLockTimeout(err) {
+			return err
+		}
+		toLeader.add(batch[done])
+		batch = batch[done+1:]
+		// The failed statement ended this transaction, and what was asked for behind it failed with it.
+		for r.conn.Pending() > 0 {
+			if _, err := r.conn.NextExec(ctx); err != nil && !isServerError(err) {
+				return err
+			}
+		}
+		if _, err := r.conn.Exec(ctx, "ROLLBACK"); err != nil {
+			return err
+		}
+		if err := r.join(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func isServerError(err error) bool {
+	var se *wire.ServerError
+	return errors.As(err, &se)
+}
+
+// read asks for all units of the batch at once and takes the answers in turn. It returns how many are done.
+func (r *reader) read(ctx context.Context, batch []unit) (int, error) {
+	sql := make([]string, len(batch))
+	for i := range batch {
+		sql[i] = batch[i].sql
+	}
+	if err := r.conn.Send(sql...); err != nil {
+		return 0, fmt.Errorf("%s: %w", r.node, err)
+	}
+	for i := range batch {
+		if err := r.readOne(ctx, &batch[i]); err != nil {
+			return i, fmt.Errorf("table %s, read from %s: %w", batch[i].name(), r.node, err)
+		}
+	}
+	return len(batch), nil
+}
+
+// readOne moves the rows of the oldest COPY under way into the pipeline.
+func (r *reader) readOne(ctx context.Context, u *unit) error {
+	out, err := r.conn.NextCopyOut(ctx)
+	if err != nil {
+		return err
+	}
+	st, err := r.p.open(ctx, u)
+	if err != nil {
+		return err
+	}
+	for {
+		s, err := r.p.take(ctx)
+		if err != nil {
+			return err
+		}
+		n, open, err := out.Fill(ctx, s.buf)
+		if err != nil {
+			r.p.giveBack(s)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			return err
+		}
+		if err := r.p.rows(ctx, st, s, n, open); err != nil {
+			return err
+		}
+	}
+	return r.p.close(ctx, st, out.Rows())
+}
+
+// leaderQueue collects what only the leader can read without waiting.
+type leaderQueue struct {
+	mu    sync.Mutex
+	units []unit
+}
+
+func (q *leaderQueue) add(u unit) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.units = append(q.units, u)
+}

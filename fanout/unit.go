@@ -1,0 +1,135 @@
+package fanout
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/wire"
+)
+
+// unit is one piece of work: a table × a node × a range of it. Its rows become one stream.
+type unit struct {
+	info  archive.StreamInfo // Entry is bound when the stream is closed: the catalog may not be known yet
+	sql   string             // the COPY ... TO STDOUT that yields the rows
+	bytes uint64             // estimate, to put the largest first
+	table *tally             // shared by the units of one table; the appender's
+}
+
+// tally counts what is left of a table whose rows come in several units.
+type tally struct {
+	units int
+	rows  uint64
+}
+
+// done takes one unit of rows off and tells whether it was the table's last.
+func (t *tally) done(rows uint64) bool {
+	t.units--
+	t.rows += rows
+	return t.units == 0
+}
+
+func (u *unit) name() string { return wire.QualifiedName(u.info.Schema, u.info.Table) }
+
+const (
+	// rangeMin is the smallest range worth a COPY of its own, in bytes of the table.
+	rangeMin = 32 << 20
+	// rangesPerJob is how many ranges each session gets of the largest table, so that all end at about the same time.
+	rangesPerJob = 4
+	// batchTables and batchBytes bound how many small tables one session asks for before it waits for the first answer.
+	batchTables = 64
+	batchBytes  = 4 << 20
+)
+
+// planTables cuts the tables into units, largest first. Tables are split only where the server can read a ctid range
+// without scanning everything (split), and only if there are several sessions to share them.
+func planTables(tables []*table, jobs int, split bool) []unit {
+	var total uint64
+	for _, t := range tables {
+		total += t.Bytes
+	}
+	size := max(total/uint64(jobs*rangesPerJob), rangeMin)
+	units := make([]unit, 0, len(tables))
+	for _, t := range tables {
+		parts := uint64(1)
+		if split && jobs > 1 && t.Condition == "" {
+			parts = min(t.Bytes/size+1, max(t.Pages, 1))
+		}
+		left := &tally{units: int(parts)}
+		for i := range parts {
+			from, to := t.Pages*i/parts, t.Pages*(i+1)/parts
+			u := tableUnit(t, from, to, i == 0, i == parts-1, t.Bytes/parts)
+			u.table = left
+			units = append(units, u)
+		}
+	}
+	slices.SortStableFunc(units, func(a, b unit) int { return cmp.Compare(b.bytes, a.bytes) })
+	return units
+}
+
+// tableUnit reads pages [from, to) of a table. The first range has no lower and the last no upper bound.
+func tableUnit(t *table, from, to uint64, first, last bool, bytes uint64) unit {
+	columns := quoteColumns(t.Columns)
+	u := unit{
+		info: archive.StreamInfo{
+			OID: t.OID, Schema: t.Schema, Table: t.Name, Columns: t.Columns, Form: archive.FormText,
+		},
+		bytes: bytes,
+	}
+	var where string
+	switch {
+	case first && last && t.Condition == "":
+		list := ""
+		if columns != "" {
+			list = " (" + columns + ")"
+		}
+		u.sql = "COPY " + t.quoted() + list + " TO STDOUT"
+		return u
+	case first && last:
+		where = " " + t.Condition // an extension's filter begins with WHERE
+	case first:
+		where = fmt.Sprintf(" WHERE ctid < '(%d,0)'::pg_catalog.tid", to)
+		u.info.Range = fmt.Sprintf("ctid [0,%d)", to)
+	case last:
+		where = fmt.Sprintf(" WHERE ctid >= '(%d,0)'::pg_catalog.tid", from)
+		u.info.Range = fmt.Sprintf("ctid [%d,)", from)
+	default:
+		where = fmt.Sprintf(" WHERE ctid >= '(%d,0)'::pg_catalog.tid AND ctid < '(%d,0)'::pg_catalog.tid", from, to)
+		u.info.Range = fmt.Sprintf("ctid [%d,%d)", from, to)
+	}
+	u.sql = "COPY (SELECT " + columns + " FROM ONLY " + t.quoted() + where + ") TO STDOUT"
+	return u
+}
+
+func quoteColumns(columns []string) string {
+	quoted := make([]string, len(columns))
+	for i, c := range columns {
+		quoted[i] = wire.Ident(c)
+	}
+	return strings.Join(quoted, ", ")
+}
+
+// batches groups units: a large one alone, small ones together, to be asked for back to back.
+func batches(units []unit) [][]unit {
+	var all [][]unit
+	var small []unit
+	var bytes uint64
+	for _, u := range units {
+		if u.bytes >= batchBytes {
+			all = append(all, []unit{u})
+			continue
+		}
+		if len(small) == batchTables || bytes+u.bytes > batchBytes {
+			all = append(all, small)
+			small, bytes = nil, 0
+		}
+		small = append(small, u)
+		bytes += u.bytes
+	}
+	if len(small) > 0 {
+		all = append(all, small)
+	}
+	return all
+}
