@@ -1,0 +1,196 @@
+package fanout
+
+import (
+	"bufio"
+	"context"
+	"crypto/rand"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/pgark/pgark/archive"
+)
+
+// ScriptOptions says what a script restores, and how.
+type ScriptOptions struct {
+	PlanOptions
+	SingleTransaction bool
+
+	// RestrictKey is the key between \restrict and \unrestrict, letters and digits; "" makes a random one. The
+	// key keeps whoever made the archive from giving commands to the psql that runs the script, so it must not be
+	// known to them.
+	RestrictKey string
+	// NoRestrict leaves both out, for a psql from before August 2025 that does not know them.
+	NoRestrict bool
+}
+
+// WriteScript writes an archive as SQL for psql: the text that pg_restore of the release whose pg_dump gave the
+// catalog would write with the same switches, rows included. It does not close w. What it has written when it fails
+// has no end, and psql notices where a COPY is cut off, but nothing else: don't keep it.
+func WriteScript(ctx context.Context, a *archive.Reader, w io.Writer, o ScriptOptions) error {
+	return WriteScriptFrom(ctx, ArchiveSource(a), w, o)
+}
+
+// WriteScriptFrom is [WriteScript] for any source.
+func WriteScriptFrom(ctx context.Context, src Source, w io.Writer, o ScriptOptions) error {
+	if o.SingleTransaction && o.Create {
+		return fmt.Errorf("%w: a database can't be created in a transaction", ErrUsage)
+	}
+	cat, err := src.Catalog()
+	if err != nil {
+		return fmt.Errorf("read the catalog: %w", err)
+	}
+	plan, err := NewPlan(cat, o.PlanOptions)
+	if err != nil {
+		return err
+	}
+	s := &script{w: bufio.NewWriterSize(w, 64<<10), src: src, plan: plan, single: o.SingleTransaction}
+	if s.key, err = restrictKey(&o); err != nil {
+		return err
+	}
+	if err := s.write(ctx); err != nil {
+		return err
+	}
+	if err := s.w.Flush(); err != nil {
+		return fmt.Errorf("write the script: %w", err)
+	}
+	return nil
+}
+
+const restrictKeyLength = 63
+
+func restrictKey(o *ScriptOptions) (string, error) {
+	switch {
+	case o.NoRestrict:
+		return "", nil
+	case o.RestrictKey == "":
+		return rand.Text() + rand.Text() + rand.Text()[:restrictKeyLength-52], nil
+	case strings.Trim(o.RestrictKey, "0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ") != "":
+		return "", fmt.Errorf("%w: a restrict key has letters and digits only", ErrUsage)
+	default:
+		return o.RestrictKey, nil
+	}
+}
+
+// script writes one script. Errors of w are sticky, and seen when rows are written and at the end.
+type script struct {
+	w      *bufio.Writer
+	src    Source
+	plan   *Plan
+	state  State
+	single bool
+	key    string // of \restrict; "" for none
+}
+
+func (s *script) print(parts ...string) {
+	for _, p := range parts {
+		s.w.WriteString(p) //nolint:errcheck // sticky, reported by Flush
+	}
+}
+
+// write writes it all: what every session sets, the drops, and each pass.
+func (s *script) write(ctx context.Context) error {
+	cat := s.plan.Catalog
+	s.print("--\n-- PostgreSQL database dump\n--\n\n")
+	if s.key != "" {
+		s.print(`\restrict `, s.key, "\n\n")
+	}
+	s.print("-- Dumped from database version ", sanitizeLine(cat.ServerVersion), "\n")
+	s.print("-- Dumped by pg_dump version ", sanitizeLine(cat.PgDumpVersion), "\n\n")
+	if s.single {
+		s.print("BEGIN;\n\n")
+	}
+	s.fixedState()
+	s.plan.eachDrop(&s.state, func(_ *archive.Entry, sets []string, sql string) {
+		s.statements(sets)
+		s.print(sql)
+	})
+	for _, step := range s.plan.Steps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := s.step(ctx, step); err != nil {
+			e := step.Entry
+			return fmt.Errorf("entry %d, %s %s: %w", e.ID, e.Kind, sanitizeLine(qualifiedID(e.Schema, e.Name)), err)
+		}
+	}
+	if s.single {
+		s.print("COMMIT;\n\n")
+	}
+	s.print("--\n-- PostgreSQL database dump complete\n--\n\n")
+	if s.key != "" {
+		s.print(`\unrestrict `, s.key, "\n\n")
+	}
+	return nil
+}
+
+// fixedState sets what the whole script relies on, at its start and after each \connect.
+func (s *script) fixedState() {
+	style := &s.plan.style
+	s.print("SET statement_timeout = 0;\nSET lock_timeout = 0;\nSET idle_in_transaction_session_timeout = 0;\n")
+	if style.transactionTimeout {
+		s.print("SET transaction_timeout = 0;\n")
+	}
+	for _, sql := range s.plan.Setup() {
+		s.print(sql, ";\n")
+	}
+	s.print("SET row_security = off;\n\n")
+}
+
+func (s *script) statements(sql []string) {
+	for _, statement := range sql {
+		s.print(statement, "\n\n")
+	}
+}
+
+// step writes one entry: its definition, its data, or both.
+func (s *script) step(ctx context.Context, step *Step) error {
+	e := step.Entry
+	if step.Schema {
+		s.definition(e, "")
+		if e.Kind == kindDatabase || e.Kind == kindDatabaseProp {
+			return s.connect(e.Name)
+		}
+	}
+	switch {
+	case !step.Data:
+	case !e.HadDumper:
+		if !step.Schema {
+			s.definition(e, "")
+		}
+	case step.Blobs():
+		s.definition(e, "Data for ")
+		return s.largeObjects(ctx, e)
+	case step.Rows():
+		s.definition(e, "Data for ")
+		return s.rows(ctx, e)
+	}
+	return nil
+}
+
+// definition writes an entry's settings, its comment, and its statements.
+func (s *script) definition(e *archive.Entry, prefix string) {
+	s.statements(s.plan.settings(&s.state, e))
+	owner, noOwner := e.Owner, s.plan.Options.NoOwner || e.Nulls&archive.NullOwner != 0
+	s.print("--\n-- ", prefix, "Name: ", sanitizeLine(e.Name), "; Type: ", sanitizeLine(e.Kind),
+		"; Schema: ", sanitizeOr(e.Schema, e.Nulls&archive.NullSchema != 0), "; Owner: ", sanitizeOr(owner, noOwner))
+	if e.Tablespace != "" {
+		s.print("; Tablespace: ", sanitizeLine(e.Tablespace))
+	}
+	s.print("\n--\n\n")
+	s.statements(s.plan.body(e))
+}
+
+// rows writes a COPY with its rows.
+func (s *script) rows(ctx context.Context, e *archive.Entry) error {
+	s.print(e.Copy)
+	err := s.src.Rows(ctx, e.ID, func(text []byte) error {
+		_, err := s.w.Write(text)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.print("\\.\n\n\n")
+	return nil
+}

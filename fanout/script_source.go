@@ -1,0 +1,111 @@
+package fanout
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+	"strconv"
+
+	"github.com/pgark/pgark/archive"
+)
+
+// Source is where a script's content comes from: an archive of whatever format.
+type Source interface {
+	Catalog() (*archive.Catalog, error)
+	// Rows calls fn with the rows of a TABLE DATA entry as COPY text, in pieces that may end anywhere, in order.
+	// A piece is valid until fn returns; an error of fn ends the call and is returned.
+	Rows(ctx context.Context, entry int32, fn func(text []byte) error) error
+	// LargeObjects calls fn with the contents of a BLOBS entry, piece by piece. Pieces of one large object
+	// usually come one after the other and in order; an empty one has an empty piece.
+	LargeObjects(ctx context.Context, entry int32, fn func(oid uint32, offset int64, data []byte) error) error
+}
+
+// ArchiveSource is a pgark archive as a source. It may be used by one goroutine at a time.
+func ArchiveSource(a *archive.Reader) Source { return &archiveSource{a: a} }
+
+type archiveSource struct{ a *archive.Reader }
+
+func (s *archiveSource) Catalog() (*archive.Catalog, error) { return s.a.Catalog() }
+
+func (s *archiveSource) Rows(ctx context.Context, entry int32, fn func(text []byte) error) error {
+	streams := s.a.TableStreams(entry)
+	if len(streams) == 0 {
+		return s.missing()
+	}
+	d := s.a.NewDecoder()
+	defer d.Close()
+	for i := range streams {
+		if streams[i].Form != archive.FormText {
+			return fmt.Errorf("stream %d holds rows in form %d, not COPY text", streams[i].ID, streams[i].Form)
+		}
+		for b := range s.a.Blocks(streams[i].ID) {
+			if err := ctx.Err(); err != nil {
+				return err
+			}
+			if err := d.Block(b, fn); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+// missing is the error of an entry without a stream. In a salvaged archive, which says that it lacks something, that is
+// no error.
+func (s *archiveSource) missing() error {
+	m, err := s.a.Moment()
+	if err != nil {
+		return fmt.Errorf("read the moment: %w", err)
+	}
+	if len(m.Losses) > 0 {
+		return nil
+	}
+	return errNoRows
+}
+
+func (s *archiveSource) LargeObjects(ctx context.Context, entry int32,
+	fn func(oid uint32, offset int64, data []byte) error,
+) error {
+	var line, data []byte
+	return s.Rows(ctx, entry, func(text []byte) error {
+		for len(text) > 0 {
+			row, rest, whole := bytes.Cut(text, []byte{'\n'})
+			if text = rest; !whole {
+				line = append(line, row...)
+				return nil
+			}
+			if len(line) > 0 {
+				line = append(line, row...)
+				row = line
+			}
+			oid, offset, hexed, err := parseLargeObjectRow(row)
+			if err != nil {
+				return err
+			}
+			data = append(data[:0], hexed...)
+			n, err := hex.Decode(data, data)
+			if err != nil {
+				return fmt.Errorf("large object %d: its bytes at %d are not in hex: %w", oid, offset, err)
+			}
+			if err := fn(oid, offset, data[:n]); err != nil {
+				return err
+			}
+			line = line[:0]
+		}
+		return nil
+	})
+}
+
+// parseLargeObjectRow takes a row of a stream of large objects apart: its OID, an offset, and bytea in hex.
+func parseLargeObjectRow(row []byte) (oid uint32, offset int64, hexed []byte, err error) {
+	first, rest, ok1 := bytes.Cut(row, []byte{'\t'})
+	second, third, ok2 := bytes.Cut(rest, []byte{'\t'})
+	hexed, ok3 := bytes.CutPrefix(third, []byte(`\\x`))
+	id, err1 := strconv.ParseUint(string(first), 10, 32)
+	offset, err2 := strconv.ParseInt(string(second), 10, 64)
+	if !ok1 || !ok2 || !ok3 || err1 != nil || err2 != nil || offset < 0 {
+		return 0, 0, nil, fmt.Errorf("a row of large objects is malformed: %.60q", row)
+	}
+	return uint32(id), offset, hexed, nil
+}
