@@ -1,0 +1,134 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync"
+
+	"golang.org/x/term"
+)
+
+// app is one run of the program: where it reads and writes, and what the flags that all commands share say.
+type app struct {
+	stdin, stdout, stderr *os.File
+
+	verbose  int
+	quiet    bool
+	progress string
+
+	mu       sync.Mutex
+	line     lineEraser          // draws on stderr, and has to make way for messages
+	unfinish map[string]struct{} // files and directories to remove if the program has to end at once
+}
+
+// lineEraser is something that occupies the last line of the terminal.
+type lineEraser interface{ erase() }
+
+// say writes one message line to stderr. It is for what people want to know although it is no result.
+func (a *app) say(format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.line != nil {
+		a.line.erase()
+	}
+	fmt.Fprintf(a.stderr, "pgark: "+format+"\n", args...)
+}
+
+// tell is say, silenced by --quiet.
+func (a *app) tell(format string, args ...any) {
+	if !a.quiet {
+		a.say(format, args...)
+	}
+}
+
+// logger returns what the packages below log to: warnings by default, more with -v, errors only with -q.
+func (a *app) logger() *slog.Logger {
+	level := slog.LevelWarn
+	switch {
+	case a.quiet:
+		level = slog.LevelError
+	case a.verbose == 1:
+		level = slog.LevelInfo
+	case a.verbose > 1:
+		level = slog.LevelDebug
+	}
+	return slog.New(&lineHandler{app: a, level: level})
+}
+
+// lineHandler prints log records as message lines: "pgark: warning: message key=value".
+type lineHandler struct {
+	app   *app
+	level slog.Level
+	attrs []slog.Attr
+}
+
+func (h *lineHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level }
+
+func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
+	var b strings.Builder
+	switch {
+	case r.Level >= slog.LevelError:
+		b.WriteString("error: ")
+	case r.Level >= slog.LevelWarn:
+		b.WriteString("warning: ")
+	}
+	b.WriteString(r.Message)
+	add := func(at slog.Attr) bool {
+		fmt.Fprintf(&b, " %s=%v", at.Key, at.Value.Resolve())
+		return true
+	}
+	for _, at := range h.attrs {
+		add(at)
+	}
+	r.Attrs(add)
+	h.app.say("%s", b.String())
+	return nil
+}
+
+func (h *lineHandler) WithAttrs(attrs []slog.Attr) slog.Handler {
+	c := *h
+	c.attrs = append(append([]slog.Attr(nil), h.attrs...), attrs...)
+	return &c
+}
+
+// WithGroup drops the group: message lines are flat.
+func (h *lineHandler) WithGroup(string) slog.Handler { return h }
+
+// isTerminal tells whether f is one.
+func isTerminal(f *os.File) bool { return term.IsTerminal(int(f.Fd())) }
+
+// removeAtOnce remembers a file or directory that must not outlive the program if a second signal ends it at once;
+// the returned function forgets it.
+func (a *app) removeAtOnce(path string) (forget func()) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.unfinish == nil {
+		a.unfinish = make(map[string]struct{})
+	}
+	a.unfinish[path] = struct{}{}
+	return func() {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		delete(a.unfinish, path)
+	}
+}
+
+// errWriter remembers the first error of the writer below, so that a command may print without looking
+// at every call and ask once at the end.
+type errWriter struct {
+	w   io.Writer
+	err error
+}
+
+func (e *errWriter) Write(p []byte) (int, error) {
+	if e.err != nil {
+		return 0, e.err
+	}
+	n, err := e.w.Write(p)
+	e.err = err
+	return n, err
+}

@@ -1,0 +1,182 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgark/pgark/archive"
+)
+
+// catOptions are the flags of `pgark cat`.
+type catOptions struct {
+	app     *app
+	csv     bool
+	header  bool
+	columns string
+}
+
+const catLong = `Write one table's rows to standard output as COPY text, in the encoding of the database. Only that table's blocks are
+read. TABLE is schema.table or table, read as psql reads names: what is not in double quotes is lower case.`
+
+func newCat(a *app) *cobra.Command {
+	o := &catOptions{app: a}
+	cmd := &cobra.Command{
+		Use:         "cat [flags] ARCHIVE TABLE",
+		Short:       "write one table's rows to standard output",
+		Long:        catLong,
+		Example:     "  pgark cat shop.pgark sales.orders | psql -d copy -c 'COPY sales.orders FROM stdin'\n  pgark cat --csv --header --columns id,name shop.pgark customers > customers.csv",
+		Annotations: exitCodes(""),
+		Args:        args(cobra.ExactArgs(2)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return o.Run(cmd.Context(), args[0], args[1])
+		},
+	}
+	f := cmd.Flags()
+	f.BoolVar(&o.csv, "csv", false, "write CSV, as COPY ... CSV does: NULL is nothing, an empty text is \"\"")
+	f.BoolVar(&o.header, "header", false, "begin with a line of column names")
+	f.StringVar(&o.columns, "columns", "", "only these columns, in this order: `a,b,\"C d\"`")
+	return cmd
+}
+
+// Run writes the rows.
+func (o *catOptions) Run(ctx context.Context, path, name string) error {
+	a, err := openArchive(path)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	cat, err := a.Catalog()
+	if err != nil {
+		return pathError(path, err)
+	}
+	text := newTextDecoder(cat.Encoding)
+	tables := archivedTables(a.Reader, cat)
+	t, err := findTable(name, tables, text)
+	if err != nil {
+		return err
+	}
+	if t == nil {
+		return noSuchTable(name, cat, tables, text)
+	}
+	w := bufio.NewWriterSize(o.app.stdout, 1<<20)
+	if err := o.write(ctx, w, a.Reader, t, text); err != nil {
+		return quietPipe(err)
+	}
+	return quietPipe(w.Flush())
+}
+
+// write writes the table's streams in the order of their nodes and numbers.
+func (o *catOptions) write(ctx context.Context, w io.Writer, a *archive.Reader, t *archived, text textDecoder) error {
+	slices.SortFunc(t.streams, func(x, y archive.Stream) int {
+		return cmp.Or(cmp.Compare(x.Node, y.Node), cmp.Compare(x.ID, y.ID))
+	})
+	dec := a.NewDecoder()
+	defer dec.Close()
+	for i, s := range t.streams {
+		if s.Form != archive.FormText {
+			return fmt.Errorf("the rows of %s are not COPY text", quotedName(text.String(t.schema), text.String(t.table)))
+		}
+		if err := o.writeStream(ctx, w, a, dec, s, text, i == 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *catOptions) writeStream(ctx context.Context, w io.Writer, a *archive.Reader, dec *archive.Decoder, s archive.Stream, text textDecoder, first bool) error {
+	shape, err := o.shaper(w, s, text)
+	if err != nil {
+		return err
+	}
+	if o.header && first {
+		if _, err := w.Write(headerLine(shape.names(s.Columns), o.csv)); err != nil {
+			return err
+		}
+	}
+	emit := func(part []byte) error { _, err := w.Write(part); return err }
+	if o.csv || shape.pick != nil {
+		emit = shape.write
+	}
+	for b := range a.Blocks(s.ID) {
+		if err := context.Cause(ctx); err != nil {
+			return err
+		}
+		if err := dec.Block(b, emit); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (o *catOptions) shaper(w io.Writer, s archive.Stream, text textDecoder) (*rowShaper, error) {
+	shape := &rowShaper{w: w, fields: len(s.Columns), csv: o.csv}
+	if o.columns == "" {
+		return shape, nil
+	}
+	for _, want := range splitColumns(o.columns) {
+		i := findColumn(want, s.Columns, text)
+		if i < 0 {
+			var have []string
+			for _, c := range s.Columns {
+				have = append(have, quotedIdent(text.String(c)))
+			}
+			return nil, &usageError{
+				message: fmt.Sprintf("the table has no column %s", quoteArg(want)),
+				hint:    "it has " + strings.Join(have, ", "),
+			}
+		}
+		shape.pick = append(shape.pick, i)
+	}
+	return shape, nil
+}
+
+// names returns the names of the columns that are written.
+func (s *rowShaper) names(all []string) []string {
+	if s.pick == nil {
+		return all
+	}
+	names := make([]string, len(s.pick))
+	for i, k := range s.pick {
+		names[i] = all[k]
+	}
+	return names
+}
+
+// splitColumns splits at commas outside double quotes. The quotes stay.
+func splitColumns(s string) []string {
+	var out []string
+	begin, quoted := 0, false
+	for i := range len(s) {
+		switch {
+		case s[i] == '"':
+			quoted = !quoted
+		case s[i] == ',' && !quoted:
+			out = append(out, strings.TrimSpace(s[begin:i]))
+			begin = i + 1
+		}
+	}
+	return append(out, strings.TrimSpace(s[begin:]))
+}
+
+// findColumn finds a column by its exact name first, then as psql reads names. It returns -1 if there is none.
+func findColumn(want string, columns []string, text textDecoder) int {
+	exact := func(name string) int {
+		return slices.IndexFunc(columns, func(c string) bool { return text.String(c) == name })
+	}
+	if i := exact(want); i >= 0 {
+		return i
+	}
+	// A dot in a column's name does not part it.
+	parts, ok := splitName(want)
+	if !ok {
+		return -1
+	}
+	return exact(strings.Join(parts, "."))
+}

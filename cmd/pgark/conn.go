@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"github.com/pgark/pgark/fanout/topology"
+	"github.com/pgark/pgark/wire"
+)
+
+// connOptions are the switches that say how to reach a server, as in psql and pg_dump.
+type connOptions struct {
+	dbname     string
+	host       string
+	port       string
+	user       string
+	noPassword bool
+	password   bool
+
+	given bool // -d or a positional name was given
+}
+
+// addFlags adds the switches; database says what -d names.
+func (o *connOptions) addFlags(f *pflag.FlagSet, database string) {
+	f.StringVarP(&o.dbname, "dbname", "d", "", database)
+	f.StringVarP(&o.host, "host", "h", "", "server `host` or socket directory")
+	f.StringVarP(&o.port, "port", "p", "", "server `port`")
+	f.StringVarP(&o.user, "username", "U", "", "connect as this `user`")
+	f.BoolVarP(&o.noPassword, "no-password", "w", false, "never prompt for a password")
+	f.BoolVarP(&o.password, "password", "W", false, "prompt for a password before connecting")
+}
+
+func (o *connOptions) validate(f *pflag.FlagSet) error {
+	o.given = o.given || f.Changed("dbname")
+	if o.noPassword && o.password {
+		return usagef("-w/--no-password and -W/--password cannot be used together")
+	}
+	return nil
+}
+
+// config turns the switches into a configuration. Where -d is a connection string, what it says wins over the
+// other switches, as with libpq's own programs.
+func (o *connOptions) config() (*wire.Config, error) {
+	conninfo, err := o.conninfo()
+	if err != nil {
+		return nil, err
+	}
+	cfg, err := wire.ParseConfig(conninfo)
+	if err != nil {
+		return nil, &usageError{message: "connection settings: " + err.Error()}
+	}
+	return cfg, nil
+}
+
+func (o *connOptions) conninfo() (string, error) {
+	if strings.HasPrefix(o.dbname, "postgres://") || strings.HasPrefix(o.dbname, "postgresql://") {
+		return o.fillURI()
+	}
+	var b strings.Builder
+	for _, kv := range [][2]string{{"host", o.host}, {"port", o.port}, {"user", o.user}} {
+		if kv[1] != "" {
+			fmt.Fprintf(&b, "%s=%s ", kv[0], conninfoValue(kv[1]))
+		}
+	}
+	switch {
+	case strings.Contains(o.dbname, "="):
+		b.WriteString(o.dbname)
+	case o.dbname != "":
+		b.WriteString("dbname=" + conninfoValue(o.dbname))
+	}
+	return strings.TrimSpace(b.String()), nil
+}
+
+// fillURI adds the other switches to a URI where it leaves them open.
+func (o *connOptions) fillURI() (string, error) {
+	if o.host == "" && o.port == "" && o.user == "" {
+		return o.dbname, nil
+	}
+	u, err := url.Parse(o.dbname)
+	if err != nil {
+		// The error of url.Parse repeats the whole URI, password included.
+		return "", usagef("-d: this is not a valid connection URI")
+	}
+	q := u.Query()
+	for _, kv := range [][3]string{
+		{"host", o.host, u.Hostname()},
+		{"port", o.port, u.Port()},
+		{"user", o.user, u.User.Username()},
+	} {
+		if kv[1] != "" && kv[2] == "" && !q.Has(kv[0]) {
+			q.Set(kv[0], kv[1])
+		}
+	}
+	u.RawQuery = q.Encode()
+	return u.String(), nil
+}
+
+// conninfoValue quotes a value for a key=value connection string.
+func conninfoValue(s string) string {
+	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
+}
+
+// discover finds the cluster, asking for a password where the server wants one and a person is there to type it.
+func (o *connOptions) discover(ctx context.Context, a *app) (*topology.Cluster, error) {
+	cfg, err := o.config()
+	if err != nil {
+		return nil, err
+	}
+	if o.password {
+		if cfg, err = a.askPassword(cfg); err != nil {
+			return nil, err
+		}
+	}
+	cluster, err := topology.Discover(ctx, cfg)
+	if err != nil && cfg.Password() == "" && !o.noPassword && !o.password && wantsPassword(err) {
+		asked, askErr := a.askPassword(cfg)
+		if askErr != nil {
+			return nil, withHint(err, "the server wants a password: set PGPASSWORD, write ~/.pgpass, or run pgark in a terminal")
+		}
+		cluster, err = topology.Discover(ctx, asked)
+	}
+	return cluster, err
+}
+
+// wantsPassword tells whether the server refused for want of a password.
+func wantsPassword(err error) bool {
+	const invalidPassword = "28P01"
+	var server *wire.ServerError
+	if errors.As(err, &server) {
+		return server.Code == invalidPassword
+	}
+	// A SCRAM exchange without a password fails on this side, before the server has said anything.
+	return wire.IsConnect(err) && strings.Contains(err.Error(), "password")
+}
+
+// askPassword reads a password from the terminal, which need not be standard input.
+func (a *app) askPassword(cfg *wire.Config) (*wire.Config, error) {
+	tty, err := os.OpenFile("/dev/tty", os.O_RDWR, 0)
+	if err != nil {
+		return nil, fmt.Errorf("no terminal to ask for a password on: %w", err)
+	}
+	defer tty.Close()
+	fmt.Fprintf(tty, "Password for %s: ", cfg.Addr())
+	pw, err := term.ReadPassword(int(tty.Fd()))
+	fmt.Fprintln(tty)
+	if err != nil {
+		return nil, fmt.Errorf("read the password: %w", err)
+	}
+	return cfg.With(wire.Overrides{Password: string(pw)}), nil
+}

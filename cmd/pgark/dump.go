@@ -1,0 +1,367 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"regexp"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/fanout"
+)
+
+// dumpOptions are the flags of `pgark dump`, with pg_dump's meaning.
+type dumpOptions struct {
+	app  *app
+	conn connOptions
+
+	file       string
+	force      bool
+	format     string
+	jobs       int
+	compress   string
+	route      string
+	lockWait   string
+	filterFile string
+	pgDump     string
+	json       bool
+
+	filter     fanout.Filter
+	schemaOnly bool
+	dataOnly   bool
+	sections   []string
+	noOwner    bool
+	noACL      bool
+	noComments bool
+
+	later laterFlags
+
+	// What Validate makes of the flags.
+	codec archive.Codec
+	level int
+	wait  time.Duration
+}
+
+const dumpLong = `Write an archive of a database: its catalog, as the server's own pg_dump gives it, and all rows, read over several
+sessions that share one snapshot. Large tables are read in parts (PostgreSQL 14 and later).
+
+The archive appears under its name only when it is complete and on disk; after an error or Ctrl-C nothing is left.`
+
+const dumpExample = `  pgark dump shop                              # shop-20260102T030405Z.pgark in this directory
+  pgark dump -h db1 -U backup -j 8 -f /backup/shop.pgark shop
+  pgark dump -t 'sales.*' -T sales.staging shop
+  pgark dump -f - shop | ssh vault 'cat > shop.pgark'`
+
+func newDump(a *app) *cobra.Command {
+	o := &dumpOptions{app: a}
+	cmd := &cobra.Command{
+		Use:         "dump [flags] [DBNAME]",
+		Short:       "write an archive of a database",
+		Long:        dumpLong,
+		Example:     dumpExample,
+		Annotations: exitCodes(""),
+		Args:        args(cobra.MaximumNArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.Validate(cmd.Flags(), args); err != nil {
+				return err
+			}
+			return o.Run(cmd.Context())
+		},
+	}
+	o.AddFlags(cmd.Flags())
+	return cmd
+}
+
+// AddFlags defines the flags.
+func (o *dumpOptions) AddFlags(f *pflag.FlagSet) {
+	o.conn.addFlags(f, "`database` to dump: a name, a key=value string or a URI")
+	f.StringVarP(&o.file, "file", "f", "", "write to `FILE`, - is standard output (default DBNAME-YYYYMMDDTHHMMSSZ.pgark)")
+	f.BoolVar(&o.force, "force", false, "replace FILE if it exists")
+	f.StringVarP(&o.format, "format", "F", "pgark", "`format`: pgark (or k)")
+	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` sessions that read rows (default one per core, 8 at most)")
+	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`CODEC[:LEVEL]`: none, zstd, lz4, xz, gzip; a level alone means gzip, 0 none, as in pg_dump")
+	f.StringVar(&o.route, "route", "auto", "`way` of the rows: auto, coordinator")
+	f.StringVar(&o.lockWait, "lock-wait-timeout", "", "fail if a table can't be locked for this `time`: milliseconds, or with a unit (10s, 2min)")
+	addSelectFlags(f, &o.schemaOnly, &o.dataOnly, &o.sections, &o.noOwner, &o.noACL, &o.noComments)
+	f.StringArrayVarP(&o.filter.Schemas, "schema", "n", nil, "only schemas that match `PATTERN`")
+	f.StringArrayVarP(&o.filter.ExcludeSchemas, "exclude-schema", "N", nil, "no schemas that match `PATTERN`")
+	f.StringArrayVarP(&o.filter.Tables, "table", "t", nil, "only tables, views, sequences that match `PATTERN`")
+	f.StringArrayVarP(&o.filter.ExcludeTables, "exclude-table", "T", nil, "no tables that match `PATTERN`")
+	f.StringArrayVarP(&o.filter.Extensions, "extension", "e", nil, "only extensions that match `PATTERN`")
+	f.StringArrayVar(&o.filter.ExcludeTableData, "exclude-table-data", nil, "no rows of tables that match `PATTERN`")
+	f.StringVar(&o.filterFile, "filter", "", "read include and exclude lines from `FILE`, as pg_dump 17 does; - is standard input")
+	f.StringVar(&o.pgDump, "pg-dump", "", "`PATH` of the pg_dump to take the catalog from (default: the server's version, as installed)")
+	f.BoolVar(&o.json, "json", false, "print a summary as JSON")
+	o.later.add(f, "globals", "all-databases", "no-barrier")
+	o.later.addValue(f, "barrier-timeout", "node")
+}
+
+// addSelectFlags defines what dump and restore have in common.
+func addSelectFlags(f *pflag.FlagSet, schemaOnly, dataOnly *bool, sections *[]string, noOwner, noACL, noComments *bool) {
+	f.BoolVarP(schemaOnly, "schema-only", "s", false, "only definitions, no rows")
+	f.BoolVarP(dataOnly, "data-only", "a", false, "only rows, no definitions")
+	f.StringArrayVar(sections, "section", nil, "only this `section`: pre-data, data, post-data; may be repeated")
+	f.BoolVarP(noOwner, "no-owner", "O", false, "leave out owners")
+	f.BoolVarP(noACL, "no-privileges", "x", false, "leave out privileges (grant, revoke)")
+	f.BoolVar(noACL, "no-acl", false, "the same as --no-privileges")
+	f.BoolVar(noComments, "no-comments", false, "leave out comments")
+	f.Lookup("no-acl").Hidden = true
+}
+
+// Validate checks the flags before anything is done.
+func (o *dumpOptions) Validate(f *pflag.FlagSet, args []string) error {
+	if len(args) == 1 {
+		if f.Changed("dbname") {
+			return usagef("the database is named twice: -d %s and %s", quoteArg(o.conn.dbname), quoteArg(args[0]))
+		}
+		o.conn.dbname, o.conn.given = args[0], true
+	}
+	if err := o.later.validate(f); err != nil {
+		return err
+	}
+	if err := o.conn.validate(f); err != nil {
+		return err
+	}
+	if err := validateSelect(o.schemaOnly, o.dataOnly, o.sections); err != nil {
+		return err
+	}
+	if o.schemaOnly && len(o.filter.ExcludeTableData) > 0 {
+		return usagef("-s/--schema-only and --exclude-table-data cannot be used together")
+	}
+	if err := validateJobs(f, o.jobs); err != nil {
+		return err
+	}
+	if err := validateRoute(o.route); err != nil {
+		return err
+	}
+	if err := o.validateFormat(); err != nil {
+		return err
+	}
+	if o.json && o.file == "-" {
+		return usagef("--json and -f - cannot be used together: both write to standard output")
+	}
+	var err error
+	if o.codec, o.level, err = parseCompress(o.compress); err != nil {
+		return err
+	}
+	o.wait, err = parseTimeout(o.lockWait)
+	return err
+}
+
+func (o *dumpOptions) validateFormat() error {
+	switch o.format {
+	case "pgark", "k":
+		return nil
+	case "custom", "c", "directory", "d", "tar", "t", "plain", "p":
+		return notYet("writing pg_dump's own formats (-F " + o.format + ")")
+	}
+	return usagef("-F %s: not a format; this version writes pgark", o.format)
+}
+
+func validateSelect(schemaOnly, dataOnly bool, sections []string) error {
+	if schemaOnly && dataOnly {
+		return usagef("-s/--schema-only and -a/--data-only cannot be used together")
+	}
+	for _, s := range sections {
+		switch s {
+		case "pre-data", "data", "post-data":
+		default:
+			return usagef("--section=%s: must be pre-data, data or post-data", s)
+		}
+	}
+	if len(sections) > 0 && (schemaOnly || dataOnly) {
+		return usagef("--section cannot be used with -s/--schema-only or -a/--data-only")
+	}
+	return nil
+}
+
+func validateJobs(f *pflag.FlagSet, jobs int) error {
+	const most = 1000
+	if f.Changed("jobs") && (jobs < 1 || jobs > most) {
+		return usagef("-j %d: must be between 1 and %d", jobs, most)
+	}
+	return nil
+}
+
+func validateRoute(route string) error {
+	switch route {
+	case "auto", "coordinator":
+		return nil
+	case "segments", "cursors":
+		return notYet("--route " + route)
+	}
+	return usagef("--route %s: must be auto or coordinator", route)
+}
+
+// parseCompress reads -Z: CODEC[:LEVEL], or as in pg_dump a level alone, which means gzip, and 0 no compression.
+func parseCompress(s string) (archive.Codec, int, error) {
+	if n, err := strconv.Atoi(s); err == nil {
+		if n < 0 || n > 9 {
+			return 0, 0, usagef("-Z %s: a level alone means gzip and must be between 0 and 9", s)
+		}
+		if n == 0 {
+			return archive.CodecNone, 0, nil
+		}
+		s = "gzip:" + s
+	}
+	codec, level, err := archive.ParseCodec(strings.Replace(s, ":level=", ":", 1))
+	if err != nil {
+		return 0, 0, usagef("-Z %s: %v", s, err)
+	}
+	return codec, level, nil
+}
+
+// parseTimeout reads a time as PostgreSQL's settings have it: milliseconds, or a number with a unit. 0 means no limit.
+func parseTimeout(s string) (time.Duration, error) {
+	if s == "" {
+		return 0, nil
+	}
+	m := regexp.MustCompile(`^\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d|)\s*$`).FindStringSubmatch(s)
+	if m == nil {
+		return 0, usagef("--lock-wait-timeout=%s: not a time; write milliseconds, or a number with us, ms, s, min, h or d", s)
+	}
+	units := map[string]time.Duration{
+		"us": time.Microsecond, "": time.Millisecond, "ms": time.Millisecond, "s": time.Second,
+		"min": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
+	}
+	v, err := strconv.ParseFloat(m[1], 64)
+	const most = 1<<31 - 1 // milliseconds that the server's settings hold
+	if err != nil || v*float64(units[m[2]]) > float64(most*time.Millisecond) {
+		return 0, usagef("--lock-wait-timeout=%s: too long", s)
+	}
+	return time.Duration(v * float64(units[m[2]])), nil
+}
+
+// Run writes the archive.
+func (o *dumpOptions) Run(ctx context.Context) (err error) {
+	if o.filterFile != "" {
+		if err := o.readFilter(); err != nil {
+			return err
+		}
+	}
+	if o.file != "" {
+		if err := o.app.checkTarget(o.file, o.force); err != nil {
+			return err
+		}
+	}
+	begun := time.Now()
+	cluster, err := o.conn.discover(ctx, o.app)
+	if err != nil {
+		return err
+	}
+	name := o.file
+	if name == "" {
+		name = defaultName(databaseName(cluster), begun)
+	}
+	out, err := o.app.createOut(name, o.force)
+	if err != nil {
+		return err
+	}
+	defer out.Discard()
+	m := o.app.startMeter("dumped")
+	result, err := fanout.Dump(ctx, out, fanout.DumpOptions{
+		Cluster: cluster, Jobs: o.jobs, Codec: o.codec, Level: o.level, Filter: o.filter,
+		SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly, Sections: o.sections,
+		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments,
+		LockWait: o.wait, PgDumpPath: o.pgDump, Tool: toolName, Log: o.app.logger(), Progress: m,
+	})
+	m.end()
+	if err == nil {
+		err = context.Cause(ctx) // a signal that came after the last row: still nothing may appear
+	}
+	if err != nil {
+		return &stateError{err: err, state: leftover(out)}
+	}
+	if err := out.Commit(); err != nil {
+		return &stateError{err: err, state: leftover(out)}
+	}
+	return o.summary(result, name, time.Since(begun))
+}
+
+// leftover says what state things are in after a failure.
+func leftover(out *outFile) string {
+	switch {
+	case out.name == "-":
+		return "what went to standard output is not an archive: throw it away"
+	case out.partial == "" && isSpecial(out.name):
+		return "what went to " + out.name + " is not an archive"
+	}
+	return "no archive was written"
+}
+
+func (o *dumpOptions) readFilter() error {
+	var r io.Reader = o.app.stdin
+	if o.filterFile != "-" {
+		f, err := os.Open(o.filterFile)
+		if err != nil {
+			return fmt.Errorf("--filter: %w", err)
+		}
+		defer f.Close()
+		r = f
+	}
+	if err := fanout.ParseFilterFile(r, &o.filter); err != nil {
+		return usagef("--filter %s: %v", o.filterFile, err)
+	}
+	return nil
+}
+
+// summary tells what was written.
+func (o *dumpOptions) summary(r *fanout.DumpResult, name string, took time.Duration) error {
+	label := name
+	if name == "-" {
+		label = "standard output"
+	}
+	s := r.Summary
+	o.app.tell("wrote %s: %s, %s, %s of rows in %s, %s, promise %s, in %s", label,
+		plural(uint64(r.Tables), "table"), plural(s.Rows, "row"), humanBytes(s.RawBytes), humanBytes(s.Bytes),
+		"route "+r.Route, r.Promise, humanDuration(took))
+	if !o.json {
+		return nil
+	}
+	return writeJSON(o.app.stdout, struct {
+		File     string  `json:"file"`
+		Tables   int     `json:"tables"`
+		Rows     uint64  `json:"rows"`
+		RawBytes uint64  `json:"raw_bytes"`
+		Bytes    uint64  `json:"bytes"`
+		Route    string  `json:"route"`
+		Reason   string  `json:"route_reason"`
+		Promise  string  `json:"promise"`
+		Moment   string  `json:"moment"`
+		Root     string  `json:"root_digest"`
+		Seconds  float64 `json:"seconds"`
+	}{
+		name, r.Tables, s.Rows, s.RawBytes, s.Bytes, r.Route, r.RouteReason, r.Promise,
+		r.Moment.UTC().Format(time.RFC3339Nano), fmt.Sprintf("%x", s.Root), took.Seconds(),
+	})
+}
+
+// databaseName is the database that a cluster's settings lead to: by default the user's name.
+func databaseName(c *fanout.Cluster) string {
+	cfg := c.Coordinator.Config
+	if cfg.Database() != "" {
+		return cfg.Database()
+	}
+	return cfg.User()
+}
+
+// defaultName is DBNAME-YYYYMMDDTHHMMSSZ.pgark, in the current directory whatever the database is called.
+func defaultName(dbname string, t time.Time) string {
+	safe := strings.Map(func(r rune) rune {
+		if r == '/' || r == 0 || unprintable(r) {
+			return '_'
+		}
+		return r
+	}, dbname)
+	if strings.HasPrefix(safe, "-") || strings.HasPrefix(safe, ".") {
+		safe = "_" + safe[1:]
+	}
+	return safe + "-" + t.UTC().Format("20060102T150405Z") + ".pgark"
+}

@@ -1,0 +1,230 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgark/pgark/archive"
+)
+
+// inspectOptions are the flags of `pgark inspect`.
+type inspectOptions struct {
+	app    *app
+	json   bool
+	blocks bool
+}
+
+func newInspect(a *app) *cobra.Command {
+	o := &inspectOptions{app: a}
+	cmd := &cobra.Command{
+		Use:   "inspect [flags] ARCHIVE",
+		Short: "show the archive itself: its moment, server, codec, streams and blocks",
+		Long: `Show the archive itself: the moment that it shows and what vouches for it, the server, the codec, its volumes, the
+streams of each table and node, and how its blocks compress. Only the index is read, no rows.`,
+		Example:     "  pgark inspect shop.pgark\n  pgark inspect --json --blocks shop.pgark",
+		Annotations: exitCodes(""),
+		Args:        args(cobra.ExactArgs(1)),
+		RunE:        func(cmd *cobra.Command, args []string) error { return o.Run(cmd.Context(), args[0]) },
+	}
+	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	cmd.Flags().BoolVar(&o.blocks, "blocks", false, "also every block")
+	return cmd
+}
+
+// Run prints what the archive is.
+func (o *inspectOptions) Run(_ context.Context, path string) error {
+	a, err := openArchive(path)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	in, err := newInspection(a, path, o.blocks)
+	if err != nil {
+		return pathError(path, err)
+	}
+	if o.json {
+		return quietPipe(writeJSON(o.app.stdout, in))
+	}
+	out := &errWriter{w: o.app.stdout}
+	in.print(out)
+	return quietPipe(out.err)
+}
+
+// inspection is the archive's description. Its JSON form is part of the command line's contract.
+type inspection struct {
+	FormatVersion string            `json:"format_version"`
+	Created       time.Time         `json:"created"`
+	Tool          string            `json:"tool"`
+	DBName        string            `json:"dbname"`
+	Encoding      string            `json:"encoding"`
+	ServerVersion string            `json:"server_version"`
+	Product       string            `json:"product"`
+	PgDumpVersion string            `json:"pg_dump_version"`
+	Moment        time.Time         `json:"moment"`
+	Route         string            `json:"route"`
+	Promise       string            `json:"promise"`
+	Settings      map[string]string `json:"settings"`
+	Nodes         []inspectNode     `json:"nodes"`
+	Losses        []inspectLoss     `json:"losses"`
+	Codec         string            `json:"codec"`
+	Level         int               `json:"level"`
+	Volumes       []inspectVolume   `json:"volumes"`
+	Objects       int               `json:"objects"`
+	Tables        int               `json:"tables"`
+	Rows          uint64            `json:"rows"`
+	RawBytes      uint64            `json:"raw_bytes"`
+	StoredBytes   uint64            `json:"stored_bytes"`
+	RootDigest    string            `json:"root_digest"`
+	BlockStats    inspectStats      `json:"block_stats"`
+	Streams       []inspectStream   `json:"streams"`
+	Blocks        []inspectBlock    `json:"blocks,omitempty"`
+}
+
+type inspectNode struct {
+	ID          uint32  `json:"id"`
+	Name        string  `json:"name"`
+	Host        string  `json:"host"`
+	Port        uint16  `json:"port"`
+	Snapshot    string  `json:"snapshot"`
+	Rows        uint64  `json:"rows"`
+	RawBytes    uint64  `json:"raw_bytes"`
+	StoredBytes uint64  `json:"stored_bytes"`
+	Skew        float64 `json:"skew"` // its share of the rows' bytes, divided by an even share
+}
+
+type inspectLoss struct {
+	Schema  string `json:"schema"`
+	Table   string `json:"table"`
+	Blocks  uint64 `json:"blocks"`
+	Rows    uint64 `json:"rows"`
+	Message string `json:"message"`
+}
+
+type inspectVolume struct {
+	ID         string `json:"id"`
+	Name       string `json:"name"`
+	Bytes      int64  `json:"bytes"`
+	RootDigest string `json:"root_digest"`
+}
+
+type inspectStats struct {
+	Count     int     `json:"count"`
+	RawMin    uint64  `json:"raw_min"`
+	RawMedian uint64  `json:"raw_median"`
+	RawMax    uint64  `json:"raw_max"`
+	Ratio     float64 `json:"ratio"` // raw to stored bytes
+}
+
+type inspectStream struct {
+	ID          uint32 `json:"id"`
+	Schema      string `json:"schema"`
+	Table       string `json:"table"`
+	Node        uint32 `json:"node"`
+	Range       string `json:"range"`
+	Rows        uint64 `json:"rows"`
+	RawBytes    uint64 `json:"raw_bytes"`
+	StoredBytes uint64 `json:"stored_bytes"`
+	Blocks      int    `json:"blocks"`
+	Digest      string `json:"digest"`
+}
+
+type inspectBlock struct {
+	Stream      uint32 `json:"stream"`
+	Block       uint32 `json:"block"`
+	Offset      int64  `json:"offset"`
+	Parts       int    `json:"parts"`
+	Rows        uint32 `json:"rows"`
+	RawBytes    uint64 `json:"raw_bytes"`
+	StoredBytes uint64 `json:"stored_bytes"`
+	Codec       string `json:"codec"`
+}
+
+func newInspection(a *archive.File, path string, blocks bool) (*inspection, error) {
+	cat, err := a.Catalog()
+	if err != nil {
+		return nil, err
+	}
+	moment, err := a.Moment()
+	if err != nil {
+		return nil, err
+	}
+	text := newTextDecoder(cat.Encoding)
+	h, root := a.Header(), fmt.Sprintf("%x", a.Root())
+	in := &inspection{
+		FormatVersion: fmt.Sprintf("%d.%d", h.Major, h.Minor), Created: h.Created.UTC(), Tool: h.Tool,
+		DBName: text.String(cat.Database), Encoding: cat.Encoding, ServerVersion: cat.ServerVersion, Product: cat.Product,
+		PgDumpVersion: cat.PgDumpVersion, Moment: moment.Time.UTC(), Route: moment.Route, Promise: moment.Promise,
+		Settings: moment.Settings, Nodes: []inspectNode{}, Losses: []inspectLoss{}, Streams: []inspectStream{},
+		Codec: h.Codec.String(), Level: h.Level, Objects: len(cat.Entries), RootDigest: root,
+		Volumes: []inspectVolume{{fmt.Sprintf("%x", h.ID), filepath.Base(path), a.Size(), root}},
+	}
+	for _, n := range moment.Nodes {
+		in.Nodes = append(in.Nodes, inspectNode{ID: n.ID, Name: n.Name, Host: n.Host, Port: n.Port, Snapshot: n.Snapshot})
+	}
+	for _, l := range moment.Losses {
+		in.Losses = append(in.Losses, inspectLoss{text.String(l.Schema), text.String(l.Table), l.Blocks, l.Rows, l.Message})
+	}
+	in.addStreams(a.Reader, text)
+	in.addBlocks(a.Reader, blocks)
+	return in, nil
+}
+
+func (in *inspection) addStreams(a *archive.Reader, text textDecoder) {
+	type key struct{ schema, table string }
+	tables := make(map[key]bool)
+	for _, s := range a.Streams() {
+		if s.Schema != "" { // large objects have none
+			tables[key{s.Schema, s.Table}] = true
+		}
+		in.Rows += s.Digest.Rows
+		in.RawBytes += s.Digest.Bytes
+		in.StoredBytes += s.Stored
+		in.Streams = append(in.Streams, inspectStream{
+			uint32(s.ID), text.String(s.Schema), text.String(s.Table), s.Node, s.Range, s.Digest.Rows, s.Digest.Bytes, s.Stored,
+			s.Blocks, s.Digest.String(),
+		})
+		for i := range in.Nodes {
+			if n := &in.Nodes[i]; n.ID == s.Node {
+				n.Rows += s.Digest.Rows
+				n.RawBytes += s.Digest.Bytes
+				n.StoredBytes += s.Stored
+			}
+		}
+	}
+	in.Tables = len(tables)
+	for i := range in.Nodes {
+		if in.RawBytes > 0 {
+			in.Nodes[i].Skew = float64(in.Nodes[i].RawBytes) * float64(len(in.Nodes)) / float64(in.RawBytes)
+		}
+	}
+}
+
+func (in *inspection) addBlocks(a *archive.Reader, list bool) {
+	var sizes []uint64
+	var raw, stored uint64
+	for _, s := range a.Streams() {
+		for b := range a.Blocks(s.ID) {
+			sizes = append(sizes, b.Raw)
+			raw, stored = raw+b.Raw, stored+b.Stored
+			if list {
+				in.Blocks = append(in.Blocks, inspectBlock{
+					uint32(b.Stream), b.Seq, b.Offset, b.Parts, b.Rows, b.Raw, b.Stored, b.Codec.String(),
+				})
+			}
+		}
+	}
+	in.BlockStats.Count = len(sizes)
+	if len(sizes) == 0 {
+		return
+	}
+	slices.Sort(sizes)
+	in.BlockStats.RawMin, in.BlockStats.RawMedian, in.BlockStats.RawMax = sizes[0], sizes[len(sizes)/2], sizes[len(sizes)-1]
+	if stored > 0 {
+		in.BlockStats.Ratio = float64(raw) / float64(stored)
+	}
+}

@@ -1,0 +1,78 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// print shows an inspection to people. The writer remembers its errors.
+func (in *inspection) print(w io.Writer) {
+	field := func(name, format string, args ...any) {
+		fmt.Fprintf(w, "%-16s %s\n", name+":", visible(fmt.Sprintf(format, args...)))
+	}
+	field("database", "%s (%s)", in.DBName, in.Encoding)
+	field("server", "%s %s", in.Product, in.ServerVersion)
+	field("moment", "%s, route %s, promise %s", in.Moment.Format(time.RFC3339Nano), in.Route, in.Promise)
+	field("written", "%s by %s, catalog by pg_dump %s", in.Created.Format(time.RFC3339), in.Tool, in.PgDumpVersion)
+	field("format", "%s, codec %s level %d", in.FormatVersion, in.Codec, in.Level)
+	field("root digest", "%s", in.RootDigest)
+	for _, v := range in.Volumes {
+		field("volume", "%s, %s", v.Name, humanBytes(uint64(max(v.Bytes, 0))))
+	}
+	field("holds", "%s, %s, %s: %s of rows in %s", plural(uint64(in.Objects), "object"), plural(uint64(in.Tables), "table"),
+		plural(in.Rows, "row"), humanBytes(in.RawBytes), humanBytes(in.StoredBytes))
+	b := in.BlockStats
+	field("blocks", "%d, raw %s to %s, median %s, ratio %.2f", b.Count, humanBytes(b.RawMin), humanBytes(b.RawMax),
+		humanBytes(b.RawMedian), b.Ratio)
+	for _, name := range slices.Sorted(maps.Keys(in.Settings)) {
+		field("setting", "%s = %s", name, in.Settings[name])
+	}
+	for _, l := range in.Losses {
+		field("lost", "%s.%s: %s", l.Schema, l.Table, l.Message)
+	}
+	in.printNodes(w)
+	in.printStreams(w)
+	in.printBlocks(w)
+}
+
+func (in *inspection) printNodes(w io.Writer) {
+	table := newColumns("node", "address", "snapshot", ">rows", ">raw", ">stored", ">skew")
+	for _, n := range in.Nodes {
+		table.add(n.Name, fmt.Sprintf("%s:%d", n.Host, n.Port), dash(n.Snapshot), humanCount(n.Rows), humanBytes(n.RawBytes),
+			humanBytes(n.StoredBytes), fmt.Sprintf("%.2f", n.Skew))
+	}
+	fmt.Fprintln(w)
+	_ = table.write(w)
+}
+
+func (in *inspection) printStreams(w io.Writer) {
+	if len(in.Streams) == 0 {
+		return
+	}
+	table := newColumns(">stream", "schema", "table", ">node", "range", ">rows", ">raw", ">stored", ">blocks")
+	for _, s := range in.Streams {
+		table.add(strconv.FormatUint(uint64(s.ID), 10), dash(visible(s.Schema)), visible(s.Table),
+			strconv.FormatUint(uint64(s.Node), 10), dash(s.Range), humanCount(s.Rows), humanBytes(s.RawBytes),
+			humanBytes(s.StoredBytes), strconv.Itoa(s.Blocks))
+	}
+	fmt.Fprintln(w)
+	_ = table.write(w)
+}
+
+func (in *inspection) printBlocks(w io.Writer) {
+	if len(in.Blocks) == 0 {
+		return
+	}
+	table := newColumns(">stream", ">block", ">offset", ">parts", ">rows", ">raw", ">stored", "codec")
+	for _, b := range in.Blocks {
+		table.add(strconv.FormatUint(uint64(b.Stream), 10), strconv.FormatUint(uint64(b.Block), 10),
+			strconv.FormatInt(b.Offset, 10), strconv.Itoa(b.Parts), humanCount(uint64(b.Rows)), humanBytes(b.RawBytes),
+			humanBytes(b.StoredBytes), b.Codec)
+	}
+	fmt.Fprintln(w)
+	_ = table.write(w)
+}

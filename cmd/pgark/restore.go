@@ -1,0 +1,358 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/fanout"
+	"github.com/pgark/pgark/verify"
+	"github.com/pgark/pgark/wire"
+)
+
+// restoreOptions are the flags of `pgark restore`, with pg_restore's meaning.
+type restoreOptions struct {
+	app  *app
+	conn connOptions
+
+	file     string
+	force    bool
+	listFile string
+	list     bool
+	jobs     int
+	route    string
+	verify   bool
+	dryRun   bool
+	json     bool
+
+	schemaOnly, dataOnly       bool
+	sections                   []string
+	noOwner, noACL, noComments bool
+	create, clean, ifExists    bool
+	single, exitOnError        bool
+	appendRows                 bool
+	sel                        fanout.Selection
+
+	later laterFlags
+}
+
+const restoreLong = `Restore an archive into a database, or write it as an SQL script for psql.
+
+Rows are loaded over several sessions, even those of one table; indexes and constraints follow in parallel, in the order of
+their dependencies. The digest of what was sent and the server's row counts are always compared with the archive's;
+--verify reads every table back and compares that too. Tables that hold rows already are refused, unless --append or -c
+says what to do with them.
+
+An object that can't be restored is reported, and the restore goes on with the others (exit code 3), unless -e is given.
+Names given to -n, -t, -I, -T and -P are exact, as in pg_restore, not patterns.`
+
+const restoreExample = `  pgark restore -d copy shop.pgark             # into an empty database
+  pgark restore -C -d postgres shop.pgark      # create the database that the archive names
+  pgark restore -d copy -c --if-exists -j 8 shop.pgark
+  pgark restore -d copy -n sales -t orders shop.pgark
+  pgark list --toc shop.pgark > toc; vi toc; pgark restore -d copy -L toc shop.pgark
+  pgark restore -f - shop.pgark | psql copy`
+
+func newRestore(a *app) *cobra.Command {
+	o := &restoreOptions{app: a}
+	cmd := &cobra.Command{
+		Use:         "restore [flags] ARCHIVE",
+		Short:       "restore an archive into a database, or as an SQL script",
+		Long:        restoreLong,
+		Example:     restoreExample,
+		Annotations: exitCodes("some objects could not be restored, or a table's rows are not those of the archive"),
+		Args:        args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.Validate(cmd.Flags()); err != nil {
+				return err
+			}
+			return o.Run(cmd.Context(), args[0])
+		},
+	}
+	o.AddFlags(cmd.Flags())
+	return cmd
+}
+
+// AddFlags defines the flags.
+func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
+	o.conn.addFlags(f, "`database` to restore into; with -C, one to connect to first")
+	f.StringVarP(&o.file, "file", "f", "", "write an SQL script to `FILE` instead, - is standard output")
+	f.BoolVar(&o.force, "force", false, "replace FILE if it exists")
+	f.BoolVarP(&o.create, "create", "C", false, "create the database that the archive names")
+	f.BoolVarP(&o.clean, "clean", "c", false, "drop what is to be restored first")
+	f.BoolVar(&o.ifExists, "if-exists", false, "with -c: don't mind if it is not there")
+	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` sessions that load rows and build indexes (default one per core, 8 at most)")
+	f.BoolVarP(&o.single, "single-transaction", "1", false, "all of it in one transaction, on one session, or nothing")
+	f.BoolVarP(&o.exitOnError, "exit-on-error", "e", false, "stop at the first error")
+	addSelectFlags(f, &o.schemaOnly, &o.dataOnly, &o.sections, &o.noOwner, &o.noACL, &o.noComments)
+	f.StringArrayVarP(&o.sel.Schemas, "schema", "n", nil, "only objects in this `schema`")
+	f.StringArrayVarP(&o.sel.ExcludeSchemas, "exclude-schema", "N", nil, "no objects in this `schema`")
+	f.StringArrayVarP(&o.sel.Tables, "table", "t", nil, "only this `table`, view or sequence")
+	f.StringArrayVarP(&o.sel.Indexes, "index", "I", nil, "only this `index`")
+	f.StringArrayVarP(&o.sel.Triggers, "trigger", "T", nil, "only this `trigger`")
+	f.StringArrayVarP(&o.sel.Functions, "function", "P", nil, "only this `function`: 'name(argtype, argtype)'")
+	f.StringVarP(&o.listFile, "use-list", "L", "", "only what `FILE` lists, in its order (from pgark list --toc); - is standard input")
+	f.BoolVarP(&o.list, "list", "l", false, "print the archive's table of contents, as `pgark list --toc`, and restore nothing")
+	f.BoolVar(&o.appendRows, "append", false, "load into tables that hold rows already")
+	f.BoolVar(&o.verify, "verify", false, "afterwards, read every table back and compare its digest")
+	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, in order, and do nothing")
+	f.StringVar(&o.route, "route", "auto", "`way` of the rows: auto, coordinator")
+	f.BoolVar(&o.json, "json", false, "print a summary as JSON")
+	o.later.add(f, "with-dependencies", "resume")
+	o.later.addValue(f, "redirect-schema")
+	f.Lookup("list").Usage = "print the archive's table of contents, as pgark list --toc does, and restore nothing"
+}
+
+// Validate checks the flags before anything is done.
+func (o *restoreOptions) Validate(f *pflag.FlagSet) error {
+	if err := o.later.validate(f); err != nil {
+		return err
+	}
+	if err := o.conn.validate(f); err != nil {
+		return err
+	}
+	if err := validateSelect(o.schemaOnly, o.dataOnly, o.sections); err != nil {
+		return err
+	}
+	if err := validateJobs(f, o.jobs); err != nil {
+		return err
+	}
+	if err := validateRoute(o.route); err != nil {
+		return err
+	}
+	if o.list || o.dryRun {
+		return nil
+	}
+	switch {
+	case o.file == "" && !o.conn.given:
+		return usagef("one of -d/--dbname and -f/--file must be given")
+	case o.file != "" && o.conn.given:
+		return usagef("-d/--dbname and -f/--file cannot be used together")
+	case o.file == "-" && o.json:
+		return usagef("--json and -f - cannot be used together: both write to standard output")
+	}
+	return o.validatePairs()
+}
+
+// validatePairs refuses what does not go together.
+func (o *restoreOptions) validatePairs() error {
+	for _, pair := range []struct {
+		wrong bool
+		text  string
+	}{
+		{o.clean && o.dataOnly, "-c/--clean and -a/--data-only cannot be used together"},
+		{o.clean && o.appendRows, "-c/--clean and --append cannot be used together"},
+		{o.ifExists && !o.clean, "--if-exists needs -c/--clean"},
+		{o.create && o.single, "-C/--create and -1/--single-transaction cannot be used together"},
+		{o.single && o.jobs > 1, "-1/--single-transaction and several jobs (-j) cannot be used together"},
+		{o.verify && o.file != "", "--verify needs a database, and -f writes a script"},
+		{o.verify && o.schemaOnly, "--verify compares rows, and -s/--schema-only restores none"},
+		{o.verify && o.appendRows, "--verify and --append cannot be used together: the tables hold other rows too"},
+	} {
+		if pair.wrong {
+			return usagef("%s", pair.text)
+		}
+	}
+	return nil
+}
+
+func (o *restoreOptions) planOptions() fanout.PlanOptions {
+	return fanout.PlanOptions{
+		Create: o.create, Clean: o.clean, IfExists: o.ifExists, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
+		Sections: o.sections, Select: o.sel, NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments,
+	}
+}
+
+// Run restores the archive.
+func (o *restoreOptions) Run(ctx context.Context, path string) error {
+	a, err := openArchive(path)
+	if err != nil {
+		return err
+	}
+	defer a.Close()
+	if o.listFile != "" {
+		if err := o.readList(); err != nil {
+			return err
+		}
+	}
+	switch {
+	case o.list:
+		return printTOC(o.app.stdout, a, o.planOptions())
+	case o.dryRun:
+		return o.printPlan(a)
+	case o.file != "":
+		return o.writeScript(ctx, a)
+	}
+	return o.restore(ctx, a)
+}
+
+func (o *restoreOptions) readList() error {
+	var r io.Reader = o.app.stdin
+	if o.listFile != "-" {
+		f, err := os.Open(o.listFile)
+		if err != nil {
+			return fmt.Errorf("-L: %w", err)
+		}
+		defer f.Close()
+		r = f
+	}
+	ids, err := fanout.ParseList(r)
+	if err != nil {
+		return usagef("-L %s: %v", o.listFile, err)
+	}
+	o.sel.List = ids
+	return nil
+}
+
+// restore loads the archive into the database.
+func (o *restoreOptions) restore(ctx context.Context, a *archive.File) error {
+	begun := time.Now()
+	cluster, err := o.conn.discover(ctx, o.app)
+	if err != nil {
+		return err
+	}
+	target := cluster.Coordinator.Config
+	m := o.app.startMeter("restored")
+	r, err := fanout.Restore(ctx, a.Reader, fanout.RestoreOptions{
+		Target: target, Jobs: o.jobs, Create: o.create, Clean: o.clean, IfExists: o.ifExists,
+		SingleTransaction: o.single, ExitOnError: o.exitOnError, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
+		Append: o.appendRows, Sections: o.sections, Select: o.sel,
+		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, Log: o.app.logger(), Progress: m,
+	})
+	m.end()
+	if err != nil {
+		return err
+	}
+	var compared *verify.Report
+	if o.verify {
+		if compared, err = o.readBack(ctx, a, target.With(wire.Overrides{Database: r.Database}), r); err != nil {
+			return fmt.Errorf("restored, but not verified: %w", err)
+		}
+	}
+	if err := o.summary(r, compared, time.Since(begun)); err != nil {
+		return err
+	}
+	return restoreVerdict(r, compared)
+}
+
+// readBack compares every table that was restored with the archive. A table that could not be loaded has been reported.
+func (o *restoreOptions) readBack(ctx context.Context, a *archive.File, cfg *wire.Config, r *fanout.RestoreResult) (*verify.Report, error) {
+	cat, err := a.Catalog()
+	if err != nil {
+		return nil, err
+	}
+	plan, err := fanout.NewPlan(cat, o.planOptions())
+	if err != nil {
+		return nil, err
+	}
+	entries := make(map[int32]bool)
+	for _, s := range plan.Steps {
+		if s.Data && (s.Rows() || s.Blobs()) {
+			entries[s.Entry.ID] = true
+		}
+	}
+	for i := range r.Failures {
+		delete(entries, r.Failures[i].Entry.ID)
+	}
+	m := o.app.startMeter("verified")
+	defer m.end()
+	return verify.Database(ctx, a.Reader, cfg, verify.Options{
+		Jobs: jobsOrDefault(o.jobs), Entries: entries, Progress: m, Log: o.app.logger(),
+	})
+}
+
+func jobsOrDefault(n int) int {
+	if n > 0 {
+		return n
+	}
+	return fanout.DefaultJobs()
+}
+
+// summary tells what was done, and lists what went wrong.
+func (o *restoreOptions) summary(r *fanout.RestoreResult, compared *verify.Report, took time.Duration) error {
+	for _, m := range r.Mismatches {
+		o.app.say("table %s: %s", visible(wire.QualifiedName(m.Schema, m.Table)), m.What)
+	}
+	if compared != nil {
+		for _, f := range compared.Findings {
+			o.app.say("table %s: %s: %s", visible(f.Table), f.Class, f.Message)
+		}
+	}
+	o.app.tell("restored into database %s: %s, %s, %s, %s in %s", visible(r.Database), plural(uint64(r.Objects), "object"),
+		plural(uint64(r.Tables), "table"), plural(r.Rows, "row"), humanBytes(r.RawBytes), humanDuration(took))
+	if compared != nil && compared.OK {
+		o.app.tell("verified: %s read back, every digest is the archive's", plural(uint64(compared.Tables), "table"))
+	}
+	if !o.json {
+		return nil
+	}
+	return writeJSON(o.app.stdout, o.jsonSummary(r, compared, took))
+}
+
+func (o *restoreOptions) jsonSummary(r *fanout.RestoreResult, compared *verify.Report, took time.Duration) any {
+	type failure struct {
+		ID      int32  `json:"id"`
+		Kind    string `json:"kind"`
+		Schema  string `json:"schema"`
+		Name    string `json:"name"`
+		Message string `json:"message"`
+	}
+	type mismatch struct {
+		Schema  string `json:"schema"`
+		Table   string `json:"table"`
+		Want    string `json:"want"`
+		Got     string `json:"got"`
+		Loaded  uint64 `json:"loaded"`
+		Message string `json:"message"`
+	}
+	failures, mismatches := []failure{}, []mismatch{}
+	for i := range r.Failures {
+		e := &r.Failures[i].Entry
+		failures = append(failures, failure{e.ID, e.Kind, e.Schema, e.Name, r.Failures[i].Err.Error()})
+	}
+	for _, m := range r.Mismatches {
+		mismatches = append(mismatches, mismatch{m.Schema, m.Table, m.Want.String(), m.Got.String(), m.Loaded, m.What})
+	}
+	return struct {
+		OK         bool           `json:"ok"`
+		Database   string         `json:"database"`
+		Objects    int            `json:"objects"`
+		Tables     int            `json:"tables"`
+		Rows       uint64         `json:"rows"`
+		RawBytes   uint64         `json:"raw_bytes"`
+		Failures   []failure      `json:"failures"`
+		Mismatches []mismatch     `json:"mismatches"`
+		Warnings   []string       `json:"warnings"`
+		Verified   *verify.Report `json:"verified,omitempty"`
+		Seconds    float64        `json:"seconds"`
+	}{
+		r.OK() && (compared == nil || compared.OK), r.Database, r.Objects, r.Tables, r.Rows, r.RawBytes,
+		failures, mismatches, append([]string{}, r.Warnings...), compared, took.Seconds(),
+	}
+}
+
+// restoreVerdict is the error that ends the command with code 3 if something is not as in the archive.
+func restoreVerdict(r *fanout.RestoreResult, compared *verify.Report) error {
+	var parts []string
+	if n := len(r.Failures); n > 0 {
+		parts = append(parts, plural(uint64(n), "object")+" could not be restored")
+	}
+	differ := len(r.Mismatches)
+	if compared != nil {
+		differ = max(differ, len(compared.Findings))
+	}
+	if differ > 0 {
+		parts = append(parts, plural(uint64(differ), "table")+" not as in the archive")
+	}
+	if len(parts) == 0 {
+		return nil
+	}
+	return &foundError{message: strings.Join(parts, ", ") + ": see above"}
+}

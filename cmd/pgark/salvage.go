@@ -1,0 +1,159 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgark/pgark/archive"
+)
+
+// salvageOptions are the flags of `pgark salvage`.
+type salvageOptions struct {
+	app  *app
+	file string
+	json bool
+}
+
+const salvageLong = `Write a valid archive of all that can still be read of a damaged one, and say table by table what is lost. The damaged
+file is only read. Whole blocks are saved even where the index was never written.`
+
+func newSalvage(a *app) *cobra.Command {
+	o := &salvageOptions{app: a}
+	cmd := &cobra.Command{
+		Use:         "salvage [flags] DAMAGED -f OUT",
+		Short:       "save what can still be read of a damaged archive",
+		Long:        salvageLong,
+		Example:     "  pgark salvage broken.pgark -f saved.pgark\n  pgark verify saved.pgark",
+		Annotations: exitCodes("something is lost"),
+		Args:        args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if o.file == "" {
+				return usagef("-f OUT is missing: the file to save to")
+			}
+			if o.json && o.file == "-" {
+				return usagef("--json and -f - cannot be used together: both write to standard output")
+			}
+			return o.Run(cmd.Context(), args[0])
+		},
+	}
+	cmd.Flags().StringVarP(&o.file, "file", "f", "", "write to `OUT`, which must not exist; - is standard output")
+	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	return cmd
+}
+
+// Run saves what it can.
+func (o *salvageOptions) Run(ctx context.Context, path string) error {
+	if err := refuseStock(path); err != nil {
+		return err
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	out, err := o.app.createOut(o.file, false)
+	if err != nil {
+		return err
+	}
+	defer out.Discard()
+	m := o.app.startMeter("read")
+	m.Plan(0, uint64(info.Size()))
+	report, err := archive.Salvage(ctx, &countingFile{File: f, meter: m}, info.Size(), out, archive.SalvageOptions{
+		Tool: toolName, Created: time.Now(),
+	})
+	m.end()
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return &stateError{err: fmt.Errorf("%s: %w", path, err), state: leftover(out)}
+	}
+	if err := out.Commit(); err != nil {
+		return &stateError{err: err, state: leftover(out)}
+	}
+	return o.report(report)
+}
+
+// report says what was kept and lost.
+func (o *salvageOptions) report(r *archive.SalvageReport) error {
+	lost := len(r.Losses) > 0 || len(r.Notes) > 0
+	for _, t := range r.Tables {
+		lost = lost || !t.Complete
+	}
+	var err error
+	if o.json {
+		err = writeJSON(o.app.stdout, salvageJSON(r, !lost))
+	} else if o.file != "-" {
+		err = o.print(r)
+	}
+	if err := quietPipe(err); err != nil {
+		return err
+	}
+	if lost {
+		return &foundError{message: fmt.Sprintf("saved to %s, but something is lost", o.file)}
+	}
+	o.app.tell("saved to %s, nothing is lost", o.file)
+	return nil
+}
+
+func (o *salvageOptions) print(r *archive.SalvageReport) error {
+	out := &errWriter{w: o.app.stdout}
+	table := newColumns("table", ">rows saved", ">blocks saved", ">blocks lost", "")
+	for _, t := range r.Tables {
+		state := "complete"
+		if !t.Complete {
+			state = "not complete"
+		}
+		table.add(visible(quotedName(t.Schema, t.Table)), humanCount(t.Rows), humanCount(t.Blocks), humanCount(t.LostBlocks), state)
+	}
+	err := table.write(out)
+	for _, l := range r.Losses {
+		name := ""
+		if l.Table != "" {
+			name = quotedName(l.Schema, l.Table) + ": "
+		}
+		fmt.Fprintf(out, "lost: %s\n", visible(name+l.Message))
+	}
+	for _, n := range r.Notes {
+		fmt.Fprintf(out, "note: %s\n", visible(n))
+	}
+	fmt.Fprintf(out, "saved: %s, %s, %s of rows\n", plural(r.Blocks, "block"), plural(r.Rows, "row"), humanBytes(r.RawBytes))
+	return errors.Join(err, out.err)
+}
+
+func salvageJSON(r *archive.SalvageReport, ok bool) any {
+	type table struct {
+		Schema     string `json:"schema"`
+		Table      string `json:"table"`
+		Blocks     uint64 `json:"blocks"`
+		Rows       uint64 `json:"rows"`
+		LostBlocks uint64 `json:"lost_blocks"`
+		LostRows   uint64 `json:"lost_rows"`
+		Complete   bool   `json:"complete"`
+	}
+	tables, losses := []table{}, []inspectLoss{}
+	for _, t := range r.Tables {
+		tables = append(tables, table{t.Schema, t.Table, t.Blocks, t.Rows, t.LostBlocks, t.LostRows, t.Complete})
+	}
+	for _, l := range r.Losses {
+		losses = append(losses, inspectLoss{l.Schema, l.Table, l.Blocks, l.Rows, l.Message})
+	}
+	return struct {
+		OK       bool          `json:"ok"`
+		Blocks   uint64        `json:"blocks"`
+		Rows     uint64        `json:"rows"`
+		RawBytes uint64        `json:"raw_bytes"`
+		Tables   []table       `json:"tables"`
+		Losses   []inspectLoss `json:"losses"`
+		Notes    []string      `json:"notes"`
+	}{ok, r.Blocks, r.Rows, r.RawBytes, tables, losses, append([]string{}, r.Notes...)}
+}

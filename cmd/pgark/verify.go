@@ -1,0 +1,191 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/verify"
+)
+
+// verifyOptions are the flags of `pgark verify`.
+type verifyOptions struct {
+	app   *app
+	conn  connOptions
+	jobs  int
+	quick bool
+	json  bool
+}
+
+const verifyLong = `Read all of an archive and prove it whole: frames, checksums, index, catalog, row counts, the digest of every table, and
+the root digest that changes if any bit anywhere changes. --quick reads structure and index only.
+
+With -d, also read every table of the archive from a live database, at one moment, and compare the digests. What the
+database has and the archive has not is no difference.
+
+--json prints {"ok", "tables", "rows", "blocks", "bytes", "findings": [{"class", "volume", "offset", "table", "block",
+"message"}]}; offset and block are -1 where a finding concerns none.`
+
+func newVerify(a *app) *cobra.Command {
+	o := &verifyOptions{app: a}
+	cmd := &cobra.Command{
+		Use:         "verify [flags] ARCHIVE",
+		Short:       "prove an archive whole, or compare it with a database",
+		Long:        verifyLong,
+		Example:     "  pgark verify shop.pgark\n  pgark verify --quick --json shop.pgark\n  pgark verify -d shop shop.pgark",
+		Annotations: exitCodes("found damage, or a difference"),
+		Args:        args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.conn.validate(cmd.Flags()); err != nil {
+				return err
+			}
+			if err := validateJobs(cmd.Flags(), o.jobs); err != nil {
+				return err
+			}
+			return o.Run(cmd.Context(), args[0])
+		},
+	}
+	f := cmd.Flags()
+	o.conn.addFlags(f, "also compare with this `database`")
+	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` blocks, or tables of the database, at once (default one per core, 8 at most)")
+	f.BoolVar(&o.quick, "quick", false, "structure and index only, no rows")
+	f.BoolVar(&o.json, "json", false, "print JSON")
+	return cmd
+}
+
+// Run checks the archive, then compares.
+func (o *verifyOptions) Run(ctx context.Context, path string) error {
+	if err := refuseStock(path); err != nil {
+		return err
+	}
+	report, err := o.checkArchive(ctx, path)
+	if err != nil {
+		return err
+	}
+	var compared *verify.Report
+	if o.conn.given {
+		if compared, err = o.compare(ctx, path, report); err != nil {
+			return err
+		}
+	}
+	if o.json {
+		if compared != nil {
+			report.Merge(compared)
+		}
+		if err := writeJSON(o.app.stdout, report); err != nil {
+			return quietPipe(err)
+		}
+	} else if err := o.print(path, report, compared); err != nil {
+		return err
+	}
+	n := len(report.Findings)
+	if compared != nil && !o.json {
+		n += len(compared.Findings)
+	}
+	if n > 0 {
+		return &foundError{message: fmt.Sprintf("%s: %s", path, plural(uint64(n), "finding"))}
+	}
+	return nil
+}
+
+func (o *verifyOptions) checkArchive(ctx context.Context, path string) (*verify.Report, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return nil, err
+	}
+	m := o.app.startMeter("verified")
+	defer m.end()
+	if !o.quick {
+		m.Plan(0, uint64(info.Size()))
+	}
+	return verify.Archive(ctx, &countingFile{File: f, meter: m}, info.Size(), verify.Options{
+		Volume: filepath.Base(path), Jobs: jobsOrDefault(o.jobs), Quick: o.quick, Log: o.app.logger(),
+	})
+}
+
+// compare reads the database. An archive that is too damaged to be opened has been reported, and can't be compared.
+func (o *verifyOptions) compare(ctx context.Context, path string, report *verify.Report) (*verify.Report, error) {
+	a, err := archive.Open(path)
+	if err != nil {
+		if len(report.Findings) > 0 {
+			o.app.say("not compared with the database: %v", err)
+			return nil, nil
+		}
+		return nil, pathError(path, err)
+	}
+	defer a.Close()
+	cluster, err := o.conn.discover(ctx, o.app)
+	if err != nil {
+		return nil, err
+	}
+	m := o.app.startMeter("compared")
+	defer m.end()
+	compared, err := verify.Database(ctx, a.Reader, cluster.Coordinator.Config, verify.Options{
+		Jobs: jobsOrDefault(o.jobs), Progress: m, Log: o.app.logger(),
+	})
+	if err != nil && errors.Is(err, archive.ErrDamaged) && len(report.Findings) > 0 {
+		o.app.say("not compared with the database: %v", err)
+		return nil, nil
+	}
+	return compared, err
+}
+
+// print shows the outcome to people.
+func (o *verifyOptions) print(path string, report, compared *verify.Report) error {
+	out := &errWriter{w: o.app.stdout}
+	for _, f := range report.Findings {
+		fmt.Fprintf(out, "%s\n", findingLine(f))
+	}
+	if compared != nil {
+		for _, f := range compared.Findings {
+			fmt.Fprintf(out, "%s\n", findingLine(f))
+		}
+	}
+	if report.OK {
+		what := "read and whole"
+		if o.quick {
+			what = "structure and index are whole, rows not read"
+		}
+		fmt.Fprintf(out, "%s: %s: %s, %s, %s, %s\n", path, what, plural(uint64(report.Tables), "table"),
+			plural(report.Rows, "row"), plural(uint64(report.Blocks), "block"), humanBytes(report.Bytes))
+	}
+	if compared != nil && compared.OK {
+		fmt.Fprintf(out, "%s: the same as the database: %s, %s\n", path, plural(uint64(compared.Tables), "table"),
+			plural(compared.Rows, "row"))
+	}
+	return quietPipe(out.err)
+}
+
+// findingLine says what, where and in which table.
+func findingLine(f verify.Finding) string {
+	where := ""
+	if f.Volume != "" {
+		where += f.Volume
+	}
+	if f.Offset >= 0 {
+		where += fmt.Sprintf(" at offset %d", f.Offset)
+	}
+	if f.Table != "" {
+		if where != "" {
+			where += ", "
+		}
+		where += "table " + visible(f.Table)
+	}
+	if f.Block >= 0 {
+		where += fmt.Sprintf(" block %d", f.Block)
+	}
+	if where != "" {
+		where += ": "
+	}
+	return where + f.Class + ": " + visible(f.Message)
+}

@@ -1,0 +1,140 @@
+package verify
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/wire"
+)
+
+// unit is one query whose rows belong to one target: a table, or a part of it.
+type unit struct {
+	target *target
+	sql    string
+	size   uint64 // estimate, to put the largest first
+}
+
+const (
+	// rangeMin is the smallest range worth a query of its own, in bytes of the table.
+	rangeMin = 32 << 20
+	// rangesPerJob is how many ranges each session gets, so that all end at about the same time.
+	rangesPerJob = 4
+)
+
+// planUnits cuts the targets into units, largest first.
+func planUnits(targets []*target, jobs int, split bool) []unit {
+	var total uint64
+	for _, t := range targets {
+		total += t.size
+	}
+	size := max(total/uint64(jobs*rangesPerJob), rangeMin)
+	var units []unit
+	for _, t := range targets {
+		switch {
+		case t.class != "":
+		case t.blobs:
+			units = append(units, unit{target: t, sql: largeObjectSQL(t.oids), size: t.want.Bytes})
+		default:
+			parts := uint64(1)
+			if split && jobs > 1 && t.kind == 'r' && t.condition == "" {
+				parts = min(t.size/size+1, max(t.pages, 1))
+			}
+			for i := range parts {
+				units = append(units, unit{target: t, sql: tableSQL(t, i, parts), size: t.size / parts})
+			}
+		}
+	}
+	slices.SortStableFunc(units, func(a, b unit) int { return cmp.Compare(b.size, a.size) })
+	return units
+}
+
+// tableSQL reads part i of a table in equal ranges of pages. The first has no lower and the last no upper bound.
+func tableSQL(t *target, i, parts uint64) string {
+	quoted := make([]string, len(t.columns))
+	for k, c := range t.columns {
+		quoted[k] = wire.Ident(c)
+	}
+	list, name := strings.Join(quoted, ", "), wire.QualifiedName(t.schema, t.table)
+	if parts == 1 && t.kind == 'r' && t.condition == "" {
+		if list != "" {
+			list = " (" + list + ")"
+		}
+		return "COPY " + name + list + " TO STDOUT"
+	}
+	only := ""
+	if t.kind == 'r' {
+		only = "ONLY "
+	}
+	var where []string
+	if i > 0 {
+		where = append(where, fmt.Sprintf("ctid >= '(%d,0)'::pg_catalog.tid", t.pages*i/parts))
+	}
+	if i < parts-1 {
+		where = append(where, fmt.Sprintf("ctid < '(%d,0)'::pg_catalog.tid", t.pages*(i+1)/parts))
+	}
+	clause := ""
+	switch {
+	case t.condition != "":
+		clause = " " + t.condition // begins with WHERE
+	case len(where) > 0:
+		clause = " WHERE " + strings.Join(where, " AND ")
+	}
+	return "COPY (SELECT " + list + " FROM " + only + name + clause + ") TO STDOUT"
+}
+
+// largeObjectChunk is the size in which archives hold large objects: one row of loid, offset and data for each chunk.
+const largeObjectChunk = 256 << 10
+
+// largeObjectSQL reads large objects as rows of the same shape as an archive's; those with the given OIDs, or all.
+func largeObjectSQL(oids []uint32) string {
+	where := ""
+	if len(oids) > 0 {
+		where = " WHERE m.oid = ANY ('{" + joinOIDs(oids) + "}'::pg_catalog.oid[])"
+	}
+	return fmt.Sprintf(`COPY (SELECT m.oid, x.off, x.data FROM pg_catalog.pg_largeobject_metadata m, LATERAL (
+WITH RECURSIVE chunk(off, data) AS (
+  SELECT 0::pg_catalog.int8, pg_catalog.lo_get(m.oid, 0, %[1]d)
+  UNION ALL SELECT c.off + %[1]d, pg_catalog.lo_get(m.oid, c.off + %[1]d, %[1]d) FROM chunk c
+    WHERE pg_catalog.length(c.data) = %[1]d)
+SELECT off, data FROM chunk WHERE off = 0 OR pg_catalog.length(data) > 0) x%[2]s) TO STDOUT`, largeObjectChunk, where)
+}
+
+// largeObjectOIDs lists the large objects whose contents a BLOBS entry is for. Since archive version 1.16 a BLOB METADATA
+// entry that it depends on names them in its DDL; before, there is one BLOB entry for each.
+func largeObjectOIDs(cat *archive.Catalog, entry int32) ([]uint32, error) {
+	deps := make(map[int32]bool)
+	for i := range cat.Entries {
+		if e := &cat.Entries[i]; e.ID == entry {
+			for _, d := range e.Deps {
+				deps[d] = true
+			}
+		}
+	}
+	var oids, singles []uint32
+	for i := range cat.Entries {
+		e := &cat.Entries[i]
+		switch {
+		case e.Kind == "BLOB METADATA" && deps[e.ID]:
+			for _, s := range strings.Fields(e.DDL) {
+				oid, err := parseOID([]byte(s))
+				if err != nil {
+					return nil, fmt.Errorf("the list of large objects in entry %d: %w", e.ID, err)
+				}
+				oids = append(oids, oid)
+			}
+		case e.Kind == "BLOB":
+			oid, err := parseOID([]byte(e.Name))
+			if err != nil {
+				return nil, fmt.Errorf("the large object of entry %d: %w", e.ID, err)
+			}
+			singles = append(singles, oid)
+		}
+	}
+	if len(oids) > 0 {
+		return oids, nil
+	}
+	return singles, nil
+}
