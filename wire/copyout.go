@@ -119,6 +119,9 @@ func (o *CopyOut) Fill(ctx context.Context, buf []byte) (n int, open bool, err e
 	if len(buf) == 0 {
 		return 0, false, io.ErrShortBuffer
 	}
+	// TLS gives out 16 KiB at a time, whatever has gathered.
+	o.conn.in.bulk = o.bytes > pauseAfter && o.conn.tls == nil
+	defer func() { o.conn.in.bulk = false }()
 	err = o.conn.during(ctx, func() error {
 		var err error
 		if n, open, err = o.fill(ctx, buf); err == nil && ctx.Err() != nil {

@@ -55,6 +55,8 @@ func maxLength(typ byte) int {
 // scanner cuts a stream of bytes into messages. It owns a read buffer; what it returns is valid until its next call.
 type scanner struct {
 	src  io.Reader
+	bulk bool // rows are streaming: see pause
+	last int  // what the last read brought
 	buf  []byte
 	r, w int    // buf[r:w] has been read from src and not been used
 	skip int    // bytes to pass over before the next header
@@ -73,7 +75,7 @@ func (s *scanner) more() error {
 		s.w = copy(s.buf, s.buf[s.r:s.w])
 		s.r = 0
 	}
-	n, err := s.src.Read(s.buf[s.w:])
+	n, err := s.fetch(s.buf[s.w:])
 	s.w += n
 	if n > 0 {
 		return nil // an error comes again
@@ -85,6 +87,16 @@ func (s *scanner) more() error {
 		return io.ErrUnexpectedEOF // a server never ends a session without a message in between, as far as we read
 	}
 	return err
+}
+
+// fetch reads once from src.
+func (s *scanner) fetch(p []byte) (int, error) {
+	if s.bulk && s.last < pauseBelow {
+		pause()
+	}
+	n, err := s.src.Read(p)
+	s.last = n
+	return n, err
 }
 
 // head reads the header of the next message, without using it up, and checks it. n is the length of the body.
@@ -175,7 +187,7 @@ func (s *scanner) read(p []byte) (int, error) {
 		s.r += n
 		return n, nil
 	}
-	n, err := s.src.Read(p)
+	n, err := s.fetch(p)
 	if n > 0 || err == nil {
 		return n, nil
 	}
