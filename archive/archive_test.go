@@ -3,6 +3,7 @@ package archive_test
 import (
 	"bytes"
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -16,6 +17,7 @@ import (
 type part struct {
 	info   archive.StreamInfo
 	blocks [][]byte
+	split  int // if not 0, each block is one row that is cut into parts of this many bytes
 }
 
 func testCatalog() *archive.Catalog {
@@ -46,6 +48,7 @@ func testParts() []part {
 		{info: archive.StreamInfo{Entry: 2, OID: 16384, Schema: "public", Table: "t", Columns: []string{"a", "b"}, Form: archive.FormText, Range: "ctid [2,)"}},
 		{info: archive.StreamInfo{Entry: 3, OID: 70000, Table: "70000", Form: archive.FormBinary}, blocks: [][]byte{[]byte("large\x00object")}},
 		{info: archive.StreamInfo{OID: 5, Table: "csv", Form: archive.FormCSV}, blocks: [][]byte{[]byte("1,\"a\nb\"\n2,c\n")}},
+		{info: archive.StreamInfo{OID: 6, Schema: "s\xe9", Table: "big \"row\"", Form: archive.FormText}, blocks: [][]byte{[]byte("a row in three parts\n"), []byte("another\n")}, split: 8},
 	}
 }
 
@@ -111,8 +114,12 @@ func writeArchive(t testing.TB, o archive.WriterOptions, parts []part) ([]byte, 
 			if n >= len(p.blocks) {
 				continue
 			}
-			check(enc.Encode(&f, archive.Raw{Stream: ids[i], Block: uint32(n), Data: p.blocks[n], Rows: rowsOf(t, p.info.Form, p.blocks[n])}))
-			check(w.Append(&f))
+			for part, raw := range rawParts(t, p, n) {
+				raw.Stream = ids[i]
+				raw.Part = uint32(part)
+				check(enc.Encode(&f, raw))
+				check(w.Append(&f))
+			}
 		}
 	}
 	for i, p := range parts {
@@ -122,6 +129,22 @@ func writeArchive(t testing.TB, o archive.WriterOptions, parts []part) ([]byte, 
 	sum, err := w.Close()
 	check(err)
 	return out.Bytes(), sum
+}
+
+// rawParts cuts block n of p into its frames.
+func rawParts(t testing.TB, p part, n int) []archive.Raw {
+	t.Helper()
+	b := p.blocks[n]
+	if p.split == 0 || len(b) <= p.split {
+		return []archive.Raw{{Block: uint32(n), Data: b, Rows: rowsOf(t, p.info.Form, b)}}
+	}
+	var out []archive.Raw
+	for c := range slices.Chunk(b, p.split) {
+		out = append(out, archive.Raw{Block: uint32(n), Data: c, More: true})
+	}
+	last := &out[len(out)-1]
+	last.More, last.Rows = false, 1
+	return out
 }
 
 func testOptions(c archive.Codec) archive.WriterOptions {
@@ -168,7 +191,7 @@ func TestRoundTrip(t *testing.T) {
 		t.Run(c.String(), func(t *testing.T) {
 			parts := testParts()
 			b, sum := writeArchive(t, testOptions(c), parts)
-			if sum.Bytes != uint64(len(b)) || sum.Blocks != 4 || sum.Streams != 4 || sum.Rows != 24 {
+			if sum.Bytes != uint64(len(b)) || sum.Blocks != 6 || sum.Streams != 5 || sum.Rows != 26 {
 				t.Errorf("summary %+v of %d bytes", sum, len(b))
 			}
 			r := open(t, b)

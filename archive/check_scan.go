@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 )
 
 // fragmentSearch is how far into what is no archive to look for a piece of one.
@@ -153,28 +154,30 @@ func (g gap) String() string {
 	return fmt.Sprintf("no valid frame in bytes %d to %d", g.offset, g.offset+g.size-1)
 }
 
-// stream reports which blocks of a stream are missing, and that its description or its end is.
+// stream reports which blocks and parts of a stream are missing, and that its description or its end is.
 func (k *scanCheck) stream(s *survey, id StreamID) {
 	x := s.streams[id]
 	if x.info == nil {
-		k.add(Finding{
-			Class: ClassFrame, Stream: id, Block: -1, Message: fmt.Sprintf("the description of stream %d is missing", id),
-		})
+		k.missing(id, -1, s.gapOffset(), "the description of stream %d is missing", id)
 	}
-	next := int64(0) // block that comes next
-	missing := func(from, to, offset int64) {
-		msg := fmt.Sprintf("block %d is missing", from)
-		if to > from+1 {
-			msg = fmt.Sprintf("blocks %d to %d are missing", from, to-1)
+	indexed := s.index != nil && len(s.gaps) > 0 // then the index named what was in the gaps
+	next := int64(0)                             // block that comes next
+	for rest := s.blocks[id]; len(rest) > 0; {
+		number := int64(s.frames.at(int(rest[0])).block)
+		if number > next && !indexed {
+			k.missingBlocks(s, id, next, number)
 		}
-		k.add(Finding{Class: ClassFrame, Offset: offset, Stream: id, Block: from, Message: msg})
-	}
-	for _, i := range s.blocks[id] {
-		b := int64(s.frames.at(int(i)).block)
-		if b > next && s.index == nil {
-			missing(next, b, s.gapOffset())
+		before := rest
+		var block []uint32
+		block, rest = s.wholeBlock(rest)
+		if next = number + 1; block != nil || s.anyBad(before[:len(before)-len(rest)]) {
+			continue
 		}
-		next = b + 1
+		if x.end == nil && len(rest) == 0 {
+			next = number
+		} else if !indexed {
+			k.missing(id, number, s.gapOffset(), "a part of block %d is missing", number)
+		}
 	}
 	switch {
 	case x.end == nil:
@@ -182,9 +185,27 @@ func (k *scanCheck) stream(s *survey, id StreamID) {
 			Class: ClassTruncated, Offset: s.gapOffset(), Stream: id, Block: next,
 			Message: fmt.Sprintf("the stream has no end: block %d and what follows are missing, if there was more", next),
 		})
-	case next < int64(x.end.blocks) && (s.index == nil || len(s.gaps) == 0):
-		missing(next, int64(x.end.blocks), s.gapOffset())
+	case next < int64(x.end.blocks) && !indexed:
+		k.missingBlocks(s, id, next, int64(x.end.blocks))
 	}
+}
+
+// missingBlocks reports the blocks from one number up to another.
+func (k *scanCheck) missingBlocks(s *survey, id StreamID, from, to int64) {
+	if to == from+1 {
+		k.missing(id, from, s.gapOffset(), "block %d is missing", from)
+		return
+	}
+	k.missing(id, from, s.gapOffset(), "blocks %d to %d are missing", from, to-1)
+}
+
+func (k *scanCheck) missing(id StreamID, block, offset int64, format string, args ...any) {
+	k.add(Finding{Class: ClassFrame, Offset: offset, Stream: id, Block: block, Message: fmt.Sprintf(format, args...)})
+}
+
+// anyBad says whether one of the frames has been reported already.
+func (s *survey) anyBad(frames []uint32) bool {
+	return slices.ContainsFunc(frames, func(i uint32) bool { return s.bad[int(i)] != nil })
 }
 
 // gapOffset is the best guess where missing frames were: the first bytes that belong to no frame, or the end.

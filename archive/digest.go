@@ -66,18 +66,21 @@ func (d *Digest) AddCSV(raw []byte) error {
 }
 
 // csvRow returns the index of the LF that ends the first row of raw, -1 if there is none. A doubled quote inside
-// quotes closes and opens them again, so only their parity counts.
+// quotes closes and opens them again, so only the parity of quotes counts.
 func csvRow(raw []byte) int {
-	for start := 0; ; {
-		n := bytes.IndexByte(raw[start:], '\n')
+	quoted := false
+	for at := 0; ; at++ {
+		n := bytes.IndexByte(raw[at:], '\n')
 		if n < 0 {
 			return -1
 		}
-		start += n
-		if bytes.Count(raw[:start], []byte{'"'})%2 == 0 {
-			return start
+		if bytes.Count(raw[at:at+n], []byte{'"'})%2 == 1 {
+			quoted = !quoted
 		}
-		start++
+		at += n
+		if !quoted {
+			return at
+		}
 	}
 }
 

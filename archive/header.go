@@ -87,6 +87,8 @@ func parseHeader(b []byte) (Header, error) {
 			h.Codec = Codec(f.uint(math.MaxUint8))
 		case 5:
 			h.Level = int(f.uint(math.MaxUint8))
+		case 7, 8:
+			return h, fmt.Errorf("%w: it is one volume of a set", ErrVersion)
 		case 6:
 			h.Salvaged = VolumeID(f.raw(len(h.Salvaged)))
 		}
