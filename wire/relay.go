@@ -86,6 +86,11 @@ func (r *Relay) Serve(ctx context.Context) error {
 		return fmt.Errorf("wait for the client of a relay: %w", err)
 	}
 	defer client.Close()                                            //nolint:errcheck // it has gone, or has to
+	// A client that is told to end sends a cancel request over a connection of its own and waits until that is closed.
+	// Refused, it ends at once.
+	if err := r.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("stop listening: %w", err)
+	}
 	stopClient := context.AfterFunc(ctx, func() { client.Close() }) //nolint:errcheck,gosec // reading tells
 	defer stopClient()
 	s := &relaySession{Relay: r, in: bufio.NewReader(client), out: bufio.NewWriterSize(client, 64<<10)}
