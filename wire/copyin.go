@@ -283,6 +283,7 @@ func (ci *CopyIn) write(message []byte) error {
 func (ci *CopyIn) finish(ctx context.Context, last func() error) error {
 	ci.over = errors.New("COPY FROM STDIN has ended")
 	ci.watch.end()
+	ci.watch = nil // its end is waited for once
 	c := ci.conn
 	err := c.during(ctx, func() error {
 		select {

@@ -1,0 +1,326 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/wire"
+)
+
+// RestoreOptions says what to restore and where. Flags mean what they mean in pg_restore.
+type RestoreOptions struct {
+	// Target is the database to restore into. With Create it is a database to connect to first (usually "postgres");
+	// the one that is created has the name that the archive says.
+	Target *wire.Config
+	// Jobs is the number of sessions that load rows and build indexes at once. 0 means one per core.
+	Jobs int
+
+	Create            bool // -C: create the database, and drop it first with Clean
+	Clean             bool // -c: drop what is to be restored first
+	IfExists          bool // DROP ... IF EXISTS; only with Clean
+	SingleTransaction bool // -1: all or nothing, on one session; implies ExitOnError
+	ExitOnError       bool // -e: the first error ends the restore
+	SchemaOnly        bool
+	DataOnly          bool
+	Append            bool // load into tables even if they hold rows
+	Sections          []string
+	Select            Selection
+	NoOwner           bool
+	NoACL             bool
+	NoComments        bool
+
+	Log      *slog.Logger // nil: silent
+	Progress Progress     // nil: silent
+}
+
+// RestoreResult is what a restore did, or had done when it stopped.
+type RestoreResult struct {
+	Database   string // into which
+	Objects    int    // definitions, settings and refreshes that were carried out
+	Tables     int    // tables whose rows were loaded, all of them
+	Rows       uint64 // rows that the server took
+	RawBytes   uint64 // bytes of COPY text sent for them
+	Failures   []Failure
+	Mismatches []Mismatch
+	Warnings   []string
+}
+
+// OK reports whether all that was asked for is there, and is what the archive says.
+func (r *RestoreResult) OK() bool { return len(r.Failures) == 0 && len(r.Mismatches) == 0 }
+
+// Failure is one entry that could not be restored. It is the error of a restore that stops at the first one.
+type Failure struct {
+	Entry archive.Entry
+	Err   error
+}
+
+func (f Failure) Error() string { return describeEntry(&f.Entry) + ": " + f.Err.Error() }
+
+// Unwrap returns the reason.
+func (f Failure) Unwrap() error { return f.Err }
+
+// Mismatch is a table that was loaded and whose rows are not those that the archive promises.
+type Mismatch struct {
+	Schema, Table string
+	Want          archive.Digest // what the archive's index says
+	Got           archive.Digest // of the rows that were sent
+	Loaded        uint64         // rows that the server says it took
+	What          string         // the difference, for people
+}
+
+// ErrMismatch is wrapped by the error of a single-transaction restore that was rolled back because the rows of a table
+// were not those that the archive promises.
+var ErrMismatch = errors.New("rows differ from what the archive promises")
+
+// Restore restores an archive into a database.
+//
+// It returns a result in every case but wrong options ([ErrUsage]) and an archive that can't be read. Unless ExitOnError is set, a statement that the server refuses
+// is recorded in the result's Failures and the restore goes on, as pg_restore does. Its error says that the restore
+// stopped before its end and in which state things are: *[NotEmptyError] before anything was changed, [Failure] with
+// ExitOnError, errors of package wire for lost connections, ctx's error when it was cancelled.
+//
+// No session and no goroutine outlives the call. Memory is bounded by Jobs × (a decoder, at most 2 ×
+// archive.MaxFrameRaw and 8 MiB for archives that pgark writes, + [loadBuffers] × [loadChunk] bytes), plus the catalog
+// and the index.
+func Restore(ctx context.Context, a *archive.Reader, o RestoreOptions) (*RestoreResult, error) {
+	return restore(ctx, a, o, defaultRestoreLimits())
+}
+
+func restore(ctx context.Context, a *archive.Reader, o RestoreOptions, limits restoreLimits) (*RestoreResult, error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	r, err := newRestoreRun(a, o, limits)
+	if err != nil {
+		return nil, err
+	}
+	if err := r.run(ctx); err != nil {
+		return r.result, r.stopped(ctx, err)
+	}
+	return r.result, nil
+}
+
+func (o *RestoreOptions) check() error {
+	if o.Target == nil {
+		return fmt.Errorf("%w: a restore needs a target database", ErrUsage)
+	}
+	if o.Create && o.SingleTransaction {
+		return fmt.Errorf("%w: a database can't be created (-C) inside a transaction (-1)", ErrUsage)
+	}
+	if o.Append && o.Clean {
+		return fmt.Errorf("%w: either append to the tables or clean (-c) them", ErrUsage)
+	}
+	if o.Jobs <= 0 {
+		o.Jobs = runtime.GOMAXPROCS(0)
+	}
+	if o.SingleTransaction {
+		o.Jobs, o.ExitOnError = 1, true
+	}
+	o.Log, o.Progress = orDiscard(o.Log), orSilent(o.Progress)
+	return nil
+}
+
+func (o *RestoreOptions) planOptions() PlanOptions {
+	return PlanOptions{
+		Create: o.Create, Clean: o.Clean, IfExists: o.IfExists,
+		SchemaOnly: o.SchemaOnly, DataOnly: o.DataOnly, Sections: o.Sections, Select: o.Select,
+		NoOwner: o.NoOwner, NoACL: o.NoACL, NoComments: o.NoComments,
+	}
+}
+
+// restoreRun is one restore under way.
+type restoreRun struct {
+	archive *archive.Reader
+	opts    RestoreOptions
+	catalog *archive.Catalog
+	plan    *Plan
+	steps   []*Step      // the plan's, with what only parallel sessions have to wait for added
+	target  *wire.Config // of the database that is restored into
+	limits  restoreLimits
+	loads   map[int32]*tableLoad // by ID of the TABLE DATA or BLOBS entry
+	lazy    bool                 // sessions commit asynchronously; flush makes it all durable at the end
+
+	mu     sync.Mutex // guards what follows
+	result *RestoreResult
+	made   map[int32]bool // by entry ID: definitions that were carried out (true) or failed (false)
+	change bool           // something was changed on the server
+}
+
+func newRestoreRun(a *archive.Reader, o RestoreOptions, limits restoreLimits) (*restoreRun, error) {
+	catalog, err := a.Catalog()
+	if err != nil {
+		return nil, fmt.Errorf("read the catalog: %w", err)
+	}
+	plan, err := NewPlan(catalog, o.planOptions())
+	if err != nil {
+		return nil, err
+	}
+	r := &restoreRun{
+		archive: a, opts: o, catalog: catalog, plan: plan, target: o.Target, limits: limits,
+		result: &RestoreResult{Database: o.Target.Database(), Warnings: slices.Clone(plan.Warnings)},
+		made:   make(map[int32]bool),
+	}
+	r.steps = parallelSteps(plan)
+	if err := r.planLoads(); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+// run carries out the restore: database, checks, drops, definitions in their order, rows and indexes over several
+// sessions, rights, and what must come after them.
+func (r *restoreRun) run(ctx context.Context) error {
+	defer r.stopLoads()
+	if r.opts.Create {
+		if err := r.createDatabase(ctx); err != nil {
+			return err
+		}
+	}
+	pool, err := r.openPool(ctx)
+	if err != nil {
+		return err
+	}
+	defer pool.close(ctx)
+	leader := pool.sessions[0]
+	if err := r.checkEmpty(ctx, leader); err != nil {
+		return err
+	}
+	if r.opts.SingleTransaction {
+		return r.runInOneTransaction(ctx, leader)
+	}
+	if err := r.dropAll(ctx, leader); err != nil {
+		return err
+	}
+	early, late := splitMainPass(r.steps)
+	if err := r.runSerial(ctx, pool, early); err != nil {
+		return err
+	}
+	if err := r.runPool(ctx, pool, late); err != nil {
+		return err
+	}
+	if err := r.runSerial(ctx, pool, stepsOfPass(r.steps, PassACL)); err != nil {
+		return err
+	}
+	if err := r.runPool(ctx, pool, stepsOfPass(r.steps, PassPostACL)); err != nil {
+		return err
+	}
+	return r.flush(ctx, pool.sessions[0])
+}
+
+// splitMainPass divides the steps of the main pass as pg_restore does: definitions that stand before any rows are
+// carried out one after the other, the rest as soon as what it depends on is done.
+func splitMainPass(steps []*Step) (early, late []*Step) {
+	for _, s := range steps {
+		switch {
+		case s.Pass != PassMain:
+		case s.Entry.Section == archive.SectionPreData,
+			s.Entry.Section == archive.SectionNone && len(late) == 0:
+			early = append(early, s)
+		default:
+			late = append(late, s)
+		}
+	}
+	return early, late
+}
+
+func stepsOfPass(steps []*Step, pass Pass) []*Step {
+	var of []*Step
+	for _, s := range steps {
+		if s.Pass == pass {
+			of = append(of, s)
+		}
+	}
+	return of
+}
+
+// runInOneTransaction restores everything in plan order on one session and commits only if all of it went well.
+func (r *restoreRun) runInOneTransaction(ctx context.Context, s *loadSession) error {
+	err := func() error {
+		if _, err := s.conn.Exec(ctx, "BEGIN"); err != nil {
+			return err
+		}
+		if err := r.dropAll(ctx, s); err != nil {
+			return err
+		}
+		if err := r.runInOrder(ctx, s, r.steps); err != nil {
+			return err
+		}
+		if len(r.result.Mismatches) > 0 {
+			m := r.result.Mismatches[0]
+			return fmt.Errorf("table %s: %s: %w", wire.QualifiedName(m.Schema, m.Table), m.What, ErrMismatch)
+		}
+		_, err := s.conn.Exec(ctx, "COMMIT")
+		return err
+	}()
+	if err != nil {
+		s.rollback(ctx)
+		r.result.Objects, r.result.Tables, r.result.Rows, r.result.RawBytes = 0, 0, 0, 0
+		r.change = false
+	}
+	return err
+}
+
+// fail records that an entry could not be restored. It returns an error if the restore must stop: the first failure
+// with ExitOnError, a session that is gone, a context that is done.
+func (r *restoreRun) fail(ctx context.Context, s *loadSession, e *archive.Entry, err error) error {
+	f := Failure{Entry: *e, Err: err}
+	if ctxErr := ctx.Err(); ctxErr != nil {
+		if !errors.Is(err, ctxErr) {
+			return fmt.Errorf("%s: %w (%w)", describeEntry(e), err, ctxErr)
+		}
+		return f
+	}
+	if s.lost(err) {
+		return fmt.Errorf("%s: the session was lost: %w", describeEntry(e), err)
+	}
+	r.mu.Lock()
+	r.result.Failures = append(r.result.Failures, f)
+	r.mu.Unlock()
+	r.opts.Log.Error("not restored", "object", describeEntry(e), "error", err)
+	if r.opts.ExitOnError {
+		return f
+	}
+	return nil
+}
+
+func (r *restoreRun) warn(message string) {
+	r.mu.Lock()
+	r.result.Warnings = append(r.result.Warnings, message)
+	r.mu.Unlock()
+	r.opts.Log.Warn(message)
+}
+
+// stopped adds to an error that ended the restore in which state it left things, and what to do.
+func (r *restoreRun) stopped(ctx context.Context, err error) error {
+	var notEmpty *NotEmptyError
+	if errors.As(err, &notEmpty) {
+		return err
+	}
+	what := "stopped"
+	if ctx.Err() != nil {
+		what = "interrupted"
+	}
+	database := fmt.Sprintf("database %q", r.result.Database)
+	if !r.change {
+		return fmt.Errorf("restore %s, nothing in %s was changed: %w", what, database, err)
+	}
+	loaded := fmt.Sprintf("%d of %d tables are loaded", r.result.Tables, r.tables())
+	return fmt.Errorf("restore %s; %s holds what was restored until then (%s): restore again with -c, or drop it first: %w",
+		what, database, loaded, err)
+}
+
+// describeEntry names an entry for people: TABLE DATA public.orders.
+func describeEntry(e *archive.Entry) string {
+	name := e.Name
+	if e.Schema != "" && e.Schema != "-" {
+		name = e.Schema + "." + name
+	}
+	return strings.TrimSpace(e.Kind + " " + name)
+}

@@ -1,0 +1,67 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pgark/pgark/wire"
+)
+
+// ErrNoDatabaseEntry is returned when a database is to be created and the archive does not say how.
+var ErrNoDatabaseEntry = errors.New("the archive has no entry for its database: leave out -C and name an existing one")
+
+// createDatabase drops the database if asked to, creates it and makes it the target. Unlike pg_restore it does not go on
+// if the database is there already: it would pour the archive into a database that nobody named.
+func (r *restoreRun) createDatabase(ctx context.Context) error {
+	var step *Step
+	for _, s := range r.steps {
+		if s.Entry.Kind == kindDatabase {
+			step = s
+		}
+	}
+	if step == nil {
+		return ErrNoDatabaseEntry
+	}
+	maintenance, err := r.connect(ctx)
+	if err != nil {
+		return err
+	}
+	defer maintenance.close(ctx)
+	if r.opts.Clean {
+		if err := r.dropAll(ctx, maintenance); err != nil {
+			return err
+		}
+	}
+	for _, sql := range r.plan.Definition(&maintenance.state, step) {
+		if _, err := maintenance.conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("create database %q: %w", step.Entry.Name, err)
+		}
+	}
+	r.change = true
+	r.done(step.Entry.ID)
+	r.target = r.target.With(wire.Overrides{Database: step.Entry.Name})
+	r.result.Database = step.Entry.Name
+	return nil
+}
+
+// reconnect replaces the leader, so that settings of the database that were just restored hold for it.
+func (r *restoreRun) reconnect(ctx context.Context, pool *sessionPool) error {
+	pool.sessions[0].close(ctx)
+	s, err := r.connect(ctx)
+	if err != nil {
+		return err
+	}
+	pool.sessions[0] = s
+	return nil
+}
+
+// madeOf reports whether the entry of a kind that a catalog has once was carried out.
+func (r *restoreRun) madeOf(kind string) bool {
+	for i := range r.catalog.Entries {
+		if e := &r.catalog.Entries[i]; e.Kind == kind && r.isMade(e.ID) {
+			return true
+		}
+	}
+	return false
+}

@@ -1,0 +1,176 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"sync"
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/internal/pgtest"
+)
+
+// tripwire is a Progress that does something once, when the restore has loaded some rows.
+type tripwire struct {
+	silent
+	once sync.Once
+	do   func()
+}
+
+func (w *tripwire) Advance(uint64, uint64) { w.once.Do(w.do) }
+
+// heavyArchive holds tables that take several blocks each.
+func heavyArchive(t *testing.T, srv *pgtest.Server) []byte {
+	t.Helper()
+	src := srv.CreateDB(t)
+	srv.Exec(t, src, `CREATE TABLE one AS SELECT g AS i, repeat('x', 200) AS v FROM generate_series(1, 40000) g;
+CREATE TABLE two AS TABLE one; CREATE INDEX ON one (i); CREATE INDEX ON two (v)`)
+	return makeArchive(t, srv, src, archiveRecipe{block: 64 << 10})
+}
+
+// interrupted restores with something going wrong once rows are on their way, and checks that nothing is left.
+func interrupted(t *testing.T, srv *pgtest.Server, b []byte, o RestoreOptions, wrong func(db string, cancel func())) error {
+	t.Helper()
+	dst := srv.CreateDB(t)
+	before := goleak.IgnoreCurrent()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	if o.Target == nil {
+		o.Target = config(t, srv, dst)
+	} else {
+		o.Target = o.Target.With(wireDatabase(dst))
+	}
+	o.Jobs, o.Progress = 3, &tripwire{do: func() { wrong(dst, cancel) }}
+	res, err := restore(ctx, openArchive(t, b), o, smallLimits())
+	goleak.VerifyNone(t, before)
+	srv.WaitNoSessions(t, dst)
+	if err == nil {
+		t.Fatalf("no error; %+v", res)
+	}
+	if res == nil || res.Tables == 2 {
+		t.Fatalf("result %+v", res)
+	}
+	return err
+}
+
+func TestRestoreCancelled(t *testing.T) {
+	srv := pgtest.Shared(t)
+	b := heavyArchive(t, srv)
+	for _, o := range []RestoreOptions{{}, {SingleTransaction: true}} {
+		err := interrupted(t, srv, b, o, func(_ string, cancel func()) { cancel() })
+		if !errors.Is(err, context.Canceled) || !strings.Contains(err.Error(), "restore interrupted") {
+			t.Errorf("error %v", err)
+		}
+	}
+}
+
+func TestRestoreBackendKilled(t *testing.T) {
+	srv := pgtest.Shared(t)
+	err := interrupted(t, srv, heavyArchive(t, srv), RestoreOptions{}, func(db string, _ func()) {
+		srv.Exec(t, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+db+"'")
+	})
+	for _, want := range []string{"TABLE DATA public.", "session was lost", "of 2 tables are loaded"} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in: %v", want, err)
+		}
+	}
+}
+
+func TestRestoreConnectionCut(t *testing.T) {
+	srv := pgtest.Shared(t)
+	b := heavyArchive(t, srv)
+	proxy := pgtest.NewProxy(t, srv.TCPAddr())
+	target := parse(t, proxy.Conninfo("postgres"))
+	err := interrupted(t, srv, b, RestoreOptions{Target: target}, func(string, func()) { proxy.Cut() })
+	if !strings.Contains(err.Error(), "session was lost") {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestRestoreCancelledWhileWaiting: a statement that waits for a lock is cancelled at once, not after the lock is gone.
+func TestRestoreCancelledWhileWaiting(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src, dst := srv.CreateDB(t), srv.CreateDB(t)
+	srv.Exec(t, src, "CREATE TABLE t AS SELECT 1 AS i")
+	b := makeArchive(t, srv, src, archiveRecipe{})
+	srv.Exec(t, dst, "CREATE TABLE t (i int)")
+	holder := connectTo(t, srv, dst)
+	_, err := holder.Exec(t.Context(), "BEGIN; LOCK t IN SHARE MODE")
+	check(t, err)
+	ctx, cancel := context.WithCancel(t.Context())
+	waiting := make(chan struct{})
+	go func() { // ends with the restore's COPY waiting for the lock
+		defer close(waiting)
+		for ctx.Err() == nil {
+			if srv.QueryString(t, dst, "SELECT count(*) FROM pg_locks WHERE NOT granted") != "0" {
+				cancel()
+			}
+		}
+	}()
+	_, err = Restore(ctx, openArchive(t, b), RestoreOptions{Target: config(t, srv, dst), DataOnly: true})
+	cancel()
+	<-waiting
+	if !errors.Is(err, context.Canceled) {
+		t.Errorf("error %v", err)
+	}
+}
+
+// TestRestoreSkipsOthersLargeObjects: a large object that exists keeps its bytes if the restore may not replace it.
+func TestRestoreSkipsOthersLargeObjects(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src, dst := srv.CreateDB(t), srv.CreateDB(t)
+	srv.Exec(t, src, `SELECT lo_from_bytea(1001, 'new'), lo_from_bytea(1002, 'new')`)
+	b := makeArchive(t, srv, src, archiveRecipe{})
+	srv.Exec(t, dst, `SELECT lo_from_bytea(1001, 'theirs')`)
+	res, err := tryRestore(t, srv, dst, b, RestoreOptions{Append: true}, defaultRestoreLimits())
+	check(t, err)
+	if got := srv.QueryString(t, dst, `SELECT encode(lo_get(1001), 'escape'), encode(lo_get(1002), 'escape')`); got != "theirs|new" {
+		t.Errorf("large objects hold %s", got)
+	}
+	if len(res.Failures) != 1 || len(res.Mismatches) != 0 || len(res.Warnings) != 1 {
+		t.Errorf("%+v", res)
+	}
+}
+
+// TestBlobWriterRefuses: a row that is not a chunk never reaches the server.
+func TestBlobWriterRefuses(t *testing.T) {
+	for _, row := range []string{
+		"", "1", "1\t0", "1\t0\t\\\\x00\t", "x\t0\t\\\\x00", "1\t-1\t\\\\x00", "1\t0\t\\\\x0'", "1\t0\t00", "99999999999\t0\t\\\\x00",
+	} {
+		var w blobWriter
+		if err := w.add([]byte(row)); !errors.Is(err, errChunk) {
+			t.Errorf("%q: %v", row, err)
+		}
+	}
+}
+
+// TestFeederCountsLargeRows: a row of many parts counts as one, with the digest that it has in one piece.
+func TestFeederCountsLargeRows(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src := srv.CreateDB(t)
+	srv.Exec(t, src, "CREATE TABLE wide AS SELECT repeat(g::text, 100000) AS v FROM generate_series(1, 5) g")
+	a := openArchive(t, makeArchive(t, srv, src, archiveRecipe{block: 32 << 10}))
+	s := a.Streams()[0]
+	f := feeder{decoder: a.NewDecoder(), progress: silent{}}
+	defer f.decoder.Close()
+	var blocks []archive.Block
+	for b := range a.Blocks(s.ID) {
+		blocks = append(blocks, b)
+	}
+	take := func() (archive.Block, bool) {
+		if len(blocks) == 0 {
+			return archive.Block{}, false
+		}
+		b := blocks[0]
+		blocks = blocks[1:]
+		return b, true
+	}
+	n := 0
+	check(t, f.decodeAll(t.Context(), take, func(p []byte) error { n += len(p); return nil }))
+	if f.digest != s.Digest || uint64(n) != s.Digest.Bytes || s.Digest.Rows != 5 {
+		t.Errorf("digest %v of %d bytes, want %v", f.digest, n, s.Digest)
+	}
+}

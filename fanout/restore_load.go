@@ -1,0 +1,357 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"sync"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/wire"
+)
+
+// restoreLimits are the sizes, in bytes of COPY text, by which a restore decides how to load a table.
+type restoreLimits struct {
+	// freezeFrom is the smallest table that is truncated and loaded in one transaction with FREEZE: what that saves
+	// (writing the log under wal_level minimal, a later vacuum) must be worth a new file on disk.
+	freezeFrom uint64
+	// shareFrom is the smallest table that several sessions load at once.
+	shareFrom uint64
+	// joinFrom is how much of a shared table must be left for one more session to join.
+	joinFrom uint64
+}
+
+func defaultRestoreLimits() restoreLimits {
+	return restoreLimits{freezeFrom: 1 << 20, shareFrom: 64 << 20, joinFrom: 16 << 20}
+}
+
+var (
+	errNoRows   = errors.New("the archive has no rows for this table")
+	errNotMade  = errors.New("not loaded, because the table could not be created")
+	errNotEmpty = errors.New("not loaded, because the table could not be created and the one that exists holds rows")
+)
+
+// tableLoad is the loading of one table's rows, or of one entry's large objects, by one or several sessions: each takes
+// the next block that nobody has, so that all end at about the same time.
+type tableLoad struct {
+	step   *Step
+	want   archive.Digest
+	schema string
+	table  string
+	shared bool // several sessions may take part
+	blobs  bool
+
+	mu        sync.Mutex
+	next      func() (archive.Block, bool)
+	stop      func()
+	remaining uint64 // raw bytes of the blocks that nobody has taken
+	got       archive.Digest
+	rows      uint64
+	err       error // the first; nobody takes another block
+	skipped   bool  // err says why, nothing was loaded
+	omitted   int   // large objects left alone because they could not be created
+}
+
+// planLoads prepares a load for each step that has rows, and decides which tables are shared among sessions: those
+// large enough that one session with such a table would still be at work when the others are done. Sharing excludes
+// FREEZE, which needs the table for one transaction alone.
+func (r *restoreRun) planLoads() error {
+	r.loads = make(map[int32]*tableLoad)
+	losses, err := r.losses()
+	if err != nil {
+		return err
+	}
+	var total uint64
+	for _, step := range r.steps {
+		if !step.Rows() && !step.Blobs() {
+			continue
+		}
+		l := r.planLoad(step, losses)
+		r.loads[step.Entry.ID] = l
+		total += l.want.Bytes
+	}
+	for _, l := range r.loads {
+		l.shared = r.opts.Jobs > 1 && l.want.Bytes >= r.limits.shareFrom &&
+			l.want.Bytes >= total/uint64(4*r.opts.Jobs)
+	}
+	return nil
+}
+
+func (r *restoreRun) planLoad(step *Step, losses bool) *tableLoad {
+	l := &tableLoad{step: step, schema: step.Entry.Schema, table: step.Entry.Name, blobs: step.Blobs()}
+	streams := r.archive.TableStreams(step.Entry.ID)
+	for i := range streams {
+		l.want.Merge(streams[i].Digest)
+		if streams[i].Form != archive.FormText {
+			l.err = fmt.Errorf("rows in form %d can't be loaded", streams[i].Form)
+		}
+	}
+	if len(streams) == 0 && !losses {
+		l.err = errNoRows
+	}
+	l.remaining = l.want.Bytes
+	var blocks iter.Seq[archive.Block] = func(yield func(archive.Block) bool) {
+		for i := range streams {
+			for b := range r.archive.Blocks(streams[i].ID) {
+				if !yield(b) {
+					return
+				}
+			}
+		}
+	}
+	l.next = func() (archive.Block, bool) {
+		l.next, l.stop = iter.Pull(blocks)
+		return l.next()
+	}
+	l.stop = func() {}
+	return l
+}
+
+// losses warns of what a salvaged archive lacks, and reports whether it lacks anything.
+func (r *restoreRun) losses() (bool, error) {
+	moment, err := r.archive.Moment()
+	if err != nil {
+		return false, fmt.Errorf("read the moment: %w", err)
+	}
+	for _, l := range moment.Losses {
+		what := "the archive"
+		if l.Table != "" {
+			what = "table " + wire.QualifiedName(l.Schema, l.Table)
+		}
+		r.warn(fmt.Sprintf("%s is not complete: %s", what, l.Message))
+	}
+	return len(moment.Losses) > 0, nil
+}
+
+// tables is the number of tables whose rows are to be loaded.
+func (r *restoreRun) tables() int {
+	n := 0
+	for _, l := range r.loads {
+		if !l.blobs {
+			n++
+		}
+	}
+	return n
+}
+
+// announce tells the progress how much there is to load.
+func (r *restoreRun) announce() {
+	var bytes uint64
+	for _, l := range r.loads {
+		bytes += l.want.Bytes
+	}
+	r.opts.Progress.Plan(r.tables(), bytes)
+}
+
+// stopLoads ends the iterations over blocks of loads that were not settled.
+func (r *restoreRun) stopLoads() {
+	for _, l := range r.loads {
+		l.mu.Lock()
+		l.stop()
+		l.mu.Unlock()
+	}
+}
+
+// take gives the next block to a session, until none is left or the load has failed.
+func (l *tableLoad) take() (archive.Block, bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.err != nil {
+		return archive.Block{}, false
+	}
+	b, ok := l.next()
+	l.remaining -= min(b.Raw, l.remaining)
+	if !ok {
+		l.remaining = 0
+	}
+	return b, ok
+}
+
+// joinable reports whether one more session would help, given how much must be left.
+func (l *tableLoad) joinable(from uint64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.shared && l.err == nil && l.remaining >= max(from, 1)
+}
+
+// left is how many raw bytes nobody has taken.
+func (l *tableLoad) left() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.remaining
+}
+
+func (l *tableLoad) failed() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.err
+}
+
+// add counts what a session has committed, or keeps its error.
+func (l *tableLoad) add(d archive.Digest, rows uint64, err error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if err != nil {
+		if l.err == nil {
+			l.err = err
+		}
+		return
+	}
+	l.got.Merge(d)
+	l.rows += rows
+}
+
+// load has one session take part in a load until no block is left. The outcome is in l; the error says that the session
+// can't go on.
+func (r *restoreRun) load(ctx context.Context, s *loadSession, l *tableLoad) error {
+	if l.failed() != nil {
+		return nil
+	}
+	var digest archive.Digest
+	var rows uint64
+	var err error
+	if l.blobs {
+		digest, rows, err = r.loadBlobs(ctx, s, l)
+	} else {
+		digest, rows, err = r.loadTable(ctx, s, l)
+	}
+	if err != nil && !r.opts.SingleTransaction {
+		s.rollback(ctx)
+	}
+	l.add(digest, rows, err)
+	if err != nil && (ctx.Err() != nil || s.lost(err)) {
+		return r.fail(ctx, s, l.step.Entry, err)
+	}
+	return nil
+}
+
+// loadTable copies blocks into a table, in a transaction of its own.
+func (r *restoreRun) loadTable(ctx context.Context, s *loadSession, l *tableLoad) (archive.Digest, uint64, error) {
+	table := r.plan.Table(l.step.Entry.ID)
+	created := table != nil && r.isMade(table.ID)
+	if table != nil && r.hasFailed(table.ID) && !r.opts.Append {
+		if err := r.mayLoadAnyway(ctx, s, l, table); err != nil {
+			return archive.Digest{}, 0, err
+		}
+	}
+	if created && l.want == (archive.Digest{}) {
+		return archive.Digest{}, 0, nil // made empty by this restore, and to be empty: no round trip for it
+	}
+	sql := r.plan.CopyStatement(l.step)
+	if !r.mayFreeze(l, table, created) {
+		return s.copyIn(ctx, sql, l, r.opts.Progress)
+	}
+	sql += " WITH (FREEZE)"
+	if r.opts.SingleTransaction { // created in this very transaction
+		return s.copyIn(ctx, sql, l, r.opts.Progress)
+	}
+	name := wire.QualifiedName(table.Schema, table.Name)
+	if _, err := s.conn.Exec(ctx, "BEGIN; TRUNCATE TABLE ONLY "+name); err != nil {
+		return archive.Digest{}, 0, err
+	}
+	digest, rows, err := s.copyIn(ctx, sql, l, r.opts.Progress)
+	if err != nil {
+		return digest, rows, err
+	}
+	_, err = s.conn.Exec(ctx, "COMMIT")
+	return digest, rows, err
+}
+
+// mayFreeze reports whether COPY FREEZE is legal and worth it: an ordinary table that this restore made, loaded by one
+// session, so that truncating it takes no one's rows and no one can see them early.
+func (r *restoreRun) mayFreeze(l *tableLoad, table *archive.Entry, created bool) bool {
+	return created && !l.shared && table.RelKind != relkindPartitioned &&
+		!LoadsViaRoot(l.step.Entry) && l.want.Bytes >= r.limits.freezeFrom
+}
+
+// mayLoadAnyway decides about a table that this restore failed to create: one that was there before, and is empty, is
+// loaded. A session that joins a shared load finds the rows of the others, so only the first one looks.
+func (r *restoreRun) mayLoadAnyway(ctx context.Context, s *loadSession, l *tableLoad, table *archive.Entry) error {
+	if l.left() < l.want.Bytes {
+		return nil
+	}
+	name := wire.QualifiedName(table.Schema, table.Name)
+	exists, err := s.conn.QueryString(ctx, "SELECT pg_catalog.to_regclass("+wire.Literal(name)+") IS NOT NULL")
+	if err == nil && exists != "t" {
+		err = errNotMade
+	}
+	if err != nil {
+		l.skip()
+		return err
+	}
+	rows, err := s.conn.QueryStrings(ctx, "SELECT 1 FROM ONLY "+name+" LIMIT 1")
+	if err == nil && len(rows) > 0 {
+		err = errNotEmpty
+	}
+	if err != nil {
+		l.skip()
+	}
+	return err
+}
+
+func (l *tableLoad) skip() {
+	l.mu.Lock()
+	l.skipped = true
+	l.mu.Unlock()
+}
+
+// settle ends a load that no session is at work on any more: it records a failure, or compares what was loaded with
+// what the archive promises.
+func (r *restoreRun) settle(ctx context.Context, s *loadSession, l *tableLoad) error {
+	l.mu.Lock()
+	l.stop()
+	err := l.err
+	l.mu.Unlock()
+	if err != nil {
+		if ctx.Err() == nil && !s.lost(err) {
+			err = r.tidy(ctx, s, l, err)
+		}
+		return r.fail(ctx, s, l.step.Entry, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.result.Rows += l.rows
+	r.result.RawBytes += l.got.Bytes
+	if what := l.difference(); what != "" {
+		r.result.Mismatches = append(r.result.Mismatches, Mismatch{
+			Schema: l.schema, Table: l.table, Want: l.want, Got: l.got, Loaded: l.rows, What: what,
+		})
+		r.opts.Log.Error("rows differ from the archive", "table", describeEntry(l.step.Entry), "difference", what)
+		return nil
+	}
+	if !l.blobs {
+		r.result.Tables++
+		r.opts.Progress.TableDone(l.schema, l.table, l.rows)
+	}
+	return nil
+}
+
+// difference says in words how what was loaded differs from what the archive promises, "" if it does not.
+func (l *tableLoad) difference() string {
+	switch {
+	case l.got.Rows != l.want.Rows:
+		return fmt.Sprintf("%d rows were sent, the archive promises %d", l.got.Rows, l.want.Rows)
+	case l.got != l.want:
+		return fmt.Sprintf("the digest of the rows sent is %s, the archive promises %s", l.got, l.want)
+	case l.rows != l.want.Rows && l.omitted == 0:
+		return fmt.Sprintf("the server took %d rows of the %d that were sent", l.rows, l.want.Rows)
+	}
+	return ""
+}
+
+// tidy empties a table of this restore that could only be loaded in part, so that a table holds all its rows or none,
+// and returns the error with the state that the table is in.
+func (r *restoreRun) tidy(ctx context.Context, s *loadSession, l *tableLoad, err error) error {
+	if l.rows == 0 || l.skipped || l.blobs || r.opts.SingleTransaction {
+		return err
+	}
+	table := r.plan.Table(l.step.Entry.ID)
+	if table != nil && r.isMade(table.ID) && !LoadsViaRoot(l.step.Entry) {
+		name := wire.QualifiedName(table.Schema, table.Name)
+		if _, truncErr := s.conn.Exec(ctx, "TRUNCATE TABLE ONLY "+name); truncErr == nil {
+			return fmt.Errorf("%w (the table was left empty)", err)
+		}
+	}
+	return fmt.Errorf("%w (%d of its %d rows were loaded before and stay)", err, l.rows, l.want.Rows)
+}

@@ -1,0 +1,236 @@
+package fanout
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/wire"
+)
+
+const (
+	// pipelineStatements and pipelineBytes bound the statements that a session sends before it reads the first answer,
+	// so that neither side ever waits for the other with full buffers.
+	pipelineStatements = 100
+	pipelineBytes      = 16 << 10
+	// deadlockRetries is how often a statement is tried again that the server chose to end a deadlock.
+	deadlockRetries = 5
+	// closeGrace bounds how long the end of a restore waits for the server to take its leave.
+	closeGrace = 5 * time.Second
+)
+
+// loadSession is one session that restores, with what one session needs: the settings it has, a decoder, buffers.
+// One goroutine at a time.
+type loadSession struct {
+	conn    *wire.Conn
+	state   State
+	decoder *archive.Decoder
+	free    chan []byte // buffers between the decoding and the sending side of a load, made when first needed
+}
+
+// sessionPool is the sessions of a restore: the leader, always there, and more for the parallel part.
+type sessionPool struct {
+	sessions []*loadSession
+}
+
+// openPool connects the leader.
+func (r *restoreRun) openPool(ctx context.Context) (*sessionPool, error) {
+	leader, err := r.connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &sessionPool{sessions: []*loadSession{leader}}, nil
+}
+
+// grow connects until there are n sessions. A server that has no more connections to give makes the restore slower, not
+// impossible.
+func (p *sessionPool) grow(ctx context.Context, r *restoreRun, n int) error {
+	for len(p.sessions) < n {
+		s, err := r.connect(ctx)
+		if ctx.Err() != nil {
+			return err
+		}
+		if err != nil {
+			r.warn(fmt.Sprintf("only %d of %d sessions: %v", len(p.sessions), n, err))
+			return nil
+		}
+		p.sessions = append(p.sessions, s)
+	}
+	return nil
+}
+
+func (p *sessionPool) close(ctx context.Context) {
+	for _, s := range p.sessions {
+		s.close(ctx)
+	}
+}
+
+// connect opens a session with the target and sets it up for the archive's text.
+func (r *restoreRun) connect(ctx context.Context) (*loadSession, error) {
+	settings := wire.TextSettings(r.catalog.Encoding)
+	settings.ApplicationName = "pgark restore"
+	conn, err := wire.Connect(ctx, r.target, settings)
+	if err != nil {
+		return nil, fmt.Errorf("connect to the target: %w", err)
+	}
+	s := &loadSession{conn: conn}
+	conn.OnNotice = func(n *wire.Notice) { r.opts.Log.Warn("the server says", "message", n.Error()) }
+	if err := r.setUp(ctx, s); err != nil {
+		s.close(ctx)
+		return nil, err
+	}
+	s.decoder = r.archive.NewDecoder()
+	return s, nil
+}
+
+func (r *restoreRun) setUp(ctx context.Context, s *loadSession) error {
+	for _, sql := range r.plan.Setup() {
+		if _, err := s.conn.Exec(ctx, sql); err != nil {
+			return fmt.Errorf("set up a session: %w", err)
+		}
+	}
+	return r.commitLazily(ctx, s)
+}
+
+// flushFunction is what flush uses to write to the log of the server (PostgreSQL 9.6 and later).
+const flushFunction = "pg_logical_emit_message"
+
+// commitLazily has a session commit without waiting for the disk. Ten thousand small tables would wait twenty thousand
+// times; flush waits once for all of them.
+func (r *restoreRun) commitLazily(ctx context.Context, s *loadSession) error {
+	if r.opts.SingleTransaction {
+		return nil
+	}
+	found, err := s.conn.QueryString(ctx, `SELECT pg_catalog.count(*) FROM pg_catalog.pg_proc
+WHERE proname = '`+flushFunction+`' AND pg_catalog.has_function_privilege(oid, 'EXECUTE')`)
+	if err != nil {
+		return fmt.Errorf("set up a session: %w", err)
+	}
+	if found == "0" || found == "" {
+		return nil
+	}
+	r.lazy = true
+	_, err = s.conn.Exec(ctx, "SET synchronous_commit = off")
+	return err
+}
+
+// flush commits once as the server is configured to. The log is written in order, so that makes everything durable
+// that was committed before it, by any session.
+func (r *restoreRun) flush(ctx context.Context, s *loadSession) error {
+	if !r.lazy {
+		return nil
+	}
+	_, err := s.conn.Exec(ctx, "RESET synchronous_commit; SELECT pg_catalog."+flushFunction+"(true, 'pgark', 'restored')")
+	if err != nil {
+		return fmt.Errorf("make the restored data durable: %w", err)
+	}
+	return nil
+}
+
+// close ends the session. It works after ctx is done too.
+func (s *loadSession) close(ctx context.Context) {
+	if s.decoder != nil {
+		s.decoder.Close()
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
+	defer cancel()
+	// Nothing depends on a farewell: the server rolls back and ends a session whose socket is closed.
+	_ = s.conn.Close(ctx)
+}
+
+// rollback ends a transaction, if there is one, after an error. A session that is gone has none.
+func (s *loadSession) rollback(ctx context.Context) {
+	if s.conn.InTransaction() == 'I' || s.conn.Err() != nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeGrace)
+	defer cancel()
+	// An error here leaves the session unusable, which the next statement on it reports.
+	_, _ = s.conn.Exec(ctx, "ROLLBACK")
+}
+
+// lost reports whether err means that the session is of no more use, as opposed to a statement that was refused.
+func (s *loadSession) lost(err error) bool {
+	return s.conn.Err() != nil || wire.IsConnLost(err) || wire.IsAdminShutdown(err)
+}
+
+// exec carries out statements one after the other. It goes on after one that was refused, as pg_restore does within an
+// entry, and returns the first such error.
+func (s *loadSession) exec(ctx context.Context, statements []string) error {
+	var first error
+	for _, sql := range statements {
+		_, err := s.conn.Exec(ctx, sql)
+		for try := 0; try < deadlockRetries && isDeadlock(err) && s.conn.InTransaction() == 'I'; try++ {
+			_, err = s.conn.Exec(ctx, sql)
+		}
+		if err != nil && (s.lost(err) || ctx.Err() != nil) {
+			return err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+// isDeadlock reports whether the server ended the statement to end a deadlock: other sessions of this restore, or of
+// others, hold locks in another order. The statement can be tried again.
+func isDeadlock(err error) bool { return sqlState(err) == "40P01" }
+
+// entrySQL is the statements of one entry, with its place for errors.
+type entrySQL struct {
+	entry      *archive.Entry
+	statements []string
+}
+
+// pipelined carries out the statements of many entries with few round trips and calls done for each entry, in order,
+// with its first error. Each statement is a transaction of its own unless one is open. It stops at an error of done.
+func (s *loadSession) pipelined(ctx context.Context, entries []entrySQL, done func(*archive.Entry, error) error) error {
+	for len(entries) > 0 {
+		n, count, size := 0, 0, 0
+		var all []string
+		for n < len(entries) && (n == 0 || count < pipelineStatements && size < pipelineBytes) {
+			for _, sql := range entries[n].statements {
+				size += len(sql)
+			}
+			count += len(entries[n].statements)
+			all = append(all, entries[n].statements...)
+			n++
+		}
+		if err := s.roundTrip(ctx, all, entries[:n], done); err != nil {
+			return err
+		}
+		entries = entries[n:]
+	}
+	return nil
+}
+
+// roundTrip sends the statements of some entries and takes all their answers, so that the session stays usable
+// whatever done says.
+func (s *loadSession) roundTrip(ctx context.Context, all []string, entries []entrySQL, done func(*archive.Entry, error) error) error {
+	var sendErr error
+	if len(all) > 0 {
+		sendErr = s.conn.Send(all...)
+	}
+	var stop error
+	for _, e := range entries {
+		var first error
+		for range e.statements {
+			err := sendErr
+			if err == nil {
+				_, err = s.conn.NextExec(ctx)
+			}
+			if err != nil && s.conn.Err() != nil {
+				sendErr = err // no more answers will come
+			}
+			if first == nil {
+				first = err
+			}
+		}
+		if stop == nil {
+			stop = done(e.entry, first)
+		}
+	}
+	return stop
+}

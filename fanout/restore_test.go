@@ -1,0 +1,384 @@
+package fanout
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/internal/pgtest"
+)
+
+// shop is a schema with most of what a restore has to put in order.
+const shop = `
+CREATE SCHEMA shop; CREATE SCHEMA "Odd ""name";
+CREATE TYPE shop.state AS ENUM ('new', 'paid', 'sent');
+CREATE TABLE shop.customers (id int GENERATED ALWAYS AS IDENTITY PRIMARY KEY, name text NOT NULL, upper_name text GENERATED ALWAYS AS (upper(name)) STORED);
+CREATE TABLE shop.orders (id serial PRIMARY KEY, customer int REFERENCES shop.customers, state shop.state DEFAULT 'new', at timestamptz)
+  PARTITION BY RANGE (id);
+CREATE TABLE shop.orders_1 PARTITION OF shop.orders FOR VALUES FROM (MINVALUE) TO (500);
+CREATE TABLE shop.orders_2 PARTITION OF shop.orders FOR VALUES FROM (500) TO (MAXVALUE);
+CREATE INDEX ON shop.orders (customer); CREATE INDEX ON shop.orders_2 (at);
+CREATE TABLE shop.lines (order_id int REFERENCES shop.orders, n int, what text, price numeric, PRIMARY KEY (order_id, n));
+CREATE TABLE shop.a (id int PRIMARY KEY, b int); CREATE TABLE shop.b (id int PRIMARY KEY, a int REFERENCES shop.a);
+CREATE TABLE "Odd ""name"."tab	le" ("col ""x" text, "sp ace" bytea, nothing int);
+CREATE TABLE shop.none (); CREATE TABLE shop.empty (i int);
+CREATE VIEW shop.paid AS SELECT * FROM shop.orders WHERE state = 'paid';
+CREATE FUNCTION shop.touch() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN NEW.what := NEW.what || '!'; RETURN NEW; END $$;
+INSERT INTO shop.customers (name) SELECT 'customer ' || g FROM generate_series(1, 200) g;
+INSERT INTO shop.orders (customer, state, at) SELECT 1 + g % 200, 'paid', '2020-01-01 UTC'::timestamptz + g * interval '1 hour' FROM generate_series(1, 1000) g;
+INSERT INTO shop.lines SELECT id, n, 'thing ' || n || E'\t\\.\n', id + n / 3.0 FROM shop.orders, generate_series(1, 3) n;
+INSERT INTO shop.a VALUES (1, 1), (2, 2); INSERT INTO shop.b VALUES (1, 1), (2, 2);
+ALTER TABLE shop.a ADD FOREIGN KEY (b) REFERENCES shop.b;
+INSERT INTO "Odd ""name"."tab	le" VALUES ('\.', '\x00ff5c', NULL), ('', '', 1), (NULL, NULL, NULL), (E'\\N', '\x0a', 2);
+INSERT INTO shop.none SELECT FROM generate_series(1, 3);
+CREATE TRIGGER touch BEFORE INSERT ON shop.lines FOR EACH ROW EXECUTE FUNCTION shop.touch();
+CREATE TRIGGER late AFTER INSERT ON shop.orders FOR EACH ROW EXECUTE FUNCTION shop.touch();
+ALTER TABLE shop.lines ADD CONSTRAINT price CHECK (price > 0) NOT VALID;
+ALTER TABLE shop.lines ENABLE ROW LEVEL SECURITY; CREATE POLICY p ON shop.lines USING (price < 100);
+CREATE MATERIALIZED VIEW shop.sums AS SELECT order_id, sum(price) FROM shop.lines GROUP BY 1;
+CREATE MATERIALIZED VIEW shop.top AS SELECT max(sum) FROM shop.sums; CREATE UNIQUE INDEX ON shop.sums (order_id);
+COMMENT ON TABLE shop.lines IS 'it''s lines'; COMMENT ON CONSTRAINT price ON shop.lines IS 'positive';
+GRANT SELECT ON shop.customers TO PUBLIC; ALTER DEFAULT PRIVILEGES IN SCHEMA shop GRANT SELECT ON TABLES TO PUBLIC;
+CREATE PUBLICATION pub FOR TABLE shop.customers; CREATE STATISTICS shop.st ON customer, state FROM shop.orders_1;
+SELECT lo_from_bytea(4711, '\x00010203'), lo_create(4712);
+SELECT lo_from_bytea(4713, convert_to(repeat('large ', 100000), 'UTF8'));
+COMMENT ON LARGE OBJECT 4711 IS 'four bytes'; GRANT SELECT ON LARGE OBJECT 4713 TO PUBLIC;
+`
+
+// shopDB makes a database with the shop in it, and its archive.
+func shopDB(t *testing.T, srv *pgtest.Server) (db string, b []byte) {
+	t.Helper()
+	db = srv.CreateDB(t)
+	srv.Exec(t, db, shop)
+	return db, makeArchive(t, srv, db, archiveRecipe{})
+}
+
+func TestRestoreRoundTrip(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src, b := shopDB(t, srv)
+	for _, o := range []RestoreOptions{{Jobs: 1}, {Jobs: 4}, {Jobs: 4, ExitOnError: true}, {SingleTransaction: true}} {
+		t.Run(fmt.Sprintf("jobs %d, exit on error %t, one transaction %t", o.Jobs, o.ExitOnError, o.SingleTransaction), func(t *testing.T) {
+			dst := srv.CreateDB(t)
+			res := restored(t, srv, dst, b, o)
+			sameSchema(t, srv, src, dst)
+			sameRows(t, srv, dst, b)
+			if res.Tables != 9 || res.Database != dst {
+				t.Errorf("%d tables into %s", res.Tables, res.Database)
+			}
+			for _, sql := range []string{
+				"SELECT nextval('shop.orders_id_seq')", "SELECT * FROM shop.top", "SELECT count(*) FROM pg_largeobject_metadata",
+			} {
+				if want, got := srv.QueryString(t, src, sql), srv.QueryString(t, dst, sql); want != got && !strings.Contains(sql, "nextval") {
+					t.Errorf("%s: %s, want %s", sql, got, want)
+				}
+			}
+		})
+	}
+}
+
+func TestRestoreAllKinds(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src, dst := srv.CreateDB(t), srv.CreateDB(t)
+	pgtest.AllKinds(t, srv, src)
+	b := makeArchive(t, srv, src, archiveRecipe{})
+	restored(t, srv, dst, b, RestoreOptions{Jobs: 4})
+	sameSchema(t, srv, src, dst)
+	sameRows(t, srv, dst, b)
+}
+
+func TestRestoreEncodings(t *testing.T) {
+	srv := pgtest.Shared(t)
+	for encoding, sql := range map[string]string{
+		"LATIN1":    "CREATE TABLE \"tabl\u00e9\" (\"n\u00e9\" text); INSERT INTO \"tabl\u00e9\" VALUES ('caf\u00e9'), (chr(255)); COMMENT ON TABLE \"tabl\u00e9\" IS '\u00fc'",
+		"SQL_ASCII": "CREATE TABLE raw (t text); INSERT INTO raw VALUES (E'\\xff\\xfe'), (E'\\xc3\\xa9'); COMMENT ON TABLE raw IS E'\\xe9'",
+	} {
+		t.Run(encoding, func(t *testing.T) {
+			src, dst := srv.CreateDB(t, pgtest.Encoding(encoding)), srv.CreateDB(t, pgtest.Encoding(encoding))
+			srv.Exec(t, src, "SET client_encoding = UTF8; "+sql)
+			b := makeArchive(t, srv, src, archiveRecipe{})
+			restored(t, srv, dst, b, RestoreOptions{Jobs: 2})
+			sameSchema(t, srv, src, dst)
+			sameRows(t, srv, dst, b)
+		})
+	}
+	t.Run("LATIN1 into UTF8", func(t *testing.T) {
+		src, dst := srv.CreateDB(t, pgtest.Encoding("LATIN1")), srv.CreateDB(t)
+		srv.Exec(t, src, "CREATE TABLE t (v text); INSERT INTO t VALUES (chr(233))")
+		restored(t, srv, dst, makeArchive(t, srv, src, archiveRecipe{}), RestoreOptions{})
+		if got := srv.QueryString(t, dst, "SELECT v FROM t"); got != "\u00e9" {
+			t.Errorf("%q", got)
+		}
+	})
+}
+
+// TestRestoreLargeTable loads one table over several sessions, and a row that is larger than a frame.
+func TestRestoreLargeTable(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src, dst := srv.CreateDB(t), srv.CreateDB(t)
+	srv.Exec(t, src, `CREATE TABLE big AS SELECT g AS id, repeat(md5(g::text), 10) AS v FROM generate_series(1, 60000) g;
+ALTER TABLE big ADD PRIMARY KEY (id); CREATE INDEX ON big (v); CREATE INDEX ON big ((id % 7));
+CREATE TABLE wide AS SELECT string_agg(md5(g::text), '') AS v FROM generate_series(1, 400000) g;
+CREATE TABLE small AS SELECT 1 AS one;`)
+	b := makeArchive(t, srv, src, archiveRecipe{block: 256 << 10})
+	res, err := tryRestore(t, srv, dst, b, RestoreOptions{Jobs: 3}, smallLimits())
+	check(t, err)
+	if !res.OK() {
+		t.Fatalf("%+v", res)
+	}
+	sameSchema(t, srv, src, dst)
+	sameRows(t, srv, dst, b)
+	if n := srv.QueryString(t, dst, "SELECT count(DISTINCT xmin::text) > 1 FROM big"); n != "t" {
+		t.Error("one session loaded it all")
+	}
+}
+
+// TestRestoreFreezes: a large enough table that the restore created is loaded with its rows frozen.
+func TestRestoreFreezes(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src := srv.CreateDB(t)
+	srv.Exec(t, src, "CREATE TABLE t AS SELECT g, md5(g::text) FROM generate_series(1, 50000) g; CREATE EXTENSION pageinspect")
+	b := makeArchive(t, srv, src, archiveRecipe{})
+	for _, o := range []RestoreOptions{{Jobs: 2}, {SingleTransaction: true}} {
+		dst := srv.CreateDB(t)
+		restored(t, srv, dst, b, o)
+		// HEAP_XMIN_FROZEN is both hint bits together.
+		if n := srv.QueryString(t, dst, "SELECT bool_and(t_infomask & 768 = 768) FROM heap_page_items(get_raw_page('t', 0))"); n != "t" {
+			t.Errorf("one transaction %t: rows are not frozen", o.SingleTransaction)
+		}
+	}
+}
+
+func TestRestoreRefusesTablesWithRows(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src := srv.CreateDB(t)
+	srv.Exec(t, src, "CREATE TABLE a (i int); CREATE TABLE b (i int); INSERT INTO a VALUES (1); INSERT INTO b VALUES (2); SELECT lo_create(99)")
+	b := makeArchive(t, srv, src, archiveRecipe{})
+
+	dst := srv.CreateDB(t)
+	srv.Exec(t, dst, "CREATE TABLE b (i int); INSERT INTO b VALUES (7); SELECT lo_create(99)")
+	before := schemaOf(t, srv, dst)
+	_, err := tryRestore(t, srv, dst, b, RestoreOptions{}, defaultRestoreLimits())
+	var notEmpty *NotEmptyError
+	if !errors.As(err, &notEmpty) || !slices.Equal(notEmpty.Tables, []string{"public.b", "large object 99"}) {
+		t.Fatalf("error %v", err)
+	}
+	for _, want := range []string{"public.b", "--append", "-c", dst} {
+		if !strings.Contains(err.Error(), want) {
+			t.Errorf("%q is not in: %v", want, err)
+		}
+	}
+	if schemaOf(t, srv, dst) != before || srv.QueryString(t, dst, "TABLE b") != "7" {
+		t.Error("something was changed")
+	}
+
+	t.Run("append", func(t *testing.T) {
+		res, err := tryRestore(t, srv, dst, b, RestoreOptions{Append: true}, defaultRestoreLimits())
+		check(t, err)
+		if got := srv.QueryString(t, dst, "SELECT string_agg(i::text, ',' ORDER BY i) FROM b"); got != "2,7" {
+			t.Errorf("b holds %s", got)
+		}
+		if got := failedEntries(res); !slices.Equal(got, []string{"BLOB 99", "TABLE public.b"}) {
+			t.Errorf("failures %q", got)
+		}
+	})
+	t.Run("clean", func(t *testing.T) {
+		res := restored(t, srv, dst, b, RestoreOptions{Clean: true})
+		if got := srv.QueryString(t, dst, "TABLE b"); got != "2" || res.Tables != 2 {
+			t.Errorf("b holds %s", got)
+		}
+	})
+}
+
+// TestRestoreIntoExistingEmptyTables: -a loads them; without -a their creation fails and they are loaded nevertheless.
+func TestRestoreIntoExistingEmptyTables(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src := srv.CreateDB(t)
+	// The archive has "a" first; the foreign key asks for the other order.
+	schema := "CREATE TABLE b (i int PRIMARY KEY); CREATE TABLE a (i int REFERENCES b);"
+	srv.Exec(t, src, schema+"INSERT INTO b SELECT generate_series(1, 10); INSERT INTO a SELECT i FROM b")
+	b := makeArchive(t, srv, src, archiveRecipe{})
+
+	dst := srv.CreateDB(t)
+	srv.Exec(t, dst, schema)
+	restored(t, srv, dst, b, RestoreOptions{DataOnly: true, Jobs: 3})
+	sameRows(t, srv, dst, b)
+
+	dst = srv.CreateDB(t)
+	srv.Exec(t, dst, "CREATE TABLE a (i int); CREATE TABLE b (i int)")
+	res, err := tryRestore(t, srv, dst, b, RestoreOptions{Jobs: 2}, defaultRestoreLimits())
+	check(t, err)
+	if got := failedEntries(res); !slices.Equal(got, []string{"TABLE public.a", "TABLE public.b"}) || res.Tables != 2 {
+		t.Errorf("%d tables, failures %q", res.Tables, got)
+	}
+	sameRows(t, srv, dst, b)
+
+	dst = srv.CreateDB(t)
+	res, err = tryRestore(t, srv, dst, b, RestoreOptions{DataOnly: true}, defaultRestoreLimits())
+	check(t, err)
+	if got := failedEntries(res); len(got) != 2 || res.Tables != 0 {
+		t.Errorf("into no tables: %d tables, failures %q", res.Tables, got)
+	}
+}
+
+func TestRestoreFailures(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src := srv.CreateDB(t)
+	srv.Exec(t, src, `CREATE TABLE good AS SELECT generate_series(1, 100) AS i; CREATE INDEX good_i ON good (i);
+CREATE TABLE bad AS SELECT generate_series(1, 100) AS i; CREATE INDEX bad_i ON bad (i);
+CREATE TABLE odd AS SELECT generate_series(1, 100) AS i; CREATE VIEW v AS SELECT * FROM good`)
+	b := makeArchive(t, srv, src, archiveRecipe{edit: func(e *archive.Entry) {
+		switch {
+		case e.Kind == "TABLE" && e.Name == "bad":
+			e.DDL = "CREATE TABLE public.bad (i nosuchtype);\n"
+		case e.Kind == "TABLE" && e.Name == "odd":
+			e.DDL = "CREATE TABLE public.odd (i int CHECK (i < 50));\n"
+		}
+	}})
+	want := []string{"INDEX public.bad_i", "TABLE DATA public.bad", "TABLE DATA public.odd", "TABLE public.bad"}
+	for _, jobs := range []int{1, 4} {
+		dst := srv.CreateDB(t)
+		res, err := tryRestore(t, srv, dst, b, RestoreOptions{Jobs: jobs}, defaultRestoreLimits())
+		check(t, err)
+		if got := failedEntries(res); !slices.Equal(got, want) {
+			t.Errorf("failures %q", got)
+		}
+		if got := srv.QueryString(t, dst, "SELECT count(*), (SELECT count(*) FROM odd) FROM v"); got != "100|0" || res.Tables != 1 {
+			t.Errorf("rows %s, %d tables", got, res.Tables)
+		}
+	}
+
+	t.Run("exit on error", func(t *testing.T) {
+		dst := srv.CreateDB(t)
+		res, err := tryRestore(t, srv, dst, b, RestoreOptions{ExitOnError: true}, defaultRestoreLimits())
+		var f Failure
+		if !errors.As(err, &f) || f.Entry.Name != "bad" || f.Entry.Kind != "TABLE" || len(res.Failures) != 1 {
+			t.Fatalf("error %v", err)
+		}
+		if !strings.Contains(err.Error(), "nosuchtype") || !strings.Contains(err.Error(), "0 of 3 tables are loaded") {
+			t.Errorf("message: %v", err)
+		}
+		if got := srv.QueryString(t, dst, "SELECT count(*) FROM pg_class WHERE relname = 'v'"); got != "0" {
+			t.Error("it went on")
+		}
+	})
+	t.Run("one transaction", func(t *testing.T) {
+		dst := srv.CreateDB(t)
+		_, err := tryRestore(t, srv, dst, b, RestoreOptions{SingleTransaction: true}, defaultRestoreLimits())
+		if err == nil || !strings.Contains(err.Error(), "nothing in") {
+			t.Fatalf("error %v", err)
+		}
+		if got := srv.QueryString(t, dst, "SELECT count(*) FROM pg_class WHERE relname IN ('good', 'odd')"); got != "0" {
+			t.Error("something is there")
+		}
+	})
+}
+
+// TestRestoreLeavesNoPartOfATable: when one of several sessions that load a table fails, the table ends up empty.
+func TestRestoreLeavesNoPartOfATable(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src := srv.CreateDB(t)
+	srv.Exec(t, src, "CREATE TABLE t AS SELECT g AS i, repeat('x', 100) AS v FROM generate_series(1, 40000) g")
+	b := makeArchive(t, srv, src, archiveRecipe{block: 64 << 10, edit: func(e *archive.Entry) {
+		if e.Kind == "TABLE" {
+			e.DDL = "CREATE TABLE public.t (i int CHECK (i <> 39999), v text);\n"
+		}
+	}})
+	dst := srv.CreateDB(t)
+	res, err := tryRestore(t, srv, dst, b, RestoreOptions{Jobs: 4}, smallLimits())
+	check(t, err)
+	if got := failedEntries(res); !slices.Equal(got, []string{"TABLE DATA public.t"}) {
+		t.Errorf("failures %q", got)
+	}
+	if got := srv.QueryString(t, dst, "SELECT count(*) FROM t"); got != "0" {
+		t.Errorf("%s rows are left", got)
+	}
+}
+
+func TestRestoreComparesDigests(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src := srv.CreateDB(t)
+	srv.Exec(t, src, "CREATE TABLE good AS SELECT generate_series(1, 10) AS i; CREATE TABLE bad AS SELECT generate_series(1, 10) AS i")
+	b := makeArchive(t, srv, src, archiveRecipe{tamper: func(table string, d archive.Digest) archive.Digest {
+		if table == "bad" {
+			d.Lo ^= 1
+		}
+		return d
+	}})
+	dst := srv.CreateDB(t)
+	res, err := tryRestore(t, srv, dst, b, RestoreOptions{}, defaultRestoreLimits())
+	check(t, err)
+	if len(res.Mismatches) != 1 || res.Mismatches[0].Table != "bad" || res.Tables != 1 {
+		t.Fatalf("%+v", res)
+	}
+	dst = srv.CreateDB(t)
+	_, err = tryRestore(t, srv, dst, b, RestoreOptions{SingleTransaction: true}, defaultRestoreLimits())
+	if !errors.Is(err, ErrMismatch) || !strings.Contains(err.Error(), "public.bad") {
+		t.Errorf("error %v", err)
+	}
+
+	// A trigger in the target keeps rows out that were sent.
+	dst = srv.CreateDB(t)
+	srv.Exec(t, dst, `CREATE TABLE good (i int); CREATE TABLE bad (i int);
+CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN IF NEW.i = 3 THEN RETURN NULL; END IF; RETURN NEW; END';
+CREATE TRIGGER f BEFORE INSERT ON good FOR EACH ROW EXECUTE FUNCTION f()`)
+	res, err = tryRestore(t, srv, dst, b, RestoreOptions{DataOnly: true}, defaultRestoreLimits())
+	check(t, err)
+	i := slices.IndexFunc(res.Mismatches, func(m Mismatch) bool { return m.Table == "good" })
+	if i < 0 || res.Mismatches[i].Loaded != 9 {
+		t.Errorf("%+v", res.Mismatches)
+	}
+}
+
+// TestRestoreDamagedArchive: a table with a damaged block is named and not loaded, everything else is restored.
+func TestRestoreDamagedArchive(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src := srv.CreateDB(t)
+	srv.Exec(t, src, `CREATE TABLE good AS SELECT generate_series(1, 10) AS i;
+CREATE TABLE bad AS SELECT g, md5(g::text) FROM generate_series(1, 30000) g`)
+	b := makeArchive(t, srv, src, archiveRecipe{block: 256 << 10})
+	a := openArchive(t, b)
+	for _, s := range a.Streams() {
+		for blk := range a.Blocks(s.ID) {
+			if s.Table == "bad" && blk.Seq == 2 {
+				b[blk.Offset+int64(blk.Stored)/2] ^= 4
+			}
+		}
+	}
+	dst := srv.CreateDB(t)
+	res, err := tryRestore(t, srv, dst, b, RestoreOptions{Jobs: 2}, defaultRestoreLimits())
+	check(t, err)
+	if got := failedEntries(res); !slices.Equal(got, []string{"TABLE DATA public.bad"}) {
+		t.Fatalf("failures %q", got)
+	}
+	if !errors.Is(res.Failures[0], archive.ErrDamaged) {
+		t.Errorf("error %v", res.Failures[0])
+	}
+	if got := srv.QueryString(t, dst, "SELECT count(*), (SELECT count(*) FROM bad) FROM good"); got != "10|0" {
+		t.Errorf("rows %s", got)
+	}
+}
+
+func TestRestoreSalvaged(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src := srv.CreateDB(t)
+	srv.Exec(t, src, "CREATE TABLE a AS SELECT 1 AS i; CREATE TABLE lost AS SELECT 2 AS i")
+	omit := func(table string) bool { return table == "lost" }
+	b := makeArchive(t, srv, src, archiveRecipe{omit: omit, losses: []archive.Loss{
+		{Schema: "public", Table: "lost", Message: "all its blocks are gone"},
+	}})
+	dst := srv.CreateDB(t)
+	res := restored(t, srv, dst, b, RestoreOptions{})
+	if len(res.Warnings) != 1 || !strings.Contains(res.Warnings[0], "public.lost") {
+		t.Errorf("warnings %q", res.Warnings)
+	}
+	// Without a loss that explains it, rows that are not there are a failure.
+	b = makeArchive(t, srv, src, archiveRecipe{omit: omit})
+	res, err := tryRestore(t, srv, srv.CreateDB(t), b, RestoreOptions{}, defaultRestoreLimits())
+	check(t, err)
+	if got := failedEntries(res); !slices.Equal(got, []string{"TABLE DATA public.lost"}) {
+		t.Errorf("failures %q", got)
+	}
+}
