@@ -73,19 +73,19 @@ func (r *Relay) Close() error {
 	return errors.Join(err, os.RemoveAll(r.dir))
 }
 
-// Serve waits for the client and serves it until it goes, or until ctx ends: both are no error if the session is left
-// in order. An error says what is wrong with the client or with the session.
+// Serve waits for the client and serves it until it goes, until ctx ends, or until Close was called before a client
+// came: none of that is an error if the session is left in order. An error says what is wrong with the client or with the session.
 func (r *Relay) Serve(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { r.listener.Close() }) //nolint:errcheck,gosec // Accept tells
 	defer stop()
 	client, err := r.listener.Accept()
 	if err != nil {
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || errors.Is(err, net.ErrClosed) {
 			return nil
 		}
 		return fmt.Errorf("wait for the client of a relay: %w", err)
 	}
-	defer client.Close()                                            //nolint:errcheck // it has gone, or has to
+	defer client.Close() //nolint:errcheck // it has gone, or has to
 	// A client that is told to end sends a cancel request over a connection of its own and waits until that is closed.
 	// Refused, it ends at once.
 	if err := r.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
