@@ -254,7 +254,7 @@ func (r *restoreRun) runInOneTransaction(ctx context.Context, s *loadSession) er
 		}
 		if len(r.result.Mismatches) > 0 {
 			m := r.result.Mismatches[0]
-			return fmt.Errorf("table %s: %s: %w", wire.QualifiedName(m.Schema, m.Table), m.What, ErrMismatch)
+			return fmt.Errorf("table %s: %s: %w", qualifiedID(m.Schema, m.Table), m.What, ErrMismatch)
 		}
 		_, err := s.conn.Exec(ctx, "COMMIT")
 		return err

@@ -14,7 +14,7 @@ import (
 // NotEmptyError says that a restore would have added rows to tables that hold some already. Nothing was changed.
 type NotEmptyError struct {
 	Database string
-	Tables   []string // quoted and qualified; large objects as "large object 16400"
+	Tables   []string // qualified, quoted where SQL needs it; large objects as "large object 16400"
 }
 
 // notEmptyNamed is how many tables the message names.
@@ -102,7 +102,7 @@ WHERE c.relkind IN ('r', 'p')`)
 		if err != nil || i < 0 || i >= len(existing) {
 			return nil, fmt.Errorf("unexpected answer %q", row[0])
 		}
-		full = append(full, wire.QualifiedName(existing[i][0], existing[i][1]))
+		full = append(full, qualifiedID(existing[i][0], existing[i][1]))
 	}
 	return full, nil
 }

@@ -98,7 +98,7 @@ func TestRestoreCancelledWhileWaiting(t *testing.T) {
 	b := makeArchive(t, srv, src, archiveRecipe{})
 	srv.Exec(t, dst, "CREATE TABLE t (i int)")
 	holder := connectTo(t, srv, dst)
-	_, err := holder.Exec(t.Context(), "BEGIN; LOCK t IN SHARE MODE")
+	_, err := holder.Exec(t.Context(), "BEGIN; LOCK public.t IN SHARE MODE")
 	check(t, err)
 	ctx, cancel := context.WithCancel(t.Context())
 	waiting := make(chan struct{})

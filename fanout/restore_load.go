@@ -117,7 +117,7 @@ func (r *restoreRun) losses() (bool, error) {
 	for _, l := range moment.Losses {
 		what := "the archive"
 		if l.Table != "" {
-			what = "table " + wire.QualifiedName(l.Schema, l.Table)
+			what = "table " + qualifiedID(l.Schema, l.Table)
 		}
 		r.warn(fmt.Sprintf("%s is not complete: %s", what, l.Message))
 	}
