@@ -28,7 +28,11 @@ func Archive(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Report
 	if err != nil {
 		return nil, fmt.Errorf("check the archive: %w", err)
 	}
-	report.Tables, report.Rows, report.Blocks, report.Bytes = res.Tables, res.Rows, res.Blocks, res.Bytes
+	tables := res.Tables
+	if a, err := archive.NewReader(r, size); err == nil {
+		tables = countTables(a)
+	}
+	report.Tables, report.Rows, report.Blocks, report.Bytes = tables, res.Rows, res.Blocks, res.Bytes
 	for _, f := range res.Findings {
 		report.add(Finding{
 			Class: f.Class, Volume: o.Volume, Offset: f.Offset, Table: tableName(f.Schema, f.Table), Block: f.Block,
@@ -53,4 +57,15 @@ func tableName(schema, table string) string {
 		return table
 	}
 	return wire.QualifiedName(schema, table)
+}
+
+// countTables counts the tables that have streams. Large objects have one too, without a schema.
+func countTables(a *archive.Reader) int {
+	tables := make(map[[2]string]bool)
+	for _, s := range a.Streams() {
+		if s.Schema != "" {
+			tables[[2]string{s.Schema, s.Table}] = true
+		}
+	}
+	return len(tables)
 }

@@ -31,7 +31,7 @@ func Database(ctx context.Context, a *archive.Reader, cfg *wire.Config, o Option
 	if err != nil {
 		return nil, err
 	}
-	c := &comparison{cfg: cluster.Coordinator.Config, settings: textSettings(a, cat), options: o}
+	c := &comparison{cfg: cluster.Coordinator.Config, settings: textSettings(a, cat), options: o, rangeMin: rangeMin}
 	if err := c.run(ctx, targets, cluster.Dialect); err != nil {
 		return nil, err
 	}
@@ -59,6 +59,7 @@ type comparison struct {
 	cfg      *wire.Config
 	settings wire.Settings
 	options  Options
+	rangeMin uint64 // smallest range of a table worth a query of its own, in bytes
 	snapshot string
 }
 
@@ -83,7 +84,7 @@ func (c *comparison) run(ctx context.Context, targets []*target, dialect topolog
 	if err := describe(ctx, leader, targets); err != nil {
 		return err
 	}
-	units := planUnits(targets, jobs, dialect.TIDRangeScan)
+	units := planUnits(targets, jobs, dialect.TIDRangeScan, c.rangeMin)
 	var bytes uint64
 	for _, t := range targets {
 		bytes += t.want.Bytes
@@ -119,7 +120,9 @@ func (c *comparison) run(ctx context.Context, targets []*target, dialect topolog
 func (c *comparison) report(targets []*target) *Report {
 	r := newReport()
 	for _, t := range targets {
-		r.Tables++
+		if !t.blobs {
+			r.Tables++
+		}
 		r.Rows += t.got.Rows
 		r.Bytes += t.got.Bytes
 		finding := Finding{Offset: -1, Block: -1, Table: tableName(t.schema, t.table)}

@@ -18,19 +18,20 @@ type unit struct {
 }
 
 const (
-	// rangeMin is the smallest range worth a query of its own, in bytes of the table.
+	// rangeMin is the default of comparison.rangeMin.
 	rangeMin = 32 << 20
 	// rangesPerJob is how many ranges each session gets, so that all end at about the same time.
 	rangesPerJob = 4
 )
 
-// planUnits cuts the targets into units, largest first.
-func planUnits(targets []*target, jobs int, split bool) []unit {
+// planUnits cuts the targets into units, largest first. A table is split only where the server can read a range of it
+// without scanning everything (split), and into parts of least bytes or more.
+func planUnits(targets []*target, jobs int, split bool, least uint64) []unit {
 	var total uint64
 	for _, t := range targets {
 		total += t.size
 	}
-	size := max(total/uint64(jobs*rangesPerJob), rangeMin)
+	size := max(total/uint64(jobs*rangesPerJob), least)
 	var units []unit
 	for _, t := range targets {
 		switch {

@@ -176,9 +176,6 @@ func validateSelect(schemaOnly, dataOnly bool, sections []string) error {
 			return usagef("--section=%s: must be pre-data, data or post-data", s)
 		}
 	}
-	if len(sections) > 0 && (schemaOnly || dataOnly) {
-		return usagef("--section cannot be used with -s/--schema-only or -a/--data-only")
-	}
 	return nil
 }
 
@@ -290,7 +287,9 @@ func leftover(out *outFile) string {
 	switch {
 	case out.name == "-":
 		return "what went to standard output is not an archive: throw it away"
-	case out.partial == "" && isSpecial(out.name):
+	case out.named:
+		return out.name + " is complete, but may not survive a power cut"
+	case isSpecial(out.name):
 		return "what went to " + out.name + " is not an archive"
 	}
 	return "no archive was written"

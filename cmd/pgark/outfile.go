@@ -17,6 +17,7 @@ type outFile struct {
 	partial string // "" if written directly
 	f       *os.File
 	force   bool
+	named   bool // it is complete and has its name
 	written int64
 	forget  func()
 }
@@ -123,7 +124,7 @@ func (o *outFile) commit() error {
 	if err := o.rename(); err != nil {
 		return err
 	}
-	o.partial = ""
+	o.partial, o.named = "", true
 	return syncDir(filepath.Dir(o.name))
 }
 

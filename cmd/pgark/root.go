@@ -62,6 +62,7 @@ func newRoot(a *app) *cobra.Command {
 	})
 	root.AddCommand(newDump(a), newRestore(a), newList(a), newInspect(a), newCat(a), newVerify(a), newSalvage(a),
 		newTopology(a), newDemo(a), newVersion(a))
+	root.SetHelpCommand(newHelp(root))
 	for _, later := range []struct{ use, short string }{
 		{"diff A B", "compare two archives (not in this version)"},
 		{"convert IN -f OUT -F FORMAT", "between pgark's and pg_dump's formats (not in this version)"},
@@ -99,6 +100,26 @@ func newLater(use, short string) *cobra.Command {
 	}
 	cmd.RunE = func(*cobra.Command, []string) error { return notYet("`pgark " + cmd.Name() + "`") }
 	return cmd
+}
+
+// newHelp is `pgark help CMD`. Unlike cobra's own it fails where there is no such command.
+func newHelp(root *cobra.Command) *cobra.Command {
+	return &cobra.Command{
+		Use:   "help [COMMAND]",
+		Short: "show the help of a command",
+		RunE: func(_ *cobra.Command, args []string) error {
+			cmd, _, err := root.Find(args)
+			if err != nil {
+				return usagef("%v", err)
+			}
+			if cmd == root {
+				if err := knownCommand(root, args); err != nil {
+					return err
+				}
+			}
+			return cmd.Help()
+		},
+	}
 }
 
 // knownCommand refuses a command that there is not, and names the nearest one.

@@ -111,7 +111,13 @@ func splitName(name string) ([]string, bool) {
 }
 
 // quotedName writes a name as splitName reads it, in UTF-8.
-func quotedName(schema, table string) string { return quotedIdent(schema) + "." + quotedIdent(table) }
+// What has no schema is no table, and is named as it is.
+func quotedName(schema, table string) string {
+	if schema == "" {
+		return table
+	}
+	return quotedIdent(schema) + "." + quotedIdent(table)
+}
 
 func quotedIdent(s string) string {
 	plain := s != ""
