@@ -79,7 +79,8 @@ func (p PgDump) Catalog(ctx context.Context, o CatalogOptions) (*archive.Catalog
 		return nil, fmt.Errorf("cannot start %s: %w", p.Path, err)
 	}
 	toc, readErr := pgdump.ReadTOC(stdout)
-	if readErr == nil {
+	// A stream that ends too early has a reason, which pg_dump is about to tell. Otherwise nobody reads on.
+	if !errors.Is(readErr, pgdump.ErrTruncated) {
 		end()
 	}
 	// Wait closes the pipe, so that a pg_dump in the middle of a row ends too, and joins what copies stderr.

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"github.com/pgark/pgark/archive/pgdump"
 )
 
 // Why there is no catalog. Errors of [FindPgDump] and [PgDump.Catalog] wrap one of these where the reason is known.
@@ -64,8 +66,11 @@ func (e *PgDumpError) Unwrap() error { return e.Err }
 // else what was wrong with its output.
 func (p PgDump) catalogError(readErr, waitErr error, stderr string) error {
 	e := &PgDumpError{Path: p.Path, Version: p.Version, ExitCode: exitCode(waitErr), Lines: messageLines(stderr)}
-	e.Err = classify(stderr)
-	if e.Err == nil && (e.ExitCode == 0 || len(e.Lines) == 0) {
+	if !errors.Is(readErr, pgdump.ErrTruncated) {
+		e.Err = readErr // it was ended for this, and what it says of that is no reason
+		return e
+	}
+	if e.Err = classify(stderr); e.Err == nil && (e.ExitCode == 0 || len(e.Lines) == 0) {
 		e.Err = readErr
 	}
 	return e
