@@ -29,7 +29,7 @@ func ListTOC(w io.Writer, cat *archive.Catalog, o ListOptions) error {
 	if err != nil {
 		return err
 	}
-	b := bufio.NewWriter(w)
+	b := &strings.Builder{}
 	fmt.Fprintf(b, ";\n; Archive created at %s\n", o.Created.Format("2006-01-02 15:04:05 MST"))
 	fmt.Fprintf(b, ";     dbname: %s\n", sanitizeLine(cat.Database))
 	fmt.Fprintf(b, ";     TOC Entries: %d\n", len(cat.Entries))
@@ -46,7 +46,10 @@ func ListTOC(w io.Writer, cat *archive.Catalog, o ListOptions) error {
 			fmt.Fprintln(b, listLine(e))
 		}
 	}
-	return b.Flush()
+	if _, err := io.WriteString(w, b.String()); err != nil {
+		return fmt.Errorf("write the list: %w", err)
+	}
+	return nil
 }
 
 // listLine is an entry's line of a list: ID; catalog and object OID, kind, schema, name, owner.

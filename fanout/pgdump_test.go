@@ -219,8 +219,10 @@ func TestCatalogErrors(t *testing.T) {
 		{"snapshot", p, CatalogOptions{Conninfo: good, Snapshot: "00000003-0000001B-1"}, ErrSnapshotLost, "snapshot"},
 		{"database", p, CatalogOptions{Conninfo: srv.Conninfo("nosuchdb")}, ErrCatalogConnect, "nosuchdb"},
 		{
-			"version", PgDump{Path: fakePgDump(t, "", "echo 'pg_dump: error: aborting because of server version mismatch' >&2; exit 1")},
-			CatalogOptions{}, ErrPgDumpTooOld, "mismatch",
+			"version",
+			PgDump{Path: fakePgDump(t, "", "echo 'pg_dump: error: aborting because of server version mismatch' >&2; exit 1")},
+			CatalogOptions{},
+			ErrPgDumpTooOld, "mismatch",
 		},
 		{"nothing", PgDump{Path: fakePgDump(t, "", "exit 0")}, CatalogOptions{}, pgdump.ErrTruncated, "gave no catalog"},
 		{"garbage without end", PgDump{Path: fakePgDump(t, "", "while echo garbage; do :; done")}, CatalogOptions{}, pgdump.ErrNotDump, "PGDMP"},

@@ -193,7 +193,8 @@ func TestScriptIsPgRestores(t *testing.T) {
 		{"create", []string{"-C"}, options{PlanOptions: PlanOptions{Create: true}}},
 		{"create clean", []string{"-C", "-c"}, options{PlanOptions: PlanOptions{Create: true, Clean: true}}},
 		{
-			"create clean if exists", []string{"-C", "-c", "--if-exists"},
+			"create clean if exists",
+			[]string{"-C", "-c", "--if-exists"},
 			options{PlanOptions: PlanOptions{Create: true, Clean: true, IfExists: true}},
 		},
 		{"no owner", []string{"-O"}, options{PlanOptions: PlanOptions{NoOwner: true}}},
@@ -203,7 +204,8 @@ func TestScriptIsPgRestores(t *testing.T) {
 		{"data", []string{"--section=data"}, options{PlanOptions: PlanOptions{Sections: []string{"data"}}}},
 		{"post-data", []string{"--section=post-data"}, options{PlanOptions: PlanOptions{Sections: []string{"post-data"}}}},
 		{
-			"two sections", []string{"--section=pre-data", "--section=data", "-s"},
+			"two sections",
+			[]string{"--section=pre-data", "--section=data", "-s"},
 			options{PlanOptions: PlanOptions{Sections: []string{"pre-data", "data"}, SchemaOnly: true}},
 		},
 		{"one transaction", []string{"-1"}, options{SingleTransaction: true}},
