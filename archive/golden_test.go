@@ -77,7 +77,7 @@ func TestGolden(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			defer f.Close()
+			defer func() { _ = f.Close() }()
 			got, err := json.MarshalIndent(contentOf(t, f.Reader), "", " ")
 			if err != nil {
 				t.Fatal(err)

@@ -33,7 +33,7 @@ type Summary struct {
 // Writer writes an archive of one volume, front to back. Its methods may be called from several goroutines at once.
 //
 // The first error stays: every later call returns it and writes nothing. What was written up to then can be
-// salvaged. Memory: about 70 bytes for each frame, 500 for each stream, and the catalog as stored.
+// salvaged. Memory: about 70 bytes for each frame, 500 for each stream, and the catalog until Close.
 type Writer struct {
 	mu      sync.Mutex
 	w       io.Writer
