@@ -171,20 +171,25 @@ func (c *Conn) InTransaction() byte { return c.status }
 // Err tells why the session can't be used any more, nil if it can.
 func (c *Conn) Err() error { return c.err }
 
-// Close ends the session. A statement that still runs is cancelled first, so that the server doesn't go on with it for
-// nobody. Waiting for that ends with ctx, after five seconds at most. Close may be called again.
+// Close ends the session. What still runs is cancelled first, so that the server doesn't go on with it for nobody; that
+// takes five seconds at most. Close may be called again.
 func (c *Conn) Close(ctx context.Context) error {
 	if c.err != nil {
 		c.endCopyIn()
 		return nil
 	}
-	if c.sent > 0 || c.copyIn != nil {
-		ctx, cancel := context.WithTimeout(ctx, cancelGrace)
-		defer cancel()
-		if err := c.sendCancel(ctx); err != nil {
-			return errors.Join(fmt.Errorf("cancel what process %d of %s does: %w", c.pid, c.Addr(), err), c.abandon())
+	if ci := c.copyIn; ci != nil {
+		if err := ci.Abort("the session is being closed"); err != nil { //nolint:contextcheck // it has its own limit
+			return err
 		}
-		return c.abandon()
+	}
+	if c.sent > 0 {
+		// One request is not enough: the server ignores it if it has not begun with the statement yet.
+		over, cancel := context.WithCancel(ctx)
+		cancel()
+		if err := c.during(over, c.drain); err != nil {
+			return fmt.Errorf("cancel what process %d does: %w", c.pid, err)
+		}
 	}
 	// Terminate. The server notices the closed socket too, but logs it as an unexpected end.
 	err := c.nc.SetWriteDeadline(time.Now().Add(cancelGrace))
@@ -218,7 +223,7 @@ func (c *Conn) lose(err error) error {
 	}
 	switch {
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		err = errors.New("the other side closed it without a word (a crash? see the server's log)")
+		err = errors.New("the server closed it without a word (terminated or crashed? its log tells)")
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		err = fmt.Errorf("the server did not answer a cancel request for %s", cancelGrace)
 	}

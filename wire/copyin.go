@@ -169,6 +169,9 @@ func (ci *CopyIn) problem() error {
 		return ci.over
 	}
 	if e := ci.failed.Load(); e != nil {
+		if e.Fatal() {
+			return ci.conn.lose(e)
+		}
 		return e
 	}
 	select {
