@@ -58,7 +58,6 @@ func FuzzFrame(f *testing.F) {
 	var u unpacker
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if len(b) >= crcOffset+4 { // so that more than the checksum is tested
-			h := frameHeader{}
 			copyWithCRC(b)
 			h, err := parseFrameHeader(b)
 			if err != nil {
