@@ -108,10 +108,7 @@ func (c *Conn) sendCancel(ctx context.Context) error {
 			return err
 		}
 	}
-	request := binary.BigEndian.AppendUint32(nil, uint32(12+len(c.key))) //nolint:gosec // a key has 256 bytes at most
-	request = binary.BigEndian.AppendUint32(request, 80877102)
-	request = binary.BigEndian.AppendUint32(request, c.pid)
-	if _, err := nc.Write(append(request, c.key...)); err != nil {
+	if _, err := nc.Write(cancelRequest(c.pid, c.key)); err != nil {
 		return err
 	}
 	if _, err := nc.Read(make([]byte, 1)); err != nil && !errors.Is(err, io.EOF) {
@@ -121,6 +118,14 @@ func (c *Conn) sendCancel(ctx context.Context) error {
 		} // else reset, which serves as well
 	}
 	return nil
+}
+
+// cancelRequest makes the message. Keys have four bytes up to protocol 3.0 and may be longer from 3.2 on.
+func cancelRequest(pid uint32, key []byte) []byte {
+	m := binary.BigEndian.AppendUint32(nil, uint32(12+len(key))) //nolint:gosec // a key has 256 bytes at most
+	m = binary.BigEndian.AppendUint32(m, 80877102)
+	m = binary.BigEndian.AppendUint32(m, pid)
+	return append(m, key...)
 }
 
 // cancelTLS secures the connection of a cancel request the way the session's own was.

@@ -1,0 +1,107 @@
+package wire
+
+import (
+	"bytes"
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pgark/pgark/internal/pgtest"
+)
+
+// selfSigned makes a certificate for localhost and its key, as PEM.
+func selfSigned(t *testing.T) (cert, key []byte) {
+	t.Helper()
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{
+		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "localhost"}, DNSNames: []string{"localhost"},
+		NotAfter: time.Now().Add(time.Hour), IsCA: true, BasicConstraintsValid: true,
+	}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, &private.PublicKey, private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	keyDER, err := x509.MarshalPKCS8PrivateKey(private)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: keyDER})
+}
+
+// Over TLS with a password, everything works as without, cancel requests included.
+func TestTLSAndSCRAM(t *testing.T) {
+	cert, key := selfSigned(t)
+	srv := pgtest.Start(t, pgtest.WithSetting("ssl", "on"), pgtest.WithFile("server.crt", cert), pgtest.WithFile("server.key", key),
+		pgtest.WithHBA("hostnossl all locked all reject", "hostssl all locked all scram-sha-256"))
+	srv.Exec(t, "postgres", "SET password_encryption TO 'scram-sha-256'; CREATE ROLE locked LOGIN PASSWORD 'pw'; CREATE TABLE t (a text); GRANT ALL ON t TO locked")
+	root := filepath.Join(t.TempDir(), "root.crt")
+	if err := os.WriteFile(root, cert, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	conninfo := strings.Replace(srv.TCPConninfo("postgres"), "127.0.0.1", "localhost", 1) + " hostaddr=127.0.0.1 user=locked password=pw sslmode="
+	c := connect(t, conninfo+"verify-full sslrootcert="+root)
+	if got := mustQuery(t, c, "SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()"); got != "t" {
+		t.Errorf("ssl %s", got)
+	}
+	o, err := c.CopyOut(testContext(t), "COPY (SELECT repeat('x', 999) FROM generate_series(1, 5000)) TO STDOUT")
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows, err := readAll(t, testContext(t), o, make([]byte, 1<<20))
+	if err != nil || len(rows) != 5_000_000 {
+		t.Errorf("%d bytes, %v", len(rows), err)
+	}
+	ci, err := c.CopyIn(testContext(t), "COPY public.t FROM STDIN")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := ci.Write(rows); err != nil {
+		t.Error(err)
+	}
+	if n, err := ci.Close(testContext(t)); n != 5000 || err != nil {
+		t.Errorf("%d rows, %v", n, err)
+	}
+	ctx, cancel := context.WithTimeout(testContext(t), 100*time.Millisecond)
+	defer cancel()
+	if _, err := c.Exec(ctx, "SELECT pg_sleep(600)"); !IsCancelled(err) {
+		t.Errorf("cancel: %v", err)
+	}
+	usable(t, c)
+
+	refused, err := ParseConfig(conninfo + "disable")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Connect(testContext(t), refused, Settings{}); !IsConnect(err) || !IsPermission(err) {
+		t.Errorf("without TLS: %v", err)
+	}
+}
+
+func TestPoolerIsRefused(t *testing.T) {
+	c := scripted(frame(msgRowDescription, "\x00\x02") + frame(msgDataRow, "\x00\x02\x00\x00\x00\x0242\x00\x00\x00\x06150018") +
+		frame(msgCommandComplete, "SELECT 1\x00") + frame(msgReadyForQuery, "I"))
+	c.pid = 41
+	if err := c.setUp(testContext(t), Settings{}); !errors.Is(err, ErrPooler) || !strings.Contains(err.Error(), "connect directly") {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestCancelKeysOfAnyLength(t *testing.T) {
+	if got, want := cancelRequest(258, []byte("a longer key")), []byte("\x00\x00\x00\x18\x04\xd2\x16\x2e\x00\x00\x01\x02a longer key"); !bytes.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
