@@ -13,12 +13,17 @@ import (
 	"github.com/pgark/pgark/wire"
 )
 
-// The types that [Discover] answers with, for packages that do not import the engine.
+// What [Discover] answers with has its types in package fanout. They have names here for packages that do not import
+// the engine.
 type (
+	// Cluster is everything that one dump covers.
 	Cluster = fanout.Cluster
+	// Dialect is what a server can do.
 	Dialect = fanout.Dialect
-	Node    = fanout.Node
-	Route   = fanout.Route
+	// Node is one server of a cluster.
+	Node = fanout.Node
+	// Route is a way for rows to travel.
+	Route = fanout.Route
 )
 
 // oldest is the oldest server_version_num that pgark reads.
