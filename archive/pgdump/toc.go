@@ -34,7 +34,7 @@ type TOC struct {
 }
 
 // firstEntries is how many entries are allocated before any has been read.
-const firstEntries = 256
+const firstEntries = 32
 
 // ReadTOC reads the header and the table of contents from the start of r: a custom-format archive or
 // the toc.dat of a directory or tar archive. It reads no further than the end of the table, save for
