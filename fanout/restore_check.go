@@ -71,7 +71,7 @@ func (r *restoreRun) checkEmpty(ctx context.Context, s *loadSession) error {
 }
 
 // tablesWithRows returns those of the tables that exist and hold rows. A partitioned table holds what its partitions do;
-// foreign tables are someone else's and not looked into.
+// foreign tables are someone else's and not looked into, and what an extension put into its own tables is no one's data.
 func tablesWithRows(ctx context.Context, conn *wire.Conn, tables []*archive.Entry) ([]string, error) {
 	names := make([]string, len(tables))
 	for i, e := range tables {
@@ -80,7 +80,8 @@ func tablesWithRows(ctx context.Context, conn *wire.Conn, tables []*archive.Entr
 	existing, err := conn.QueryStrings(ctx, `SELECT n.nspname, c.relname, c.relkind FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN (VALUES `+strings.Join(names, ", ")+`) t(s, r) ON t.s = n.nspname::pg_catalog.text AND t.r = c.relname::pg_catalog.text
-WHERE c.relkind IN ('r', 'p')`)
+WHERE c.relkind IN ('r', 'p') AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
+  WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e')`)
 	if err != nil || len(existing) == 0 {
 		return nil, err
 	}

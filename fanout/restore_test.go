@@ -135,6 +135,51 @@ CREATE TABLE small AS SELECT 1 AS one;`)
 	}
 }
 
+// TestRestoreLargeObjects writes large objects of several blocks over several sessions.
+func TestRestoreLargeObjects(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src, dst := srv.CreateDB(t), srv.CreateDB(t)
+	srv.Exec(t, src, `SELECT lo_from_bytea(500, convert_to(string_agg(md5(g::text), ''), 'UTF8')) FROM generate_series(1, 150000) g;
+SELECT lo_from_bytea(0, convert_to(g::text, 'UTF8')) FROM generate_series(1, 300) g;
+SELECT lo_create(501); SELECT lo_put(501, 3000000, 'after a gap')`)
+	b := makeArchive(t, srv, src, archiveRecipe{})
+	res, err := tryRestore(t, srv, dst, b, RestoreOptions{Jobs: 3}, smallLimits())
+	check(t, err)
+	if !res.OK() || res.Tables != 0 {
+		t.Fatalf("%+v", res)
+	}
+	sameRows(t, srv, dst, b)
+}
+
+// TestForeignKeyWaitsForPartitions: a foreign key of a partitioned table waits for the rows of its partitions, which its
+// entry does not name.
+func TestForeignKeyWaitsForPartitions(t *testing.T) {
+	srv := pgtest.Shared(t)
+	_, b := shopDB(t, srv)
+	catalog, err := openArchive(t, b).Catalog()
+	check(t, err)
+	plan, err := NewPlan(catalog, PlanOptions{})
+	check(t, err)
+	var partitions []int32
+	found := false
+	for _, s := range parallelSteps(plan) {
+		switch {
+		case s.Rows() && strings.HasPrefix(s.Entry.Name, "orders_"):
+			partitions = append(partitions, s.Entry.ID)
+		case s.Entry.Kind == "FK CONSTRAINT" && strings.HasPrefix(s.Entry.Name, "orders "):
+			found = true
+			for _, id := range partitions {
+				if !slices.Contains(s.Deps, id) || !slices.Contains(s.Lock, id) {
+					t.Errorf("%s waits for %v and locks %v, not for %d", s.Entry.Name, s.Deps, s.Lock, id)
+				}
+			}
+		}
+	}
+	if !found || len(partitions) != 2 {
+		t.Errorf("partitions %v, foreign key found: %t", partitions, found)
+	}
+}
+
 // TestRestoreFreezes: a large enough table that the restore created is loaded with its rows frozen.
 func TestRestoreFreezes(t *testing.T) {
 	srv := pgtest.Shared(t)
