@@ -97,8 +97,12 @@ func TestTextDecoder(t *testing.T) {
 
 func TestFindTable(t *testing.T) {
 	tables := []*archived{
-		{schema: "public", table: "orders"}, {schema: "sales", table: "orders"}, {schema: "sales", table: "Lines"},
-		{schema: "public", table: "a.b"}, {schema: "a", table: "b"}, {schema: "public", table: `q"q`},
+		{schema: "public", table: "orders"},
+		{schema: "sales", table: "orders"},
+		{schema: "sales", table: "Lines"},
+		{schema: "public", table: "a.b"},
+		{schema: "a", table: "b"},
+		{schema: "public", table: `q"q`},
 	}
 	text := newTextDecoder("UTF8")
 	for name, want := range map[string]string{
@@ -122,8 +126,10 @@ func TestFindTable(t *testing.T) {
 
 func TestPartitionLeaves(t *testing.T) {
 	cat := &archive.Catalog{Entries: []archive.Entry{
-		{ID: 1, Kind: "TABLE", Schema: "s", Name: "root"}, {ID: 2, Kind: "TABLE", Schema: "s", Name: "mid"},
-		{ID: 3, Kind: "TABLE", Schema: "s", Name: "leaf1"}, {ID: 4, Kind: "TABLE", Schema: "s", Name: "leaf2"},
+		{ID: 1, Kind: "TABLE", Schema: "s", Name: "root"},
+		{ID: 2, Kind: "TABLE", Schema: "s", Name: "mid"},
+		{ID: 3, Kind: "TABLE", Schema: "s", Name: "leaf1"},
+		{ID: 4, Kind: "TABLE", Schema: "s", Name: "leaf2"},
 		{ID: 5, Kind: "TABLE ATTACH", Schema: "s", Name: "mid", Deps: []int32{1, 2}},
 		{ID: 6, Kind: "TABLE ATTACH", Schema: "s", Name: "leaf1", Deps: []int32{2, 3}},
 		{ID: 7, Kind: "TABLE ATTACH", Schema: "s", Name: "leaf2", Deps: []int32{4, 1, 99}},

@@ -31,8 +31,12 @@ func TestScripts(t *testing.T) {
 		UpdateScripts:       os.Getenv("UPDATE") != "",
 		Setup: func(env *testscript.Env) error {
 			for _, kv := range [][2]string{
-				{"PGHOST", srv.Host()}, {"PGPORT", strconv.Itoa(srv.Port())}, {"PGUSER", "postgres"}, {"PGOPTIONS", ""},
-				{"BIN", srv.BinDir()}, {"SRC", mustAbs(t)},
+				{"PGHOST", srv.Host()},
+				{"PGPORT", strconv.Itoa(srv.Port())},
+				{"PGUSER", "postgres"},
+				{"PGOPTIONS", ""},
+				{"BIN", srv.BinDir()},
+				{"SRC", mustAbs(t)},
 			} {
 				env.Setenv(kv[0], kv[1])
 			}

@@ -221,7 +221,7 @@ func (o *restoreOptions) restore(ctx context.Context, a *archive.File) error {
 	target := cluster.Coordinator.Config
 	m := o.app.startMeter("restored")
 	r, err := fanout.Restore(ctx, a.Reader, fanout.RestoreOptions{
-		Target: target, Jobs: o.jobs, Create: o.create, Clean: o.clean, IfExists: o.ifExists,
+		Target: target, Jobs: jobsOrDefault(o.jobs), Create: o.create, Clean: o.clean, IfExists: o.ifExists,
 		SingleTransaction: o.single, ExitOnError: o.exitOnError, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
 		Append: o.appendRows, Sections: o.sections, Select: o.sel,
 		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, Log: o.app.logger(), Progress: m,

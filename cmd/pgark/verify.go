@@ -140,7 +140,7 @@ func (o *verifyOptions) compare(ctx context.Context, path string, report *verify
 	return compared, err
 }
 
-// print shows the outcome to people.
+// print shows the outcome to people; with --quiet only what is wrong.
 func (o *verifyOptions) print(path string, report, compared *verify.Report) error {
 	out := &errWriter{w: o.app.stdout}
 	for _, f := range report.Findings {
@@ -151,7 +151,7 @@ func (o *verifyOptions) print(path string, report, compared *verify.Report) erro
 			fmt.Fprintf(out, "%s\n", findingLine(f))
 		}
 	}
-	if report.OK {
+	if report.OK && !o.app.quiet {
 		what := "read and whole"
 		if o.quick {
 			what = "structure and index are whole, rows not read"
@@ -159,7 +159,7 @@ func (o *verifyOptions) print(path string, report, compared *verify.Report) erro
 		fmt.Fprintf(out, "%s: %s: %s, %s, %s, %s\n", path, what, plural(uint64(report.Tables), "table"),
 			plural(report.Rows, "row"), plural(uint64(report.Blocks), "block"), humanBytes(report.Bytes))
 	}
-	if compared != nil && compared.OK {
+	if compared != nil && compared.OK && !o.app.quiet {
 		fmt.Fprintf(out, "%s: the same as the database: %s, %s\n", path, plural(uint64(compared.Tables), "table"),
 			plural(compared.Rows, "row"))
 	}

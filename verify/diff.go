@@ -1,0 +1,128 @@
+package verify
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+
+	"github.com/pgark/pgark/archive"
+)
+
+// The ways in which an object of two archives can differ.
+const (
+	DiffOnlyA      = "only-a"     // A has it, B has not
+	DiffOnlyB      = "only-b"     // B has it, A has not
+	DiffDefinition = "definition" // its SQL differs
+	DiffOwner      = "owner"
+	DiffRows       = "rows" // the digests of its rows differ
+)
+
+// Difference is one object that is not the same in two archives.
+type Difference struct {
+	Class   string `json:"class"`
+	Kind    string `json:"kind"`
+	Schema  string `json:"schema"` // in the encoding of the archived database
+	Name    string `json:"name"`
+	Message string `json:"message"`
+}
+
+// Diff compares two archives by their catalogs and the digests of their tables, and returns what differs, ordered by
+// schema, name and kind. Rows are not read. The order of the entries, their numbers, OIDs and the way in which rows
+// are spread over streams and nodes are no difference.
+func Diff(a, b *archive.Reader) ([]Difference, error) {
+	inA, err := diffObjects(a)
+	if err != nil {
+		return nil, fmt.Errorf("the first archive's catalog: %w", err)
+	}
+	inB, err := diffObjects(b)
+	if err != nil {
+		return nil, fmt.Errorf("the second archive's catalog: %w", err)
+	}
+	diffs := []Difference{}
+	for key, x := range inA {
+		y := inB[key]
+		diffs = append(diffs, diffGroup(key, x, y)...)
+	}
+	for key, y := range inB {
+		if inA[key] == nil {
+			diffs = append(diffs, diffGroup(key, nil, y)...)
+		}
+	}
+	slices.SortStableFunc(diffs, func(x, y Difference) int {
+		return cmp.Or(cmp.Compare(x.Schema, y.Schema), cmp.Compare(x.Name, y.Name), cmp.Compare(x.Kind, y.Kind),
+			cmp.Compare(x.Class, y.Class))
+	})
+	return diffs, nil
+}
+
+// diffKey names an object. Several entries may share a name, comments and grants for example.
+type diffKey struct{ kind, schema, name string }
+
+type diffObject struct {
+	ddl, owner string
+	digest     archive.Digest
+}
+
+func diffObjects(a *archive.Reader) (map[diffKey][]diffObject, error) {
+	cat, err := a.Catalog()
+	if err != nil {
+		return nil, err
+	}
+	digests := make(map[int32]archive.Digest)
+	for _, s := range a.Streams() {
+		d := digests[s.Entry]
+		d.Merge(s.Digest)
+		digests[s.Entry] = d
+	}
+	objects := make(map[diffKey][]diffObject)
+	for i := range cat.Entries {
+		e := &cat.Entries[i]
+		key := diffKey{e.Kind, e.Schema, e.Name}
+		if e.Kind == "DATABASE" || e.Kind == "DATABASE PROPERTIES" {
+			continue // copies have other names
+		}
+		objects[key] = append(objects[key], diffObject{e.DDL, e.Owner, digests[e.ID]})
+	}
+	return objects, nil
+}
+
+// diffGroup compares the entries of one name. Those that are the same in both cancel out; the rest go in pairs.
+func diffGroup(key diffKey, a, b []diffObject) []Difference {
+	restB := slices.Clone(b)
+	var restA []diffObject
+	for _, x := range a {
+		if i := slices.Index(restB, x); i >= 0 {
+			restB = slices.Delete(restB, i, i+1)
+		} else {
+			restA = append(restA, x)
+		}
+	}
+	var diffs []Difference
+	add := func(class, message string) {
+		diffs = append(diffs, Difference{class, key.kind, key.schema, key.name, message})
+	}
+	for len(restA) > 0 && len(restB) > 0 {
+		x, y := restA[0], restB[0]
+		restA, restB = restA[1:], restB[1:]
+		if x.ddl != y.ddl {
+			add(DiffDefinition, "the definitions differ")
+		}
+		if x.owner != y.owner {
+			add(DiffOwner, fmt.Sprintf("the owner is %s in A, %s in B", x.owner, y.owner))
+		}
+		switch {
+		case x.digest == y.digest:
+		case x.digest.Rows != y.digest.Rows:
+			add(DiffRows, fmt.Sprintf("A has %d rows, B has %d", x.digest.Rows, y.digest.Rows))
+		default:
+			add(DiffRows, fmt.Sprintf("both have %d rows, but not the same", x.digest.Rows))
+		}
+	}
+	for range restA {
+		add(DiffOnlyA, "only A has it")
+	}
+	for range restB {
+		add(DiffOnlyB, "only B has it")
+	}
+	return diffs
+}
