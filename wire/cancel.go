@@ -50,7 +50,7 @@ func (c *Conn) interrupt(calling context.Context) {
 	defer repeat.Stop()
 	for {
 		// A request that fails is repeated, and if all fail the deadline speaks.
-		_ = c.sendCancel(ctx) //nolint:errcheck // see above
+		_ = c.sendCancel(ctx)
 		select {
 		case <-ctx.Done():
 			return

@@ -77,7 +77,7 @@ func TestNoPasswordInMessages(t *testing.T) {
 			var c *Conn
 			if c, err = Connect(testContext(t), cfg, Settings{}); err == nil {
 				t.Errorf("connected with %s", conninfo)
-				c.Close(testContext(t)) //nolint:errcheck,gosec // should not be there at all
+				c.Close(testContext(t)) //nolint:gosec // should not be there at all
 				continue
 			}
 			if !IsConnect(err) {

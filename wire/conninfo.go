@@ -140,7 +140,7 @@ func (p params) parseHosts(s string) error {
 	}
 	var hosts, ports []string
 	for part := range strings.SplitSeq(s, ",") {
-		host, port := part, ""
+		var host, port string
 		if strings.HasPrefix(part, "[") {
 			end := strings.IndexByte(part, ']')
 			if end < 0 || end+1 < len(part) && part[end+1] != ':' {

@@ -25,5 +25,5 @@ const (
 func pause() {
 	t := syscall.NsecToTimespec(pauseFor)
 	// Ended early by a signal, it has done no harm.
-	_ = syscall.Nanosleep(&t, nil) //nolint:errcheck // see above
+	_ = syscall.Nanosleep(&t, nil)
 }

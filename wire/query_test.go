@@ -58,9 +58,17 @@ func TestTextSettings(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := [][]string{
-		{"DateStyle", "ISO, MDY"}, {"IntervalStyle", "postgres"}, {"TimeZone", "UTC"}, {"bytea_output", "hex"},
-		{"client_encoding", "LATIN1"}, {"extra_float_digits", "3"}, {"idle_in_transaction_session_timeout", "0"},
-		{"lock_timeout", "0"}, {"row_security", "off"}, {"search_path", ""}, {"statement_timeout", "0"},
+		{"DateStyle", "ISO, MDY"},
+		{"IntervalStyle", "postgres"},
+		{"TimeZone", "UTC"},
+		{"bytea_output", "hex"},
+		{"client_encoding", "LATIN1"},
+		{"extra_float_digits", "3"},
+		{"idle_in_transaction_session_timeout", "0"},
+		{"lock_timeout", "0"},
+		{"row_security", "off"},
+		{"search_path", ""},
+		{"statement_timeout", "0"},
 		{"synchronize_seqscans", "off"},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
