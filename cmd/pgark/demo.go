@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"path/filepath"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -61,11 +61,29 @@ func runDemo(ctx context.Context, a *app) (err error) {
 		err = errors.Join(err, os.RemoveAll(d.dir))
 		forget()
 	}()
+	if err := d.moveIn(); err != nil {
+		return err
+	}
 	if err := d.show(ctx); err != nil {
 		return fmt.Errorf("the demo did not go as it should: %w", err)
 	}
 	d.say("\nDone in %s. The server and all files are gone.", humanDuration(time.Since(begun)))
 	return nil
+}
+
+// moveIn makes directory and server the ones that commands use by default, so that they read as a user would type them.
+// The demo is all that this process does, so what it changes of the process concerns nobody else.
+func (d *demo) moveIn() error {
+	for _, kv := range os.Environ() {
+		if name, _, _ := strings.Cut(kv, "="); strings.HasPrefix(name, "PG") {
+			if err := os.Unsetenv(name); err != nil {
+				return err
+			}
+		}
+	}
+	d.say("$ export PGHOST=%s PGPORT=%d PGUSER=postgres", d.server.Host(), d.server.Port())
+	return errors.Join(os.Chdir(d.dir), os.Setenv("PGHOST", d.server.Host()), os.Setenv("PGPORT", strconv.Itoa(d.server.Port())),
+		os.Setenv("PGUSER", "postgres"))
 }
 
 // show is the play, act by act.
@@ -96,7 +114,6 @@ func (d *demo) next(title string) {
 func (d *demo) pgark(ctx context.Context, want int, args ...string) error {
 	shown := make([]string, len(args))
 	for i, arg := range args {
-		arg = strings.ReplaceAll(arg, d.dir+string(filepath.Separator), "")
 		if strings.ContainsAny(arg, " '\"$*") {
 			arg = "'" + arg + "'"
 		}
@@ -119,8 +136,6 @@ func (d *demo) pgark(ctx context.Context, want int, args ...string) error {
 	}
 	return nil
 }
-
-func (d *demo) path(name string) string { return filepath.Join(d.dir, name) }
 
 // exec runs SQL on a session of its own.
 func (d *demo) exec(ctx context.Context, db string, statements ...string) error {
@@ -156,7 +171,7 @@ func (d *demo) total(ctx context.Context, db string) (string, error) {
 }
 
 func (d *demo) load(ctx context.Context) error {
-	d.next("Load a shop: about 450,000 rows; types, partitions, views, functions, triggers, policies, a large object")
+	d.next("Load a shop: about 400,000 rows; types, partitions, views, functions, triggers, policies, a large object")
 	if err := d.exec(ctx, "postgres", "CREATE DATABASE shop", "CREATE DATABASE copy"); err != nil {
 		return err
 	}
@@ -177,7 +192,7 @@ func (d *demo) dump(ctx context.Context) error {
 	wctx, stop := context.WithCancel(ctx)
 	wrote := make(chan error, 1)
 	go func() { wrote <- d.write(wctx) }()
-	err := d.pgark(ctx, exitDone, "dump", "-d", d.server.Conninfo("shop"), "-j", "4", "-f", d.path("shop.pgark"))
+	err := d.pgark(ctx, exitDone, "dump", "-d", "shop", "-j", "4", "-f", "shop.pgark")
 	stop()
 	if werr := <-wrote; werr != nil {
 		err = errors.Join(err, fmt.Errorf("the writer: %w", werr))
@@ -208,51 +223,51 @@ func (d *demo) write(ctx context.Context) error {
 
 func (d *demo) look(ctx context.Context) error {
 	d.next("Look into it, without a database")
-	if err := d.pgark(ctx, exitDone, "list", d.path("shop.pgark")); err != nil {
+	if err := d.pgark(ctx, exitDone, "list", "shop.pgark"); err != nil {
 		return err
 	}
 	d.say("")
-	if err := d.pgark(ctx, exitDone, "cat", "--csv", "--header", d.path("shop.pgark"), `shop."Strange ""names"", and values"`); err != nil {
+	if err := d.pgark(ctx, exitDone, "cat", "--csv", "--header", "shop.pgark", `shop."Strange ""names"", and values"`); err != nil {
 		return err
 	}
 	d.next("Verify it: read every byte, check every digest")
-	return d.pgark(ctx, exitDone, "verify", d.path("shop.pgark"))
+	return d.pgark(ctx, exitDone, "verify", "shop.pgark")
 }
 
 // damage flips one bit in the middle of a copy.
 func (d *demo) damage(ctx context.Context) error {
 	d.next("Flip one single bit in the middle of a copy, and verify that")
-	b, err := os.ReadFile(d.path("shop.pgark"))
+	b, err := os.ReadFile("shop.pgark")
 	if err != nil {
 		return err
 	}
 	b[len(b)/2] ^= 1
-	if err := os.WriteFile(d.path("flipped.pgark"), b, 0o600); err != nil {
+	if err := os.WriteFile("flipped.pgark", b, 0o600); err != nil {
 		return err
 	}
-	return d.pgark(ctx, exitFound, "verify", d.path("flipped.pgark"))
+	return d.pgark(ctx, exitFound, "verify", "flipped.pgark")
 }
 
 // salvage cuts the last third off a copy, index included.
 func (d *demo) salvage(ctx context.Context) error {
 	d.next("Cut the last third off a copy, as a full disk would, and save what is left")
-	b, err := os.ReadFile(d.path("shop.pgark"))
+	b, err := os.ReadFile("shop.pgark")
 	if err != nil {
 		return err
 	}
-	if err := os.WriteFile(d.path("cut.pgark"), b[:len(b)*2/3], 0o600); err != nil {
+	if err := os.WriteFile("cut.pgark", b[:len(b)*2/3], 0o600); err != nil {
 		return err
 	}
-	if err := d.pgark(ctx, exitFound, "salvage", d.path("cut.pgark"), "-f", d.path("saved.pgark")); err != nil {
+	if err := d.pgark(ctx, exitFound, "salvage", "cut.pgark", "-f", "saved.pgark"); err != nil {
 		return err
 	}
 	d.say("What was saved is a valid archive:")
-	return d.pgark(ctx, exitDone, "verify", d.path("saved.pgark"))
+	return d.pgark(ctx, exitDone, "verify", "saved.pgark")
 }
 
 func (d *demo) restore(ctx context.Context) error {
 	d.next("Restore the whole archive into a new database, and read every table back")
-	if err := d.pgark(ctx, exitDone, "restore", "-d", d.server.Conninfo("copy"), "--verify", d.path("shop.pgark")); err != nil {
+	if err := d.pgark(ctx, exitDone, "restore", "-d", "copy", "--verify", "shop.pgark"); err != nil {
 		return err
 	}
 	want, err := d.total(ctx, "shop")
@@ -271,5 +286,5 @@ func (d *demo) restore(ctx context.Context) error {
 	if err := d.exec(ctx, "copy", "UPDATE shop.savings SET cents = cents + 1 WHERE id = 500"); err != nil {
 		return err
 	}
-	return d.pgark(ctx, exitFound, "verify", "-d", d.server.Conninfo("copy"), d.path("shop.pgark"))
+	return d.pgark(ctx, exitFound, "verify", "-d", "copy", "shop.pgark")
 }

@@ -106,7 +106,7 @@ func listObjects(a *archive.Reader, cat *archive.Catalog) []listObject {
 			Section: sectionName(e.Section), DependsOn: uniqueDeps(e, known),
 		}
 		switch {
-		case isTableKind(e.Kind):
+		case e.Kind == "TABLE", dataOf[e.ID] != 0: // a foreign table has rows only if they were asked for
 			ob.listRows = newListRows(held[dataOf[e.ID]])
 		case e.Kind == "TABLE DATA" || e.Kind == "BLOBS":
 			ob.listRows = newListRows(held[e.ID])
