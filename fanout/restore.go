@@ -2,12 +2,9 @@ package fanout
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
-	"runtime"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/pgark/pgark/archive"
@@ -19,7 +16,7 @@ type RestoreOptions struct {
 	// Target is the database to restore into. With Create it is a database to connect to first (usually "postgres");
 	// the one that is created has the name that the archive says.
 	Target *wire.Config
-	// Jobs is the number of sessions that load rows and build indexes at once. 0 means one per core.
+	// Jobs is the number of sessions that load rows and build indexes at once. 0 is [DefaultJobs].
 	Jobs int
 
 	Create            bool // -C: create the database, and drop it first with Clean
@@ -39,45 +36,6 @@ type RestoreOptions struct {
 	Log      *slog.Logger // nil: silent
 	Progress Progress     // nil: silent
 }
-
-// RestoreResult is what a restore did, or had done when it stopped.
-type RestoreResult struct {
-	Database   string // into which
-	Objects    int    // definitions, settings and refreshes that were carried out
-	Tables     int    // tables whose rows were loaded, all of them
-	Rows       uint64 // rows that the server took
-	RawBytes   uint64 // bytes of COPY text sent for them
-	Failures   []Failure
-	Mismatches []Mismatch
-	Warnings   []string
-}
-
-// OK reports whether all that was asked for is there, and is what the archive says.
-func (r *RestoreResult) OK() bool { return len(r.Failures) == 0 && len(r.Mismatches) == 0 }
-
-// Failure is one entry that could not be restored. It is the error of a restore that stops at the first one.
-type Failure struct {
-	Entry archive.Entry
-	Err   error
-}
-
-func (f Failure) Error() string { return describeEntry(&f.Entry) + ": " + f.Err.Error() }
-
-// Unwrap returns the reason.
-func (f Failure) Unwrap() error { return f.Err }
-
-// Mismatch is a table that was loaded and whose rows are not those that the archive promises.
-type Mismatch struct {
-	Schema, Table string
-	Want          archive.Digest // what the archive's index says
-	Got           archive.Digest // of the rows that were sent
-	Loaded        uint64         // rows that the server says it took
-	What          string         // the difference, for people
-}
-
-// ErrMismatch is wrapped by the error of a single-transaction restore that was rolled back because the rows of a table
-// were not those that the archive promises.
-var ErrMismatch = errors.New("rows differ from what the archive promises")
 
 // Restore restores an archive into a database.
 //
@@ -118,7 +76,7 @@ func (o *RestoreOptions) check() error {
 		return fmt.Errorf("%w: either append to the tables or clean (-c) them", ErrUsage)
 	}
 	if o.Jobs <= 0 {
-		o.Jobs = runtime.GOMAXPROCS(0)
+		o.Jobs = DefaultJobs()
 	}
 	if o.SingleTransaction {
 		o.Jobs, o.ExitOnError = 1, true
@@ -265,62 +223,4 @@ func (r *restoreRun) runInOneTransaction(ctx context.Context, s *loadSession) er
 		r.change = false
 	}
 	return err
-}
-
-// fail records that an entry could not be restored. It returns an error if the restore must stop: the first failure
-// with ExitOnError, a session that is gone, a context that is done.
-func (r *restoreRun) fail(ctx context.Context, s *loadSession, e *archive.Entry, err error) error {
-	f := Failure{Entry: *e, Err: err}
-	if ctxErr := ctx.Err(); ctxErr != nil {
-		if !errors.Is(err, ctxErr) {
-			return fmt.Errorf("%s: %w (%w)", describeEntry(e), err, ctxErr)
-		}
-		return f
-	}
-	if s.lost(err) {
-		return fmt.Errorf("%s: the session was lost: %w", describeEntry(e), err)
-	}
-	r.mu.Lock()
-	r.result.Failures = append(r.result.Failures, f)
-	r.mu.Unlock()
-	r.opts.Log.Error("not restored", "object", describeEntry(e), "error", err)
-	if r.opts.ExitOnError {
-		return f
-	}
-	return nil
-}
-
-func (r *restoreRun) warn(message string) {
-	r.mu.Lock()
-	r.result.Warnings = append(r.result.Warnings, message)
-	r.mu.Unlock()
-	r.opts.Log.Warn(message)
-}
-
-// stopped adds to an error that ended the restore in which state it left things, and what to do.
-func (r *restoreRun) stopped(ctx context.Context, err error) error {
-	var notEmpty *NotEmptyError
-	if errors.As(err, &notEmpty) {
-		return err
-	}
-	what := "stopped"
-	if ctx.Err() != nil {
-		what = "interrupted"
-	}
-	database := fmt.Sprintf("database %q", r.result.Database)
-	if !r.change {
-		return fmt.Errorf("restore %s, nothing in %s was changed: %w", what, database, err)
-	}
-	loaded := fmt.Sprintf("%d of %d tables are loaded", r.result.Tables, r.tables())
-	return fmt.Errorf("restore %s; %s holds what was restored until then (%s): restore again with -c, or drop it first: %w",
-		what, database, loaded, err)
-}
-
-// describeEntry names an entry for people: TABLE DATA public.orders.
-func describeEntry(e *archive.Entry) string {
-	name := e.Name
-	if e.Schema != "" && e.Schema != "-" {
-		name = e.Schema + "." + name
-	}
-	return strings.TrimSpace(e.Kind + " " + name)
 }

@@ -31,10 +31,8 @@ func (r *restoreRun) runPool(ctx context.Context, pool *sessionPool, steps []*St
 
 // sessionsFor is how many sessions could have something to do at once.
 func (r *restoreRun) sessionsFor(steps []*Step) int {
-	for _, l := range r.loads {
-		if l.shared {
-			return r.opts.Jobs
-		}
+	if r.sharesTables() {
+		return r.opts.Jobs
 	}
 	return min(r.opts.Jobs, len(steps))
 }
