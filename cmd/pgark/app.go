@@ -59,7 +59,8 @@ func (a *app) logger() *slog.Logger {
 	return slog.New(&lineHandler{app: a, level: level})
 }
 
-// lineHandler prints log records as message lines: "pgark: warning: message key=value".
+// lineHandler prints log records as message lines: "pgark: warning: message key=value". The attributes that name an
+// object and a reason make a sentence: "pgark: error: not restored TABLE public.t: relation exists".
 type lineHandler struct {
 	app   *app
 	level slog.Level
@@ -78,7 +79,14 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	}
 	b.WriteString(r.Message)
 	add := func(at slog.Attr) bool {
-		fmt.Fprintf(&b, " %s=%v", at.Key, at.Value.Resolve())
+		switch at.Key {
+		case "object":
+			fmt.Fprintf(&b, " %v", at.Value.Resolve())
+		case "error", "message":
+			fmt.Fprintf(&b, ": %v", at.Value.Resolve())
+		default:
+			fmt.Fprintf(&b, " %s=%v", at.Key, at.Value.Resolve())
+		}
 		return true
 	}
 	for _, at := range h.attrs {

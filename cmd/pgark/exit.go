@@ -113,6 +113,9 @@ func (a *app) report(ctx context.Context, err error) int {
 	if hint == "" && errors.As(err, &server) {
 		hint = server.Hint
 	}
+	if hint == "" && wire.IsLockTimeout(err) {
+		hint = "another session holds a lock that is in the way (see pg_locks); --lock-wait-timeout says how long to wait for it"
+	}
 	if text := err.Error(); text != "" {
 		a.say("%s", text)
 	}

@@ -127,8 +127,8 @@ func (o *restoreOptions) Validate(f *pflag.FlagSet) error {
 	if err := validateRoute(o.route); err != nil {
 		return err
 	}
-	if o.list || o.dryRun {
-		return nil
+	if err := o.validatePairs(); err != nil || o.list || o.dryRun {
+		return err
 	}
 	switch {
 	case o.file == "" && !o.conn.given:
@@ -138,7 +138,7 @@ func (o *restoreOptions) Validate(f *pflag.FlagSet) error {
 	case o.file == "-" && o.json:
 		return usagef("--json and -f - cannot be used together: both write to standard output")
 	}
-	return o.validatePairs()
+	return nil
 }
 
 // validatePairs refuses what does not go together.
