@@ -37,7 +37,7 @@ WITH RECURSIVE chunk(off, data) AS (
   SELECT 0::pg_catalog.int8, pg_catalog.lo_get(m.oid, 0, %[1]d)
   UNION ALL SELECT c.off + %[1]d, pg_catalog.lo_get(m.oid, c.off + %[1]d, %[1]d) FROM chunk c
     WHERE pg_catalog.length(c.data) = %[1]d)
-SELECT off, data FROM chunk WHERE off = 0 OR pg_catalog.length(data) > 0) x%[2]s) TO STDOUT`, largeObjectChunk, where),
+SELECT off, data FROM chunk WHERE off = 0 OR pg_catalog.length(data) > 0) x%[2]s ORDER BY m.oid) TO STDOUT`, largeObjectChunk, where),
 		table: &tally{units: 1},
 	}
 }

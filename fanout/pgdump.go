@@ -25,15 +25,8 @@ type PgDump struct {
 
 // CatalogOptions says which catalog is wanted, and how pg_dump reaches the server.
 type CatalogOptions struct {
-	Conninfo string   // libpq's, without a password: everyone on the machine can read it
-	Env      []string // added to the environment of this process: PGPASSWORD
-	Snapshot string   // id of an exported snapshot; empty for pg_dump's own
-	Encoding string   // the database's, so that no setting of the role can change it; empty to let pg_dump choose
-
-	// LockWait bounds each wait of pg_dump for a lock on a table; 0 is 30 seconds. There is always a bound:
-	// pg_dump queues behind whoever waits for a table that the leader of the dump holds, and the server sees
-	// no deadlock in that.
-	LockWait time.Duration
+	Conninfo string // libpq's, of a [wire.Relay]. It must hold no password: everyone on the machine can read it
+	Encoding string // the database's, so that no setting of the role can change it; empty to let pg_dump choose
 
 	Filter                     Filter
 	SchemaOnly, DataOnly       bool
@@ -43,21 +36,17 @@ type CatalogOptions struct {
 	Log *slog.Logger // gets pg_dump's warnings; may be nil
 }
 
-const (
-	pgDumpLockWait = 30 * time.Second
-	// pgDumpGrace is how long pg_dump may take to cancel its query and end when it is told to.
-	pgDumpGrace = 5 * time.Second
-)
+// pgDumpGrace is how long pg_dump may take to end when it is told to.
+const pgDumpGrace = 5 * time.Second
 
-// Catalog runs pg_dump and gives the catalog that it sees at the snapshot.
+// Catalog runs pg_dump and gives the catalog that it sees.
 //
 // It runs a full dump, since pg_dump leaves sequence values, materialized views' refreshes, large objects and
 // COPY statements out of one without data; pg_dump writes the whole table of contents before the first row,
-// and is ended then. Its locks end with it: what has to stay as it is must be locked by the caller.
+// and is ended then.
 //
-// An error is a [*PgDumpError] that wraps one of the sentinels beside it where the reason is known; after
-// [ErrCatalogLocked] the caller releases its own locks and starts over. The program has ended, and nothing
-// that it started is left, when Catalog returns.
+// An error is a [*PgDumpError] that wraps one of the sentinels beside it where the reason is known. The program has
+// ended, and nothing that it started is left, when Catalog returns.
 func (p PgDump) Catalog(ctx context.Context, o CatalogOptions) (*archive.Catalog, error) {
 	args, err := p.catalogArgs(o)
 	if err != nil {
@@ -66,7 +55,7 @@ func (p PgDump) Catalog(ctx context.Context, o CatalogOptions) (*archive.Catalog
 	runCtx, end := context.WithCancel(ctx)
 	defer end()
 	cmd := exec.CommandContext(runCtx, p.Path, args...)
-	cmd.Env = pgDumpEnv(os.Environ(), o.Env)
+	cmd.Env = pgDumpEnv(os.Environ())
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = pgDumpGrace
 	var stderr headWriter
@@ -102,19 +91,18 @@ func (p PgDump) Catalog(ctx context.Context, o CatalogOptions) (*archive.Catalog
 	return cat, nil
 }
 
-// pgDumpEnv is the environment of pg_dump: messages that can be recognised, and no setting that would change
-// what it reads.
-func pgDumpEnv(base, add []string) []string {
-	env := make([]string, 0, len(base)+len(add)+2)
+// pgDumpEnv is the environment of pg_dump: English messages, which can be recognised, and none of libpq's settings,
+// which are for the server that pgark has connected to and not for the relay.
+func pgDumpEnv(base []string) []string {
+	env := make([]string, 0, len(base)+1)
 	for _, v := range base {
 		name, _, _ := strings.Cut(v, "=")
-		switch name {
-		case "PGCLIENTENCODING", "LC_ALL", "LC_MESSAGES", "LANGUAGE", "LANG", "PG_COLOR":
+		switch {
+		case strings.HasPrefix(name, "PG"), name == "LC_ALL", name == "LC_MESSAGES", name == "LANGUAGE", name == "LANG":
 		default:
 			env = append(env, v)
 		}
 	}
-	env = append(env, add...)
 	return append(env, "LC_ALL=C")
 }
 

@@ -2,24 +2,13 @@ package fanout
 
 import (
 	"fmt"
-	"strconv"
 	"strings"
 )
 
 // catalogArgs is the command line that gives the catalog. Switches that this pg_dump does not have are an error
 // that names the version which has them.
 func (p PgDump) catalogArgs(o CatalogOptions) ([]string, error) {
-	wait := o.LockWait
-	if wait <= 0 {
-		wait = pgDumpLockWait
-	}
-	args := []string{
-		"--format=custom", "--compress=0", "--no-password",
-		"--lock-wait-timeout=" + strconv.FormatInt(max(wait.Milliseconds(), 1), 10),
-	}
-	if o.Snapshot != "" {
-		args = append(args, "--snapshot="+o.Snapshot)
-	}
+	args := []string{"--format=custom", "--compress=0", "--no-password"}
 	if o.Encoding != "" {
 		args = append(args, "--encoding="+o.Encoding)
 	}

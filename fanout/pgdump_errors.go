@@ -14,14 +14,10 @@ var (
 	ErrPgDumpMissing = errors.New("no usable pg_dump found")
 	// ErrPgDumpTooOld: it is older than the server, or than a switch that is asked for.
 	ErrPgDumpTooOld = errors.New("pg_dump is too old")
-	// ErrCatalogLocked: someone else holds or waits for a lock on a table. Release all locks and start over.
-	ErrCatalogLocked = errors.New("a table could not be locked in time")
 	// ErrCatalogPermission: the role may not read something that the dump covers.
 	ErrCatalogPermission = errors.New("not permitted")
 	// ErrCatalogConnect: pg_dump could not connect where pgark could.
 	ErrCatalogConnect = errors.New("cannot connect")
-	// ErrSnapshotLost: the session that exported the snapshot has ended.
-	ErrSnapshotLost = errors.New("the snapshot is gone")
 )
 
 // PgDumpError is a pg_dump that did not give a catalog.
@@ -88,15 +84,10 @@ func classify(stderr string) error {
 		return true
 	}
 	switch {
-	case has("lock timeout"), has("could not obtain lock"), has("statement timeout", "LOCK TABLE"):
-		return ErrCatalogLocked
 	case has("server version mismatch"):
 		return ErrPgDumpTooOld
 	case has("no matching"):
 		return ErrNothingMatches
-	case has("invalid snapshot identifier"), has("snapshot", "does not exist"),
-		has("could not import the requested snapshot"):
-		return ErrSnapshotLost
 	case has("permission denied"), has("query would be affected by row-level security policy"):
 		return ErrCatalogPermission
 	case has("connection to server"), has("connection to database"), has("no password supplied"),
@@ -109,8 +100,6 @@ func classify(stderr string) error {
 
 func pgDumpHint(err error) string {
 	switch {
-	case errors.Is(err, ErrCatalogLocked):
-		return "see who holds locks in pg_locks, or give it more time with --lock-wait-timeout"
 	case errors.Is(err, ErrPgDumpTooOld):
 		return "install the client programs of the server's version, or name its pg_dump with --pg-dump"
 	case errors.Is(err, ErrCatalogPermission):

@@ -141,7 +141,7 @@ func askPgDump(ctx context.Context, path string) (PgDump, error) {
 	ctx, cancel := context.WithTimeout(ctx, pgDumpVersionTimeout)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, path, "--version")
-	cmd.Env = pgDumpEnv(os.Environ(), nil)
+	cmd.Env = pgDumpEnv(os.Environ())
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
 	if err != nil {
