@@ -70,6 +70,20 @@ func refuseStock(path string) error {
 	return nil
 }
 
+// archiveText decodes the names in an archive. Where the archive can't be opened, it takes them for UTF-8.
+func archiveText(path string) textDecoder {
+	a, err := archive.Open(path)
+	if err != nil {
+		return textDecoder{}
+	}
+	defer a.Close()
+	cat, err := a.Catalog()
+	if err != nil {
+		return textDecoder{}
+	}
+	return newTextDecoder(cat.Encoding)
+}
+
 // holding is what an archive holds of one entry's rows: its streams, and their totals.
 type holding struct {
 	streams []archive.Stream

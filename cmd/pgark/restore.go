@@ -236,10 +236,28 @@ func (o *restoreOptions) restore(ctx context.Context, a *archive.File) error {
 			return fmt.Errorf("restored, but not verified: %w", err)
 		}
 	}
+	cat, err := a.Catalog()
+	if err != nil {
+		return err
+	}
+	decodeRestore(r, newTextDecoder(cat.Encoding))
+	decodeFindings(compared, newTextDecoder(cat.Encoding))
 	if err := o.summary(r, compared, time.Since(begun)); err != nil {
 		return err
 	}
 	return restoreVerdict(r, compared)
+}
+
+// decodeRestore turns names, in the encoding of the archived database, into UTF-8.
+func decodeRestore(r *fanout.RestoreResult, text textDecoder) {
+	for i := range r.Failures {
+		e := &r.Failures[i].Entry
+		e.Schema, e.Name = text.String(e.Schema), text.String(e.Name)
+	}
+	for i := range r.Mismatches {
+		m := &r.Mismatches[i]
+		m.Schema, m.Table, m.What = text.String(m.Schema), text.String(m.Table), text.String(m.What)
+	}
 }
 
 // readBack compares every table that was restored with the archive. A table that could not be loaded has been reported.

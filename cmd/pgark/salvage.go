@@ -80,7 +80,23 @@ func (o *salvageOptions) Run(ctx context.Context, path string) error {
 	if err := out.Commit(); err != nil {
 		return &stateError{err: err, state: leftover(out)}
 	}
+	decodeSalvage(report, archiveText(o.file))
 	return o.report(report)
+}
+
+// decodeSalvage turns names, in the encoding of the archived database, into UTF-8.
+func decodeSalvage(r *archive.SalvageReport, text textDecoder) {
+	for i := range r.Tables {
+		t := &r.Tables[i]
+		t.Schema, t.Table = text.String(t.Schema), text.String(t.Table)
+	}
+	for i := range r.Losses {
+		l := &r.Losses[i]
+		l.Schema, l.Table, l.Message = text.String(l.Schema), text.String(l.Table), text.String(l.Message)
+	}
+	for i := range r.Notes {
+		r.Notes[i] = text.String(r.Notes[i])
+	}
 }
 
 // report says what was kept and lost.

@@ -73,6 +73,9 @@ func (o *verifyOptions) Run(ctx context.Context, path string) error {
 			return err
 		}
 	}
+	text := archiveText(path)
+	decodeFindings(report, text)
+	decodeFindings(compared, text)
 	if o.json {
 		if compared != nil {
 			report.Merge(compared)
@@ -164,6 +167,17 @@ func (o *verifyOptions) print(path string, report, compared *verify.Report) erro
 			plural(compared.Rows, "row"))
 	}
 	return quietPipe(out.err)
+}
+
+// decodeFindings turns what findings say, in the encoding of the archived database, into UTF-8.
+func decodeFindings(r *verify.Report, text textDecoder) {
+	if r == nil {
+		return
+	}
+	for i := range r.Findings {
+		f := &r.Findings[i]
+		f.Table, f.Message = text.String(f.Table), text.String(f.Message)
+	}
 }
 
 // findingLine says what, where and in which table.
