@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"regexp"
-	"strconv"
 	"strings"
 	"time"
 
@@ -103,18 +101,6 @@ func (o *dumpOptions) AddFlags(f *pflag.FlagSet) {
 	o.later.addValue(f, "barrier-timeout", "node")
 }
 
-// addSelectFlags defines what dump and restore have in common.
-func addSelectFlags(f *pflag.FlagSet, schemaOnly, dataOnly *bool, sections *[]string, noOwner, noACL, noComments *bool) {
-	f.BoolVarP(schemaOnly, "schema-only", "s", false, "only definitions, no rows")
-	f.BoolVarP(dataOnly, "data-only", "a", false, "only rows, no definitions")
-	f.StringArrayVar(sections, "section", nil, "only this `section`: pre-data, data, post-data; may be repeated")
-	f.BoolVarP(noOwner, "no-owner", "O", false, "leave out owners")
-	f.BoolVarP(noACL, "no-privileges", "x", false, "leave out privileges (grant, revoke)")
-	f.BoolVar(noACL, "no-acl", false, "the same as --no-privileges")
-	f.BoolVar(noComments, "no-comments", false, "leave out comments")
-	f.Lookup("no-acl").Hidden = true
-}
-
 // Validate checks the flags before anything is done.
 func (o *dumpOptions) Validate(f *pflag.FlagSet, args []string) error {
 	if len(args) == 1 {
@@ -163,77 +149,6 @@ func (o *dumpOptions) validateFormat() error {
 		return notYet("writing pg_dump's own formats (-F " + o.format + ")")
 	}
 	return usagef("-F %s: not a format; this version writes pgark", o.format)
-}
-
-func validateSelect(schemaOnly, dataOnly bool, sections []string) error {
-	if schemaOnly && dataOnly {
-		return usagef("-s/--schema-only and -a/--data-only cannot be used together")
-	}
-	for _, s := range sections {
-		switch s {
-		case "pre-data", "data", "post-data":
-		default:
-			return usagef("--section=%s: must be pre-data, data or post-data", s)
-		}
-	}
-	return nil
-}
-
-func validateJobs(f *pflag.FlagSet, jobs int) error {
-	const most = 1000
-	if f.Changed("jobs") && (jobs < 1 || jobs > most) {
-		return usagef("-j %d: must be between 1 and %d", jobs, most)
-	}
-	return nil
-}
-
-func validateRoute(route string) error {
-	switch route {
-	case "auto", "coordinator":
-		return nil
-	case "segments", "cursors":
-		return notYet("--route " + route)
-	}
-	return usagef("--route %s: must be auto or coordinator", route)
-}
-
-// parseCompress reads -Z: CODEC[:LEVEL], or as in pg_dump a level alone, which means gzip, and 0 no compression.
-func parseCompress(s string) (archive.Codec, int, error) {
-	if n, err := strconv.Atoi(s); err == nil {
-		if n < 0 || n > 9 {
-			return 0, 0, usagef("-Z %s: a level alone means gzip and must be between 0 and 9", s)
-		}
-		if n == 0 {
-			return archive.CodecNone, 0, nil
-		}
-		s = "gzip:" + s
-	}
-	codec, level, err := archive.ParseCodec(strings.Replace(s, ":level=", ":", 1))
-	if err != nil {
-		return 0, 0, usagef("-Z %s: %v", s, err)
-	}
-	return codec, level, nil
-}
-
-// parseTimeout reads a time as PostgreSQL's settings have it: milliseconds, or a number with a unit. 0 means no limit.
-func parseTimeout(s string) (time.Duration, error) {
-	if s == "" {
-		return 0, nil
-	}
-	m := regexp.MustCompile(`^\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d|)\s*$`).FindStringSubmatch(s)
-	if m == nil {
-		return 0, usagef("--lock-wait-timeout=%s: not a time; write milliseconds, or a number with us, ms, s, min, h or d", s)
-	}
-	units := map[string]time.Duration{
-		"us": time.Microsecond, "": time.Millisecond, "ms": time.Millisecond, "s": time.Second,
-		"min": time.Minute, "h": time.Hour, "d": 24 * time.Hour,
-	}
-	v, err := strconv.ParseFloat(m[1], 64)
-	const most = 1<<31 - 1 // milliseconds that the server's settings hold
-	if err != nil || v*float64(units[m[2]]) > float64(most*time.Millisecond) {
-		return 0, usagef("--lock-wait-timeout=%s: too long", s)
-	}
-	return time.Duration(v * float64(units[m[2]])), nil
 }
 
 // Run writes the archive.

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -248,18 +247,6 @@ func (o *restoreOptions) restore(ctx context.Context, a *archive.File) error {
 	return restoreVerdict(r, compared)
 }
 
-// decodeRestore turns names, in the encoding of the archived database, into UTF-8.
-func decodeRestore(r *fanout.RestoreResult, text textDecoder) {
-	for i := range r.Failures {
-		e := &r.Failures[i].Entry
-		e.Schema, e.Name = text.String(e.Schema), text.String(e.Name)
-	}
-	for i := range r.Mismatches {
-		m := &r.Mismatches[i]
-		m.Schema, m.Table, m.What = text.String(m.Schema), text.String(m.Table), text.String(m.What)
-	}
-}
-
 // readBack compares every table that was restored with the archive. A table that could not be loaded has been reported.
 func (o *restoreOptions) readBack(ctx context.Context, a *archive.File, cfg *wire.Config, r *fanout.RestoreResult) (*verify.Report, error) {
 	cat, err := a.Catalog()
@@ -293,84 +280,3 @@ func jobsOrDefault(n int) int {
 	return fanout.DefaultJobs()
 }
 
-// summary tells what was done, and lists what went wrong.
-func (o *restoreOptions) summary(r *fanout.RestoreResult, compared *verify.Report, took time.Duration) error {
-	for _, m := range r.Mismatches {
-		o.app.say("table %s: %s", visible(wire.QualifiedName(m.Schema, m.Table)), m.What)
-	}
-	if compared != nil {
-		for _, f := range compared.Findings {
-			o.app.say("table %s: %s: %s", visible(f.Table), f.Class, f.Message)
-		}
-	}
-	o.app.tell("restored into database %s: %s, %s, %s, %s in %s", visible(r.Database), plural(uint64(r.Objects), "object"),
-		plural(uint64(r.Tables), "table"), plural(r.Rows, "row"), humanBytes(r.RawBytes), humanDuration(took))
-	if compared != nil && compared.OK {
-		o.app.tell("verified: %s read back, every digest is the archive's", plural(uint64(compared.Tables), "table"))
-	}
-	if !o.json {
-		return nil
-	}
-	return writeJSON(o.app.stdout, o.jsonSummary(r, compared, took))
-}
-
-func (o *restoreOptions) jsonSummary(r *fanout.RestoreResult, compared *verify.Report, took time.Duration) any {
-	type failure struct {
-		ID      int32  `json:"id"`
-		Kind    string `json:"kind"`
-		Schema  string `json:"schema"`
-		Name    string `json:"name"`
-		Message string `json:"message"`
-	}
-	type mismatch struct {
-		Schema  string `json:"schema"`
-		Table   string `json:"table"`
-		Want    string `json:"want"`
-		Got     string `json:"got"`
-		Loaded  uint64 `json:"loaded"`
-		Message string `json:"message"`
-	}
-	failures, mismatches := []failure{}, []mismatch{}
-	for i := range r.Failures {
-		e := &r.Failures[i].Entry
-		failures = append(failures, failure{e.ID, e.Kind, e.Schema, e.Name, r.Failures[i].Err.Error()})
-	}
-	for _, m := range r.Mismatches {
-		mismatches = append(mismatches, mismatch{m.Schema, m.Table, m.Want.String(), m.Got.String(), m.Loaded, m.What})
-	}
-	return struct {
-		OK         bool           `json:"ok"`
-		Database   string         `json:"database"`
-		Objects    int            `json:"objects"`
-		Tables     int            `json:"tables"`
-		Rows       uint64         `json:"rows"`
-		RawBytes   uint64         `json:"raw_bytes"`
-		Failures   []failure      `json:"failures"`
-		Mismatches []mismatch     `json:"mismatches"`
-		Warnings   []string       `json:"warnings"`
-		Verified   *verify.Report `json:"verified,omitempty"`
-		Seconds    float64        `json:"seconds"`
-	}{
-		r.OK() && (compared == nil || compared.OK), r.Database, r.Objects, r.Tables, r.Rows, r.RawBytes,
-		failures, mismatches, append([]string{}, r.Warnings...), compared, took.Seconds(),
-	}
-}
-
-// restoreVerdict is the error that ends the command with code 3 if something is not as in the archive.
-func restoreVerdict(r *fanout.RestoreResult, compared *verify.Report) error {
-	var parts []string
-	if n := len(r.Failures); n > 0 {
-		parts = append(parts, plural(uint64(n), "object")+" could not be restored")
-	}
-	differ := len(r.Mismatches)
-	if compared != nil {
-		differ = max(differ, len(compared.Findings))
-	}
-	if differ > 0 {
-		parts = append(parts, plural(uint64(differ), "table")+" not as in the archive")
-	}
-	if len(parts) == 0 {
-		return nil
-	}
-	return &foundError{message: strings.Join(parts, ", ") + ": see above"}
-}
