@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/wire"
@@ -13,7 +14,8 @@ import (
 // itself is what is dropped, by createDatabase.
 //
 // What the server refuses to drop because something else needs it is tried once more at the end: the constraint of a
-// partition can't go before that of the partitioned table, which the order of the catalog does not know.
+// partition can't go before that of the partitioned table, which the order of the catalog does not know. And a type takes
+// its functions with it, so that they can't be dropped themselves.
 func (r *restoreRun) dropAll(ctx context.Context, s *loadSession) error {
 	if !r.opts.Clean || r.opts.Create && r.madeOf(kindDatabase) {
 		return nil
@@ -31,9 +33,13 @@ func (r *restoreRun) dropAll(ctx context.Context, s *loadSession) error {
 		items[d.Entry] = all[i]
 	}
 	var again []entrySQL
+	cascaded := false
 	err := r.drop(ctx, s, all, func(e *archive.Entry, err error) error {
 		switch {
 		case err == nil:
+			cascaded = cascaded || strings.HasSuffix(trimStatement(e.Drop), " CASCADE")
+			return nil
+		case cascaded && e.Kind == "FUNCTION" && isGone(err):
 			return nil
 		case isNeeded(err):
 			again = append(again, items[e])
@@ -62,8 +68,13 @@ func (r *restoreRun) drop(ctx context.Context, s *loadSession, items []entrySQL,
 			return err
 		}
 		dropErr := s.exec(ctx, item.statements)
-		if dropErr != nil && !s.lost(dropErr) && ctx.Err() == nil {
-			if _, err := s.conn.Exec(ctx, "ROLLBACK TO pgark"); err != nil {
+		if dropErr == nil || !s.lost(dropErr) && ctx.Err() == nil {
+			// Without RELEASE they would nest, and the server refuses some statements below a rollback.
+			end := "RELEASE pgark"
+			if dropErr != nil {
+				end = "ROLLBACK TO pgark; RELEASE pgark"
+			}
+			if _, err := s.conn.Exec(ctx, end); err != nil {
 				return err
 			}
 		}

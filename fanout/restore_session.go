@@ -75,7 +75,7 @@ func (r *restoreRun) connect(ctx context.Context) (*loadSession, error) {
 		return nil, fmt.Errorf("connect to the target: %w", err)
 	}
 	s := &loadSession{conn: conn}
-	conn.OnNotice = func(n *wire.Notice) { r.opts.Log.Warn("the server says", "message", n.Error()) }
+	conn.OnNotice = func(n *wire.Notice) { r.opts.Log.Warn("the server warns", "message", n.Message) }
 	if err := r.setUp(ctx, s); err != nil {
 		s.close(ctx)
 		return nil, err

@@ -85,6 +85,11 @@ func TestRestoreAllKinds(t *testing.T) {
 	restored(t, srv, dst, b, RestoreOptions{Jobs: 4})
 	sameSchema(t, srv, src, dst)
 	sameRows(t, srv, dst, b)
+	restored(t, srv, dst, b, RestoreOptions{Jobs: 4, Clean: true, ExitOnError: true})
+	sameSchema(t, srv, src, dst)
+	sameRows(t, srv, dst, b)
+	restored(t, srv, dst, b, RestoreOptions{Clean: true, SingleTransaction: true})
+	sameSchema(t, srv, src, dst)
 }
 
 func TestRestoreEncodings(t *testing.T) {
