@@ -19,8 +19,13 @@ type outFile struct {
 	force   bool
 	named   bool // it is complete and has its name
 	written int64
+	started int64 // how much of it the kernel has been asked to write to the disk
 	forget  func()
 }
+
+// writeBackStep is how much gathers before it goes to the disk. Without it the whole archive waits for the Sync at the
+// end: 0.4 s for 150 MB, during which nobody else works.
+const writeBackStep = 8 << 20
 
 // checkTarget refuses a name that can't be written to, before any work is done.
 func (a *app) checkTarget(name string, force bool) error {
@@ -83,6 +88,10 @@ func (o *outFile) Write(p []byte) (int, error) {
 	o.written += int64(n)
 	if err != nil {
 		return n, &outputError{name: o.label(), written: o.written, err: err}
+	}
+	if o.partial != "" && o.written-o.started >= writeBackStep {
+		writeBack(o.f, o.started, o.written-o.started)
+		o.started = o.written
 	}
 	return n, nil
 }

@@ -279,4 +279,3 @@ func jobsOrDefault(n int) int {
 	}
 	return fanout.DefaultJobs()
 }
-
