@@ -35,9 +35,9 @@ func (u *unit) name() string { return wire.QualifiedName(u.info.Schema, u.info.T
 
 const (
 	// rangeMin is the smallest range worth a COPY of its own, in bytes of the table.
-	rangeMin = 32 << 20
+	rangeMin = 8 << 20
 	// rangesPerJob is how many ranges each session gets of the largest table, so that all end at about the same time.
-	rangesPerJob = 4
+	rangesPerJob = 16
 	// batchTables and batchBytes bound how many small tables one session asks for before it waits for the first answer.
 	batchTables = 64
 	batchBytes  = 4 << 20
