@@ -61,20 +61,14 @@ func (r *reader) readOrPass(ctx context.Context, batch []unit, toLeader *leaderQ
 		if !wire.IsLockTimeout(err) {
 			return err
 		}
-		toLeader.add(batch[done])
-		batch = batch[done+1:]
-		// The failed statement ended this transaction, and what was asked for behind it failed with it.
+		// What was asked for behind the failed statement failed with it; the last one brings the transaction back.
 		for r.conn.Pending() > 0 {
 			if _, err := r.conn.NextExec(ctx); err != nil && !isServerError(err) {
 				return err
 			}
 		}
-		if _, err := r.conn.Exec(ctx, "ROLLBACK"); err != nil {
-			return err
-		}
-		if err := r.join(ctx); err != nil {
-			return err
-		}
+		toLeader.add(batch[done])
+		batch = batch[done+1:]
 	}
 	return nil
 }
@@ -85,18 +79,29 @@ func isServerError(err error) bool {
 }
 
 // read asks for all units of the batch at once and takes the answers in turn. It returns how many are done.
+//
+// The batch runs in a subtransaction that is rolled back, which gives back the locks on its tables: kept to the end,
+// the locks of several sessions on each of 10,000 tables would not fit into a server's lock table.
 func (r *reader) read(ctx context.Context, batch []unit) (int, error) {
-	sql := make([]string, len(batch))
+	sql := make([]string, 0, len(batch)+2)
+	sql = append(sql, "SAVEPOINT batch")
 	for i := range batch {
-		sql[i] = batch[i].sql
+		sql = append(sql, batch[i].sql)
 	}
+	sql = append(sql, "ROLLBACK TO SAVEPOINT batch; RELEASE SAVEPOINT batch")
 	if err := r.conn.Send(sql...); err != nil {
+		return 0, fmt.Errorf("%s: %w", r.node, err)
+	}
+	if _, err := r.conn.NextExec(ctx); err != nil {
 		return 0, fmt.Errorf("%s: %w", r.node, err)
 	}
 	for i := range batch {
 		if err := r.readOne(ctx, &batch[i]); err != nil {
 			return i, fmt.Errorf("table %s, read from %s: %w", batch[i].name(), r.node, err)
 		}
+	}
+	if _, err := r.conn.NextExec(ctx); err != nil {
+		return len(batch), fmt.Errorf("%s: %w", r.node, err)
 	}
 	return len(batch), nil
 }

@@ -25,7 +25,8 @@ func TestLarge(t *testing.T) {
 	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", bin, ".").CombinedOutput(); err != nil {
 		t.Fatalf("go build: %v\n%s", err, out)
 	}
-	srv := pgtest.Start(t, pgtest.WithSetting("max_locks_per_transaction", "512"))
+	// With PostgreSQL's own default for the size of the lock table.
+	srv := pgtest.Start(t, pgtest.WithSetting("max_locks_per_transaction", "64"))
 	for name, sql := range map[string]string{
 		"rows of 100 MB":    largeRows(),
 		"five million rows": "CREATE TABLE t AS SELECT g AS id, -g AS minus FROM generate_series(1, 5000000) g; CREATE INDEX ON t (id)",
