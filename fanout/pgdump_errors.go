@@ -16,8 +16,6 @@ var (
 	ErrPgDumpTooOld = errors.New("pg_dump is too old")
 	// ErrCatalogPermission: the role may not read something that the dump covers.
 	ErrCatalogPermission = errors.New("not permitted")
-	// ErrCatalogConnect: pg_dump could not connect where pgark could.
-	ErrCatalogConnect = errors.New("cannot connect")
 )
 
 // PgDumpError is a pg_dump that did not give a catalog.
@@ -90,9 +88,6 @@ func classify(stderr string) error {
 		return ErrNothingMatches
 	case has("permission denied"), has("query would be affected by row-level security policy"):
 		return ErrCatalogPermission
-	case has("connection to server"), has("connection to database"), has("no password supplied"),
-		has("could not translate host name"):
-		return ErrCatalogConnect
 	default:
 		return nil
 	}

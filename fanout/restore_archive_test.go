@@ -23,7 +23,6 @@ import (
 // archiveRecipe says how makeArchive makes an archive of a database, apart from the good one.
 type archiveRecipe struct {
 	block  int                                                     // raw bytes of a block; 0 is archive.FrameTarget
-	ranges int                                                     // streams per table; 0 is one
 	tamper func(table string, total archive.Digest) archive.Digest // what the index promises
 	losses []archive.Loss                                          // as salvage notes them
 	omit   func(table string) bool                                 // tables without a stream

@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"net"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -220,48 +219,21 @@ func (c *Config) dialConfig(s Settings) (*pgconn.Config, *route) {
 	return pg, r
 }
 
-// endpoint gives host and port of the server reached, as libpq would name them, and the address that a host name led to.
-func (r *route) endpoint() (host, port, hostaddr string) {
+// endpoint gives host and port of the server reached, as libpq would name them.
+func (r *route) endpoint() (host, port string) {
 	if r.network == "unix" { // /dir/.s.PGSQL.5432
 		dir, port, ok := strings.Cut(r.address, "/.s.PGSQL.")
 		if !ok {
-			return r.address, "", ""
+			return r.address, ""
 		}
-		return dir, port, ""
+		return dir, port
 	}
 	host, port, err := net.SplitHostPort(r.address)
 	if err != nil {
-		return r.address, "", ""
+		return r.address, ""
 	}
 	if name := r.names[host]; name != "" && name != host {
-		return name, port, host
+		return name, port
 	}
-	return host, port, ""
-}
-
-// childless are the settings that a child gets in another way, or not at all: secrets, and the choice among servers,
-// which has been made. The two about the protocol's version are younger than most libpqs.
-func childless() []string {
-	return []string{
-		"host", "hostaddr", "port", "dbname", "user", "password", "sslpassword", "target_session_attrs",
-		"load_balance_hosts", "fallback_application_name", "replication", "client_encoding",
-		"min_protocol_version", "max_protocol_version",
-	}
-}
-
-// Child gives the connection string, and the additional environment, with which a libpq program such as pg_dump
-// reaches the very server that conn is connected to. The connection string holds no password and may be shown in a
-// list of processes; a password, if there is one, is in env. The child is to inherit our environment as well: PG*
-// variables that the settings depend on are in it.
-func (c *Config) Child(conn *Conn) (conninfo string, env []string) {
-	p := c.params.without(childless()...)
-	host, port, hostaddr := conn.route.endpoint()
-	p["host"], p["port"], p["dbname"], p["user"] = host, port, c.Database(), c.User()
-	if hostaddr != "" {
-		p["hostaddr"] = hostaddr
-	}
-	if password := c.Password(); password != "" {
-		env = slices.Concat(env, []string{"PGPASSWORD=" + password})
-	}
-	return p.String(), env
+	return host, port
 }

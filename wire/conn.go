@@ -161,7 +161,7 @@ func (c *Conn) Encoding() string { return c.params["client_encoding"] }
 
 // Addr names the server that was reached, for messages; never a password.
 func (c *Conn) Addr() string {
-	host, port, _ := c.route.endpoint()
+	host, port := c.route.endpoint()
 	return addr(host, port, c.cfg.Database(), c.cfg.User())
 }
 

@@ -100,9 +100,9 @@ func (a *app) report(ctx context.Context, err error) int {
 	case interrupted(ctx):
 		a.say("interrupted: %s", interruptText(err))
 		return exitInterrupted
-	case errors.As(err, &found):
+	case errors.As(err, &found), errors.Is(err, fanout.ErrMismatch):
 		code = exitFound
-	case wire.IsConnect(err), wire.IsPermission(err):
+	case wire.IsConnect(err), wire.IsPermission(err), errors.Is(err, fanout.ErrCatalogPermission):
 		code = exitConnect
 	}
 	var h *hintError
