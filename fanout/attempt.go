@@ -250,10 +250,12 @@ func (a *attempt) split(tables []*table) []unit {
 
 func (a *attempt) send(ctx context.Context, todo chan<- []unit, units []unit) error {
 	var bytes uint64
+	tables := make(map[*tally]bool)
 	for i := range units {
 		bytes += units[i].bytes
+		tables[units[i].table] = true
 	}
-	a.progress.Plan(len(units), bytes)
+	a.progress.Plan(len(tables), bytes)
 	for _, batch := range batches(units) {
 		select {
 		case todo <- batch:

@@ -16,7 +16,14 @@ import (
 	"github.com/pgark/pgark/internal/pgtest"
 )
 
+const goRace = "atexit_sleep_ms=0"
+
 func TestMain(m *testing.M) {
+	// A program with the race detector sleeps for a second before it exits, and these tests run hundreds.
+	if err := os.Setenv("GORACE", goRace); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	testscript.Main(m, map[string]func(){"pgark": main})
 }
 
@@ -35,6 +42,7 @@ func TestScripts(t *testing.T) {
 				{"PGPORT", strconv.Itoa(srv.Port())},
 				{"PGUSER", "postgres"},
 				{"PGOPTIONS", ""},
+				{"GORACE", goRace},
 				{"BIN", srv.BinDir()},
 				{"SRC", mustAbs(t)},
 			} {

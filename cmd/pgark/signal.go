@@ -47,8 +47,7 @@ func (a *app) watchSignals() (context.Context, func()) {
 		}
 	}()
 	return ctx, func() {
-		signal.Stop(sigs)
-		signal.Stop(pipe)
+		// The signals stay caught: one that comes from here on must not turn what has been done into a failure.
 		close(done)
 		<-ended
 		cancel(nil)
