@@ -56,6 +56,8 @@ func makeArchive(t *testing.T, srv *pgtest.Server, db string, recipe archiveReci
 	m.enc, err = archive.NewEncoder(archive.CodecZstd, 0)
 	check(t, err)
 	defer m.enc.Close()
+	m.blobs, err = largeObjectUnits(catalog)
+	check(t, err)
 	for i := range catalog.Entries {
 		e := &catalog.Entries[i]
 		if recipe.edit != nil {
@@ -87,6 +89,7 @@ type archiveMaker struct {
 	conn   *wire.Conn
 	recipe archiveRecipe
 	buf    []byte
+	blobs  []unit
 }
 
 // entry writes the rows of an entry, if it has any.
@@ -97,8 +100,11 @@ func (m *archiveMaker) entry(ctx context.Context, e *archive.Entry) error {
 		sql, _, _ := strings.Cut(e.Copy, " FROM stdin")
 		return m.stream(ctx, info, sql+" TO STDOUT")
 	case "BLOBS":
-		u := largeObjectUnit(e.ID, e.Name, nil)
-		return m.stream(ctx, u.info, u.sql)
+		for _, u := range m.blobs {
+			if u.info.Entry == e.ID {
+				return m.stream(ctx, u.info, u.sql)
+			}
+		}
 	}
 	return nil
 }

@@ -124,6 +124,9 @@ func TestRestoreSkipsOthersLargeObjects(t *testing.T) {
 	src, dst := srv.CreateDB(t), srv.CreateDB(t)
 	srv.Exec(t, src, `SELECT lo_from_bytea(1001, 'new'), lo_from_bytea(1002, 'new')`)
 	b := makeArchive(t, srv, src, archiveRecipe{})
+	if catalog, err := openArchive(t, b).Catalog(); err != nil || catalog.TOCVersion >= "1.16" {
+		t.Skipf("this pg_dump makes one entry of both large objects, so that both fail (%v)", err)
+	}
 	srv.Exec(t, dst, `SELECT lo_from_bytea(1001, 'theirs')`)
 	res, err := tryRestore(t, srv, dst, b, RestoreOptions{Append: true}, defaultRestoreLimits())
 	check(t, err)

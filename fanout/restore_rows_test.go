@@ -39,7 +39,7 @@ func TestRestoreRefusesTablesWithRows(t *testing.T) {
 		if got := srv.QueryString(t, dst, "SELECT string_agg(i::text, ',' ORDER BY i) FROM b"); got != "2,7" {
 			t.Errorf("b holds %s", got)
 		}
-		if got := failedEntries(res); !slices.Equal(got, []string{"BLOB 99", "TABLE public.b"}) {
+		if got := failedEntries(res); len(got) != 2 || !strings.HasPrefix(got[0], "BLOB") || got[1] != "TABLE public.b" {
 			t.Errorf("failures %q", got)
 		}
 	})

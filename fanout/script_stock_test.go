@@ -139,6 +139,9 @@ func pgRestore(tb testing.TB, srv *pgtest.Server, args ...string) string {
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC")
 	cmd.Stderr = &stderr
 	out, err := cmd.Output()
+	if err != nil && strings.Contains(stderr.String(), "unrecognized option '--restrict-key") {
+		tb.Skipf("%s is older than --restrict-key, without which its scripts are not the same twice", program)
+	}
 	if err != nil {
 		tb.Fatalf("pg_restore %s: %v\n%s", strings.Join(args, " "), err, stderr.String())
 	}
@@ -307,8 +310,12 @@ func TestListIsPgRestores(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	compression := "0"
+	if cat.TOCVersion >= "1.15" { // from there on it has a name
+		compression = "none"
+	}
 	err = ListTOC(&got, cat, ListOptions{
-		Created: d.toc.Header.Created.In(time.UTC), Compression: "0", Format: "CUSTOM",
+		Created: d.toc.Header.Created.In(time.UTC), Compression: compression, Format: "CUSTOM",
 	})
 	if err != nil {
 		t.Fatal(err)

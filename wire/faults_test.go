@@ -51,6 +51,15 @@ func lost(t *testing.T, c *Conn, err error) {
 	}
 }
 
+// terminate ends a server process and waits until it has gone.
+func terminate(t *testing.T, srv *pgtest.Server, pid uint32) {
+	t.Helper()
+	srv.QueryString(t, "postgres", fmt.Sprintf("SELECT pg_terminate_backend(%d)", pid))
+	for srv.QueryString(t, "postgres", fmt.Sprintf("SELECT count(*) FROM pg_stat_activity WHERE pid = %d", pid)) != "0" {
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
 func TestBackendTerminatedWithinCopy(t *testing.T) {
 	srv, db, c := newDB(t)
 	o := copySome(t, testContext(t), c)
@@ -60,7 +69,7 @@ func TestBackendTerminatedWithinCopy(t *testing.T) {
 	lost(t, c, err)
 
 	c = connect(t, srv.Conninfo(db)) // idle
-	srv.QueryString(t, "postgres", fmt.Sprintf("SELECT pg_terminate_backend(%d, 10000)", c.PID()))
+	terminate(t, srv, c.PID())
 	_, err = c.Exec(testContext(t), "SELECT 1")
 	if !IsAdminShutdown(err) {
 		t.Errorf("idle: %v", err)
@@ -73,7 +82,7 @@ func TestBackendTerminatedWithinCopy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv.QueryString(t, "postgres", fmt.Sprintf("SELECT pg_terminate_backend(%d, 10000)", c.PID()))
+	terminate(t, srv, c.PID())
 	for err == nil {
 		_, err = ci.Write([]byte(strings.Repeat("x\n", 1<<20)))
 	}

@@ -37,6 +37,15 @@ func serveRelay(t *testing.T, db string, decide func(string) Verdict, client fun
 	return conn, <-served
 }
 
+func psqlPath(t *testing.T) string {
+	t.Helper()
+	path, err := pgtest.FindClient(pgtest.Shared(t).BinDir(), "psql")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func forwardAll(string) Verdict { return Verdict{Forward: true} }
 
 // TestRelayShowsTheSessionsSnapshot has psql read through a session whose snapshot is older than a row, and sees
@@ -47,7 +56,7 @@ func TestRelayShowsTheSessionsSnapshot(t *testing.T) {
 	srv.Exec(t, db, "CREATE TABLE t AS SELECT g FROM generate_series(1, 100000) g")
 	conn, err := serveRelay(t, db, forwardAll, func(conninfo string) {
 		srv.Exec(t, db, "INSERT INTO t VALUES (0)")
-		out, err := exec.Command(filepath.Join(srv.BinDir(), "psql"), "-XAtq", "-d", conninfo,
+		out, err := exec.Command(psqlPath(t), "-XAtq", "-d", conninfo,
 			"-c", "SELECT count(*) FROM public.t", "-c", "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'psql'",
 			"-c", "SELECT g FROM public.t ORDER BY g").CombinedOutput()
 		if err != nil {
@@ -80,7 +89,7 @@ func TestRelayVerdicts(t *testing.T) {
 		}
 	}
 	_, err := serveRelay(t, db, decide, func(conninfo string) {
-		out, _ := exec.Command(filepath.Join(pgtest.Shared(t).BinDir(), "psql"), "-XAt", "-d", conninfo,
+		out, _ := exec.Command(psqlPath(t), "-XAt", "-d", conninfo,
 			"-c", "LOCK nowhere", "-c", "COPY nowhere TO STDOUT", "-c", "SELECT 7").CombinedOutput()
 		if want := "LOCK TABLE\nERROR:  not through here\n7\n"; string(out) != want {
 			t.Errorf("psql says %q, want %q", out, want)
@@ -114,7 +123,7 @@ func TestRelayIsCancelled(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer r.Close()
-	cmd := exec.Command(filepath.Join(srv.BinDir(), "psql"), "-Xq", "-d", r.Conninfo(), "-c", "SELECT pg_sleep(600)")
+	cmd := exec.Command(psqlPath(t), "-Xq", "-d", r.Conninfo(), "-c", "SELECT pg_sleep(600)")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}

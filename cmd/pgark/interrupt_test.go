@@ -159,7 +159,7 @@ func TestFullDisk(t *testing.T) {
 func TestPasswordStaysSecret(t *testing.T) {
 	const secret = "pAssw0rd-s3cret"
 	srv := pgtest.Start(t, pgtest.WithHBA("host all guarded 127.0.0.1/32 scram-sha-256"))
-	srv.Exec(t, "postgres", "CREATE ROLE guarded LOGIN SUPERUSER PASSWORD '"+secret+"'")
+	srv.Exec(t, "postgres", "SET password_encryption = 'scram-sha-256'; CREATE ROLE guarded LOGIN SUPERUSER PASSWORD '"+secret+"'")
 	host, port, _ := strings.Cut(srv.TCPAddr(), ":")
 	dir := t.TempDir()
 	pgpass := filepath.Join(dir, "pgpass")
