@@ -22,10 +22,8 @@ func openArchive(path string) (*archive.File, error) {
 	case err == nil:
 		return f, nil
 	case errors.Is(err, archive.ErrDamaged), errors.Is(err, archive.ErrTruncated):
-		return nil, withHint(fmt.Errorf("%s: %w", path, err),
+		return nil, withHint(pathError(path, err),
 			"`pgark verify` says what is wrong with it, `pgark salvage` saves what can still be read")
-	case errors.Is(err, archive.ErrNotArchive):
-		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	return nil, pathError(path, err)
 }
@@ -33,7 +31,7 @@ func openArchive(path string) (*archive.File, error) {
 // pathError names the file, unless the error does so itself.
 func pathError(path string, err error) error {
 	var pe *os.PathError
-	if errors.As(err, &pe) {
+	if errors.As(err, &pe) || strings.HasPrefix(err.Error(), path) {
 		return err
 	}
 	return fmt.Errorf("%s: %w", path, err)
@@ -50,6 +48,9 @@ func refuseStock(path string) error {
 			return notYet("reading pg_dump's directory format")
 		}
 		return fmt.Errorf("%s is a directory, not an archive", path)
+	}
+	if info.Mode()&(os.ModeNamedPipe|os.ModeSocket|os.ModeCharDevice) != 0 {
+		return withHint(fmt.Errorf("%s is no file: an archive is read from its end, and at random", path), "save it to a file first")
 	}
 	f, err := os.Open(path)
 	if err != nil {
