@@ -15,9 +15,7 @@ type Dialect struct {
 	VersionNum int    // server_version_num, for records and for the choice of a pg_dump only
 
 	TIDRangeScan        bool   // reads a ctid range without a scan of the whole table (14)
-	ShortestFloats      bool   // prints floats in the shortest form that reads back (12)
-	GeneratedColumns    bool   // pg_attribute.attgenerated exists (12)
-	ExportSnapshot      bool   // pg_export_snapshot works and pg_dump takes --snapshot
+	ExportSnapshot      bool   // several sessions can share one snapshot (9.2)
 	LockOnlyCoordinator string // clause for LOCK TABLE that keeps the lock off the segments, "" if none
 }
 

@@ -56,10 +56,8 @@ func Discover(ctx context.Context, cfg *wire.Config) (*Cluster, error) {
 func dialect(banner, version string, num int) Dialect {
 	return Dialect{
 		Product: product(banner), Version: version, VersionNum: num,
-		TIDRangeScan:     num >= 140000,
-		ShortestFloats:   num >= 120000,
-		GeneratedColumns: num >= 120000,
-		ExportSnapshot:   num >= 90200,
+		TIDRangeScan:   num >= 140000,
+		ExportSnapshot: num >= 90200,
 	}
 }
 

@@ -24,7 +24,7 @@ func TestDialects(t *testing.T) {
 		{"PostgreSQL 14.4 (Apache Cloudberry 2.0.0 build dev) on x86_64", 140004, "Apache Cloudberry", true},
 	} {
 		d := dialect(c.banner, "", c.num)
-		if d.Product != c.product || d.TIDRangeScan != c.ranges {
+		if d.Product != c.product || d.TIDRangeScan != c.ranges || !d.ExportSnapshot {
 			t.Errorf("%s: %+v", c.banner, d)
 		}
 	}
