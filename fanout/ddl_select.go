@@ -18,11 +18,6 @@ type Selection struct {
 	List                    []int32  // entry IDs, in the order in which they are to be restored; nil if there is no list
 }
 
-// Empty tells whether the selection picks everything.
-func (s *Selection) Empty() bool {
-	return s.List == nil && len(s.Schemas) == 0 && len(s.ExcludeSchemas) == 0 && !s.byObject()
-}
-
 // byObject tells whether some kind of object is picked by name, which leaves out all other kinds.
 func (s *Selection) byObject() bool {
 	return len(s.Tables)+len(s.Indexes)+len(s.Triggers)+len(s.Functions) > 0

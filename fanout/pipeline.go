@@ -221,7 +221,7 @@ func (p *pipeline) apply(ctx context.Context, o op, streams map[archive.StreamID
 		st := o.close
 		delete(streams, st.id)
 		if st.total.Rows != st.copied {
-			return fmt.Errorf("%s: the server sent %d rows, and %d came: nothing was written", st.unit.name(), st.copied, st.total.Rows)
+			return fmt.Errorf("%s: the server says that it sent %d rows, but %d arrived", st.unit.name(), st.copied, st.total.Rows)
 		}
 		if t := st.unit.table; t.done(st.total.Rows) {
 			progress.TableDone(st.unit.info.Schema, st.unit.info.Table, t.rows)

@@ -39,10 +39,11 @@ type RestoreOptions struct {
 
 // Restore restores an archive into a database.
 //
-// It returns a result in every case but wrong options ([ErrUsage]) and an archive that can't be read. Unless ExitOnError is set, a statement that the server refuses
-// is recorded in the result's Failures and the restore goes on, as pg_restore does. Its error says that the restore
-// stopped before its end and in which state things are: *[NotEmptyError] before anything was changed, [Failure] with
-// ExitOnError, errors of package wire for lost connections, ctx's error when it was cancelled.
+// It returns a result in every case but wrong options ([ErrUsage]) and an archive that can't be read. Unless
+// ExitOnError is set, a statement that the server refuses is recorded in the result's Failures and the restore goes on,
+// as pg_restore does. Its error says that the restore stopped before its end and in which state things are:
+// *[NotEmptyError] before anything was changed, [Failure] with ExitOnError, errors of package wire for lost
+// connections, ctx's error when it was cancelled.
 //
 // No session and no goroutine outlives the call. Memory is bounded by Jobs × (a decoder, at most 2 ×
 // archive.MaxFrameRaw and 8 MiB for archives that pgark writes, + [loadBuffers] × [loadChunk] bytes), plus the catalog
