@@ -12,6 +12,8 @@ type Moment struct {
 	// Partial names why this archive does not hold everything of its moment: empty for a normal dump;
 	// salvage writes one line per loss.
 	Losses []Loss
+	// Distributions says how the rows of each table were spread over the nodes; empty for one node.
+	Distributions []Distribution
 }
 
 // Node is one server whose rows an archive holds.
@@ -21,6 +23,30 @@ type Node struct {
 	Host     string
 	Port     uint16
 	Snapshot string // id of the exported snapshot; empty where there is none
+	Content  int32  // Greenplum's content id of a segment; -1 for the coordinator and for nodes that are no segments
+	Database string // name of the database there, where it is not the archive's
+}
+
+// How the rows of a table are spread.
+const (
+	DistributedHash       = "hash"       // by a hash of Columns (Greenplum)
+	DistributedRandom     = "random"     // anyhow (Greenplum)
+	DistributedReplicated = "replicated" // every node has all rows; the archive has them once (Greenplum)
+	DistributedForeign    = "foreign"    // the table is a partition that lies on Node as a whole (postgres_fdw)
+	DistributedNode       = "node"       // as the application decided
+)
+
+// Distribution says how the rows of one table are spread over the nodes.
+type Distribution struct {
+	OID       uint32
+	Schema    string
+	Table     string
+	Kind      string   // one of the Distributed constants
+	Columns   []string // of the hash key, in its order
+	OpClasses []string // one for each column, with schema: "pg_catalog.int4_ops"
+	Segments  uint32   // number of nodes that it is spread over
+	Node      uint32   // of a foreign partition: Node.ID
+	Bound     string   // of a foreign partition: "FOR VALUES WITH (modulus 3, remainder 0)"
 }
 
 // Loss is rows that a salvaged archive lacks.

@@ -11,6 +11,10 @@ const (
 	FormText   Form = 1 // COPY text, rows end in LF
 	FormCSV    Form = 2 // COPY CSV, of imported sets
 	FormBinary Form = 3 // opaque bytes without rows: large objects
+	// FormFloats is COPY text of a server that prints floats with more digits than they need (before PostgreSQL 12). The rows
+	// are stored as they came; their digest is of the text with all floats in the shortest form that reads back, so it equals
+	// the digest of the same rows from a later server.
+	FormFloats Form = 4
 )
 
 // StreamInfo describes a stream before its first block. It is written into the archive in front of
@@ -23,7 +27,11 @@ type StreamInfo struct {
 	Table   string
 	Columns []string // in the order of the rows' fields; empty for a table without columns
 	Form    Form
-	Range   string // what part of the table on that node: "" for all, "ctid [0,4096)" otherwise; for people
+	// Floats, with FormFloats, has one character for each column: '4' where numbers in it are real, '8' where they are double
+	// precision (also inside arrays, ranges and geometric types), '?' where floats can't be told from other text (composite
+	// types), so that this column can't be compared with a later server's, '-' where there are none.
+	Floats string
+	Range  string // what part of the table on that node: "" for all, "ctid [0,4096)" otherwise; for people
 }
 
 // Stream is one stream of a finished archive, from its index.

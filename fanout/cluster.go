@@ -11,27 +11,51 @@ import (
 // No code below looks at version numbers.
 type Dialect struct {
 	Product    string // "PostgreSQL", "Greenplum", "Apache Cloudberry"
-	Version    string // as the server says it: "15.18 (Debian 15.18-0+deb12u1)"
+	Version    string // as the server says it: "15.18 (Debian 15.18-0+deb12u1)", "6.24.3"
 	VersionNum int    // server_version_num, for records and for the choice of a pg_dump only
 
 	TIDRangeScan        bool   // reads a ctid range without a scan of the whole table (14)
 	ExportSnapshot      bool   // several sessions can share one snapshot (9.2)
 	LockOnlyCoordinator string // clause for LOCK TABLE that keeps the lock off the segments, "" if none
+	ShortFloats         bool   // prints floats in the shortest form that reads back (12)
+	GeneratedColumns    bool   // pg_attribute has attgenerated (12)
+	DeclarativeParts    bool   // partitioned tables have relkind 'p' (10; Greenplum 7)
+	IdleTimeout         bool   // has idle_in_transaction_session_timeout (9.6)
+	BlockingPIDs        bool   // has pg_blocking_pids (9.6)
+
+	// Of Greenplum and its kin; zero elsewhere.
+	UtilityOption  string // startup option for a session with one segment: "-c gp_session_role=utility"
+	RetrieveOption string // startup option for a session that fetches from endpoints: "-c gp_retrieve_conn=true"
+	EndpointsQuery string // query for the endpoints of this session's cursors, see [Endpoint]; "" without such cursors
+	LegacyParts    bool   // partitioned tables are pg_partition's, and their leaves have no entry of their own (Greenplum 6)
+	ExternalTables bool   // external tables have relstorage 'x' and relkind 'r' (Greenplum 6)
 }
+
+// Layout says where the rows of a cluster's tables are.
+type Layout string
+
+// The layouts.
+const (
+	LayoutSingle   Layout = "single"   // all on the coordinator: plain PostgreSQL
+	LayoutSegments Layout = "segments" // of every table some on every segment, none on the coordinator: Greenplum, Cloudberry
+	LayoutForeign  Layout = "foreign"  // partitions that are foreign tables of postgres_fdw on their servers, the rest on the coordinator
+	LayoutEqual    Layout = "equal"    // the same tables on the coordinator and on every node, each with rows of its own
+)
 
 // Node is one server of a cluster.
 type Node struct {
-	ID      uint32 // 0 is the coordinator
-	Name    string // "coordinator", "seg0", "shard_a"
-	Content int    // Greenplum's content id, -1 for the coordinator
-	Config  *wire.Config
+	ID      uint32       // 0 is the coordinator
+	Name    string       // "coordinator", "seg0", "shard_a"
+	Content int          // Greenplum's content id, -1 for the coordinator; -1 for nodes that are no segments
+	Config  *wire.Config // reaches it for SQL; of a segment with the utility option
 }
 
 // Cluster is everything that one dump covers: one coordinator and the nodes that hold its data.
 type Cluster struct {
 	Dialect     Dialect
+	Layout      Layout
 	Coordinator Node
-	Nodes       []Node  // data nodes other than the coordinator; none for plain PostgreSQL
+	Nodes       []Node  // data nodes other than the coordinator, by ID; none for plain PostgreSQL. No mirrors
 	Routes      []Route // every route, with the reason where one does not work
 }
 
@@ -41,7 +65,23 @@ type Route struct {
 	Works   bool
 	Promise string // "snapshot", "barrier"
 	Reason  string // why it works or not, for people
+	Err     error  // with !Works: what went wrong when it was tried, nil if it can't work by its nature
 }
+
+// The names of the routes.
+const (
+	RouteAuto        = "auto"
+	RouteCoordinator = "coordinator"
+	RouteSegments    = "segments"
+	RouteCursors     = "cursors"
+)
+
+// The promises of a moment.
+const (
+	PromiseSnapshot = "snapshot"
+	PromiseBarrier  = "barrier"
+	PromiseNone     = "none"
+)
 
 // ErrRoute is wrapped by errors about a route that does not work on a cluster.
 var ErrRoute = errors.New("this route does not work here")
@@ -51,10 +91,23 @@ func (c *Cluster) route(name string) (Route, error) {
 	for _, r := range c.Routes {
 		if r.Name == name {
 			if !r.Works {
+				if r.Err != nil {
+					return r, fmt.Errorf("%w: %s: %w", ErrRoute, name, r.Err)
+				}
 				return r, fmt.Errorf("%w: %s: %s", ErrRoute, name, r.Reason)
 			}
 			return r, nil
 		}
 	}
 	return Route{}, fmt.Errorf("%w: %s: not known", ErrRoute, name)
+}
+
+// node returns the node with an ID; the coordinator for one that is not there.
+func (c *Cluster) node(id uint32) *Node {
+	for i := range c.Nodes {
+		if c.Nodes[i].ID == id {
+			return &c.Nodes[i]
+		}
+	}
+	return &c.Coordinator
 }

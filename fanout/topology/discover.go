@@ -46,6 +46,7 @@ func Discover(ctx context.Context, cfg *wire.Config) (*Cluster, error) {
 	d := dialect(banner, conn.ServerVersion(), conn.ServerVersionNum())
 	c := &Cluster{
 		Dialect:     d,
+		Layout:      fanout.LayoutSingle,
 		Coordinator: Node{Name: "coordinator", Content: -1, Config: cfg},
 	}
 	c.Routes = routes(d)
@@ -58,6 +59,8 @@ func dialect(banner, version string, num int) Dialect {
 		Product: product(banner), Version: version, VersionNum: num,
 		TIDRangeScan:   num >= 140000,
 		ExportSnapshot: num >= 90200,
+		ShortFloats:    num >= 120000, GeneratedColumns: num >= 120000, DeclarativeParts: num >= 100000,
+		IdleTimeout: num >= 90600, BlockingPIDs: num >= 90600,
 	}
 }
 
