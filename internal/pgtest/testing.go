@@ -145,21 +145,27 @@ func Template(name string) DBOption { return func(o *dbOptions) { o.template = n
 // CreateDB makes a new database with a unique name and drops it when the test ends. It is empty unless Template is given.
 func (s *Server) CreateDB(tb testing.TB, opts ...DBOption) string {
 	tb.Helper()
-	o := dbOptions{template: "template0"}
-	for _, opt := range opts {
-		opt(&o)
-	}
 	s.mu.Lock()
 	s.dbs++
 	name := fmt.Sprintf("test%d", s.dbs)
 	s.mu.Unlock()
+	s.createDB(tb, name, opts...)
+	return name
+}
+
+// createDB makes a new database and drops it when the test ends.
+func (s *Server) createDB(tb testing.TB, name string, opts ...DBOption) {
+	tb.Helper()
+	o := dbOptions{template: "template0"}
+	for _, opt := range opts {
+		opt(&o)
+	}
 	sql := "CREATE DATABASE " + name + " TEMPLATE " + quoteIdent(o.template)
 	if o.encoding != "" {
 		sql += " ENCODING '" + o.encoding + "' LC_COLLATE 'C' LC_CTYPE 'C'"
 	}
 	s.Exec(tb, "postgres", sql)
 	tb.Cleanup(func() { s.DropDB(tb, name) })
-	return name
 }
 
 // DropDB drops a database if it is there, and ends the sessions in it.
