@@ -75,7 +75,7 @@ func Dump(ctx context.Context, w io.Writer, o DumpOptions) (*DumpResult, error) 
 	if err != nil {
 		return nil, err
 	}
-	d.tool, err = FindPgDump(ctx, o.PgDumpPath, o.Cluster.Dialect.VersionNum/10000)
+	d.tool, err = FindPgDump(ctx, o.PgDumpPath, o.Cluster.Dialect)
 	if err != nil {
 		return nil, err
 	}

@@ -21,6 +21,9 @@ type PgDump struct {
 	Path    string
 	Version string // as it says: "15.18 (Debian 15.18-0+deb12u1)"
 	Major   int    // 15; 9 for all of 9.x
+
+	Segmented bool   // it is Greenplum's or Cloudberry's; Version is that of the PostgreSQL that it is built on
+	Libraries string // directory that it needs in its library path, "" for none
 }
 
 // CatalogOptions says which catalog is wanted, and how pg_dump reaches the server.
@@ -55,7 +58,7 @@ func (p PgDump) Catalog(ctx context.Context, o CatalogOptions) (*archive.Catalog
 	runCtx, end := context.WithCancel(ctx)
 	defer end()
 	cmd := exec.CommandContext(runCtx, p.Path, args...)
-	cmd.Env = pgDumpEnv(os.Environ())
+	cmd.Env = p.env(os.Environ())
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = pgDumpGrace
 	var stderr headWriter

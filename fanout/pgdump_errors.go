@@ -14,6 +14,8 @@ var (
 	ErrPgDumpMissing = errors.New("no usable pg_dump found")
 	// ErrPgDumpTooOld: it is older than the server, or than a switch that is asked for.
 	ErrPgDumpTooOld = errors.New("pg_dump is too old")
+	// ErrPgDumpProduct: it is PostgreSQL's and the server is not, or the other way round.
+	ErrPgDumpProduct = errors.New("pg_dump of another product")
 	// ErrCatalogPermission: the role may not read something that the dump covers.
 	ErrCatalogPermission = errors.New("not permitted")
 )

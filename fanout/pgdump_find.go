@@ -8,23 +8,21 @@ import (
 	"os/exec"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
-	"time"
 )
-
-// pgDumpVersionTimeout bounds the run of one pg_dump --version.
-const pgDumpVersionTimeout = 10 * time.Second
 
 // FindPgDump finds the pg_dump to use for a server: the one of the server's major version, or else the next
 // newer, since pg_dump reads older servers but not newer ones.
 //
+// Greenplum and Cloudberry have a pg_dump of their own, and no other writes how their tables are distributed and stored:
+// for them only theirs will do, and only of the server's own release. Theirs is never taken for PostgreSQL.
+//
 // With explicit, a path or a name in PATH, only that one counts. Otherwise it looks through PATH and where
 // the packages of the usual systems put theirs. The errors say what was found and what to install:
-// [ErrPgDumpMissing], [ErrPgDumpTooOld].
-func FindPgDump(ctx context.Context, explicit string, serverMajor int) (PgDump, error) {
+// [ErrPgDumpMissing], [ErrPgDumpTooOld], [ErrPgDumpProduct].
+func FindPgDump(ctx context.Context, explicit string, d Dialect) (PgDump, error) {
 	if explicit != "" {
-		return explicitPgDump(ctx, explicit, serverMajor)
+		return explicitPgDump(ctx, explicit, d)
 	}
 	var found []PgDump
 	for _, path := range pgDumpCandidates(os.Getenv("PATH")) {
@@ -35,54 +33,105 @@ func FindPgDump(ctx context.Context, explicit string, serverMajor int) (PgDump, 
 		if err != nil {
 			continue // a broken one is no reason not to use a good one
 		}
-		if p.Major == serverMajor {
+		if p.fits(d) && p.Major == dialectMajor(d) {
 			return p, nil
 		}
 		found = append(found, p)
 	}
-	if len(found) == 0 {
-		return PgDump{}, fmt.Errorf("%w: none in PATH, nor where packages put it; the catalog comes from pg_dump\nhint: %s",
-			ErrPgDumpMissing, installHint(serverMajor))
-	}
-	var best *PgDump
-	for i := range found {
-		if found[i].Major > serverMajor && (best == nil || found[i].Major < best.Major) {
-			best = &found[i]
-		}
-	}
-	if best == nil {
-		return PgDump{}, tooOld(found, serverMajor)
-	}
-	return *best, nil
+	return chooseNewer(found, d)
 }
 
-func explicitPgDump(ctx context.Context, name string, serverMajor int) (PgDump, error) {
+// chooseNewer takes the next newer one where there is none of the server's own version.
+func chooseNewer(found []PgDump, d Dialect) (PgDump, error) {
+	var best *PgDump
+	var fitting []PgDump
+	for i := range found {
+		p := &found[i]
+		if !p.fits(d) {
+			continue
+		}
+		fitting = append(fitting, *p)
+		if !p.Segmented && p.Major > dialectMajor(d) && (best == nil || p.Major < best.Major) {
+			best = p
+		}
+	}
+	switch {
+	case best != nil:
+		return *best, nil
+	case len(fitting) > 0:
+		return PgDump{}, tooOld(fitting, d)
+	case len(found) > 0 && isSegmented(d.Product):
+		return PgDump{}, fmt.Errorf("%w: the catalog of %s %s comes from its own pg_dump, and only those of other products were found: %s\nhint: %s",
+			ErrPgDumpMissing, d.Product, d.Version, listPgDumps(found), installHint(d))
+	default:
+		return PgDump{}, fmt.Errorf("%w: none in PATH, nor where packages put it; the catalog comes from pg_dump\nhint: %s",
+			ErrPgDumpMissing, installHint(d))
+	}
+}
+
+func explicitPgDump(ctx context.Context, name string, d Dialect) (PgDump, error) {
 	path, err := exec.LookPath(name)
 	if err != nil && !errors.Is(err, exec.ErrDot) {
 		return PgDump{}, fmt.Errorf("%w: %w", ErrPgDumpMissing, err)
 	}
 	p, err := askPgDump(ctx, path)
-	if err != nil {
+	switch {
+	case err != nil:
 		return PgDump{}, err
-	}
-	if p.Major < serverMajor {
-		return PgDump{}, tooOld([]PgDump{p}, serverMajor)
+	case !p.fits(d) && p.Segmented:
+		return PgDump{}, fmt.Errorf("%w: %s (%s) is Greenplum's or Cloudberry's, and the server is %s %s\nhint: %s",
+			ErrPgDumpProduct, p.Path, p.Version, productName(d), d.Version, installHint(d))
+	case !p.fits(d):
+		return PgDump{}, fmt.Errorf("%w: %s (%s) is PostgreSQL's, which does not know how %s %s distributes and stores its tables\nhint: %s",
+			ErrPgDumpProduct, p.Path, p.Version, d.Product, d.Version, installHint(d))
+	case p.Major < dialectMajor(d):
+		return PgDump{}, tooOld([]PgDump{p}, d)
 	}
 	return p, nil
 }
 
-func tooOld(found []PgDump, serverMajor int) error {
+// fits tells whether the program is of the server's product.
+func (p *PgDump) fits(d Dialect) bool { return p.Segmented == isSegmented(d.Product) }
+
+// isSegmented tells the products whose tables lie on segments, which have a pg_dump and DDL of their own.
+func isSegmented(product string) bool { return product != "" && product != productPostgreSQL }
+
+const productPostgreSQL = "PostgreSQL"
+
+// dialectMajor is the major version of PostgreSQL that the server is, or is built on; 9 for all of 9.x.
+func dialectMajor(d Dialect) int { return d.VersionNum / 10000 }
+
+func productName(d Dialect) string {
+	if d.Product == "" {
+		return productPostgreSQL
+	}
+	return d.Product
+}
+
+func tooOld(found []PgDump, d Dialect) error {
+	if isSegmented(d.Product) {
+		return fmt.Errorf("%w: the server is %s %s, which needs the pg_dump of its own release, built on PostgreSQL %d; found %s\nhint: %s",
+			ErrPgDumpTooOld, d.Product, d.Version, dialectMajor(d), listPgDumps(found), installHint(d))
+	}
+	return fmt.Errorf("%w: the server is PostgreSQL %d, and pg_dump can't read servers newer than itself; found %s\nhint: %s",
+		ErrPgDumpTooOld, dialectMajor(d), listPgDumps(found), installHint(d))
+}
+
+func listPgDumps(found []PgDump) string {
 	names := make([]string, len(found))
 	for i, p := range found {
 		names[i] = fmt.Sprintf("%s (%s)", p.Path, p.Version)
 	}
-	return fmt.Errorf("%w: the server is PostgreSQL %d, and pg_dump can't read servers newer than itself; found %s\nhint: %s",
-		ErrPgDumpTooOld, serverMajor, strings.Join(names, ", "), installHint(serverMajor))
+	return strings.Join(names, ", ")
 }
 
-func installHint(major int) string {
+func installHint(d Dialect) string {
+	if isSegmented(d.Product) {
+		return fmt.Sprintf("run pgark on a host that has the programs of %[1]s %[2]s and source its greenplum_path.sh "+
+			"(or set GPHOME), install the client package of %[1]s %[2]s, or name its bin/pg_dump with --pg-dump", d.Product, d.Version)
+	}
 	return fmt.Sprintf("install it with \"apt-get install postgresql-client-%[1]d\" (Debian, Ubuntu) or "+
-		"\"dnf install postgresql%[1]d\" (Red Hat), or name one with --pg-dump", major)
+		"\"dnf install postgresql%[1]d\" (Red Hat), or name one with --pg-dump", dialectMajor(d))
 }
 
 // pgDumpCandidates lists the programs to ask, each once, the likeliest first.
@@ -107,7 +156,7 @@ func pgDumpCandidates(path string) []string {
 			add(filepath.Join(dir, "pg_dump"))
 		}
 	}
-	if home := os.Getenv("GPHOME"); home != "" {
+	if home := os.Getenv("GPHOME"); home != "" { // of Greenplum and Cloudberry
 		add(filepath.Join(home, "bin", "pg_dump"))
 	}
 	for _, pattern := range []string{
@@ -119,6 +168,7 @@ func pgDumpCandidates(path string) []string {
 		"/opt/*/bin/pg_dump",                // Greenplum's and others' installers
 		"/opt/*/*/bin/pg_dump",              // /opt/postgresql/15
 		"/usr/local/*-db*/bin/pg_dump",      // greenplum-db-6.24.3, cloudberry-db
+		"/usr/local/cloudberry*/bin/pg_dump",
 		"/usr/local/opt/*/bin/pg_dump",      // Homebrew
 		"/opt/homebrew/opt/*/bin/pg_dump",   // Homebrew on ARM
 		"/Library/PostgreSQL/*/bin/pg_dump", // EDB's installer
@@ -136,39 +186,3 @@ func pgDumpCandidates(path string) []string {
 	return append(all, wrappers...)
 }
 
-// askPgDump runs a program with --version.
-func askPgDump(ctx context.Context, path string) (PgDump, error) {
-	ctx, cancel := context.WithTimeout(ctx, pgDumpVersionTimeout)
-	defer cancel()
-	cmd := exec.CommandContext(ctx, path, "--version")
-	cmd.Env = pgDumpEnv(os.Environ())
-	cmd.WaitDelay = time.Second
-	out, err := cmd.Output()
-	if err != nil {
-		return PgDump{}, fmt.Errorf("%w: %s --version: %w", ErrPgDumpMissing, path, err)
-	}
-	version, major, ok := parsePgDumpVersion(string(out))
-	if !ok {
-		return PgDump{}, fmt.Errorf("%w: %s says it is %.80q, which is no pg_dump", ErrPgDumpMissing, path, strings.TrimSpace(string(out)))
-	}
-	return PgDump{Path: path, Version: version, Major: major}, nil
-}
-
-// parsePgDumpVersion takes "pg_dump (PostgreSQL) 15.18 (Debian 15.18-0+deb12u1)" apart.
-func parsePgDumpVersion(line string) (version string, major int, ok bool) {
-	line, _, _ = strings.Cut(strings.TrimSpace(line), "\n")
-	rest, isDump := strings.CutPrefix(line, "pg_dump (")
-	_, version, closed := strings.Cut(rest, ") ")
-	if !isDump || !closed {
-		return "", 0, false
-	}
-	digits := version
-	if i := strings.IndexFunc(version, func(r rune) bool { return r < '0' || r > '9' }); i >= 0 {
-		digits = version[:i]
-	}
-	major, err := strconv.Atoi(digits)
-	if err != nil || major <= 0 {
-		return "", 0, false
-	}
-	return version, major, true
-}

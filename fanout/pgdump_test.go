@@ -28,7 +28,7 @@ func serverPgDump(tb testing.TB, srv *pgtest.Server) PgDump {
 	if err != nil {
 		tb.Skip(err)
 	}
-	p, err := FindPgDump(tb.Context(), path, 1)
+	p, err := FindPgDump(tb.Context(), path, Dialect{VersionNum: 10000})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -68,7 +68,7 @@ func TestFindPgDump(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			p, err := FindPgDump(t.Context(), tt.explicit, tt.major)
+			p, err := FindPgDump(t.Context(), tt.explicit, Dialect{VersionNum: tt.major * 10000})
 			if !errors.Is(err, tt.err) {
 				t.Fatalf("error %v, want %v", err, tt.err)
 			}

@@ -38,7 +38,7 @@ func makeArchive(t *testing.T, srv *pgtest.Server, db string, recipe archiveReci
 	conn := connectTo(t, srv, db)
 	path, err := pgtest.FindClient(srv.BinDir(), "pg_dump")
 	check(t, err)
-	tool, err := FindPgDump(ctx, path, conn.ServerVersionNum()/10000)
+	tool, err := FindPgDump(ctx, path, Dialect{VersionNum: conn.ServerVersionNum()})
 	check(t, err)
 	o := CatalogOptions{Conninfo: srv.Conninfo(db)}
 	if recipe.args != nil {
