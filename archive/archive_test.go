@@ -61,6 +61,8 @@ func digestOf(t testing.TB, p part) archive.Digest {
 		switch p.info.Form {
 		case archive.FormText:
 			err = d.AddRows(b)
+		case archive.FormFloats:
+			err = d.AddRowsCanonical(p.info.Floats, b)
 		case archive.FormCSV:
 			err = d.AddCSV(b)
 		case archive.FormBinary:
@@ -87,6 +89,11 @@ func rowsOf(t testing.TB, form archive.Form, b []byte) uint32 {
 // writeArchive makes an archive; blocks of the streams alternate.
 func writeArchive(t testing.TB, o archive.WriterOptions, parts []part) ([]byte, archive.Summary) {
 	t.Helper()
+	return writeArchiveAt(t, o, testMoment(), parts)
+}
+
+func writeArchiveAt(t testing.TB, o archive.WriterOptions, m *archive.Moment, parts []part) ([]byte, archive.Summary) {
+	t.Helper()
 	check := func(err error) {
 		t.Helper()
 		if err != nil {
@@ -96,7 +103,7 @@ func writeArchive(t testing.TB, o archive.WriterOptions, parts []part) ([]byte, 
 	var out bytes.Buffer
 	w, err := archive.NewWriter(&out, o)
 	check(err)
-	check(w.SetMoment(testMoment()))
+	check(w.SetMoment(m))
 	check(w.SetCatalog(testCatalog()))
 	enc, err := archive.NewEncoder(o.Codec, o.Level)
 	check(err)

@@ -194,8 +194,7 @@ func (k *indexedCheck) unit(ctx context.Context, d *Decoder, i int) error {
 		return k.binary(ctx, d, r.stream)
 	}
 	b := k.x.block(k.x.blockFrames(r.stream, r.block))
-	var h blockHasher
-	h.form = k.x.streams[r.stream-1].Form
+	h := newBlockHasher(&k.x.streams[r.stream-1].StreamInfo)
 	err := d.Block(b, func(part []byte) error { return h.add(part, b.Parts > 1) })
 	if err == nil {
 		err = h.finish(b.Parts > 1)

@@ -6,12 +6,17 @@ import (
 	"reflect"
 )
 
-// blockHasher makes the digest of one block of rows.
+// blockHasher makes the digest of one block of rows. One of a stream is made by newBlockHasher.
 type blockHasher struct {
 	form   Form
+	floats string
 	row    RowHasher // of a block of several parts
 	digest Digest
 	ended  bool
+}
+
+func newBlockHasher(s *StreamInfo) blockHasher {
+	return blockHasher{form: s.Form, floats: s.Floats, row: NewRowHasher(s.Floats)}
 }
 
 // add takes the next raw bytes; several says that the block has more than one part, which makes it one row.
@@ -30,7 +35,7 @@ func (h *blockHasher) add(part []byte, several bool) error {
 	case h.form == FormCSV:
 		return h.digest.AddCSV(part)
 	}
-	return h.digest.AddRows(part)
+	return h.digest.AddRowsCanonical(h.floats, part)
 }
 
 func (h *blockHasher) finish(several bool) error {

@@ -52,7 +52,7 @@ func checkRows(form Form, r *frameRecord, raw []byte) error {
 	n := int(r.rows)
 	switch {
 	case form == FormCSV && !whole:
-	case form == FormText && !whole:
+	case (form == FormText || form == FormFloats) && !whole:
 		n = bytes.Count(raw, []byte{'\n'})
 	default:
 		n = countRows(form, raw)

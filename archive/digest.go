@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/bits"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -14,7 +15,8 @@ import (
 
 // Digest is a checksum of rows that depends neither on their order nor on how they were spread over
 // streams or nodes: their count, the sum of their lengths, and the sum modulo 2^128 of the XXH3-128 hash
-// of each. A row is hashed without its ending LF, and Bytes counts it with the LF.
+// of each. A row is hashed without its ending LF, and Bytes counts it with the LF. Rows of [FormFloats] are hashed and
+// counted as their canonical text, so Bytes is not what they take in the archive: that is [Stream.Raw].
 //
 // It detects accidents. It does not detect an adversary, who can make rows with any wanted sum.
 // The zero value is the digest of no rows. Not safe for concurrent use; [Digest.Merge] joins parts.
@@ -130,20 +132,51 @@ func digestFromBinary(b []byte) Digest {
 }
 
 // RowHasher hashes what comes in parts: a row larger than a frame, or a large object.
-// The zero value is ready. Not safe for concurrent use.
+// The zero value is ready. Not safe for concurrent use. Of rows with floats it holds up to 64 KiB.
 type RowHasher struct {
-	h xxh3.Hasher
-	n uint64
+	h     xxh3.Hasher
+	n     uint64
+	canon *canonical // of rows of FormFloats
+	text  []byte
+}
+
+// hashStep is how many bytes of a row are made canonical at once.
+const hashStep = 32 << 10
+
+// NewRowHasher makes a hasher for the rows of a stream: of [FormFloats] with its [StreamInfo.Floats], whose canonical text it
+// hashes and counts; of other forms with none.
+func NewRowHasher(floats string) RowHasher {
+	if floats == "" {
+		return RowHasher{}
+	}
+	return RowHasher{canon: &canonical{floats: floats}}
 }
 
 // Write adds bytes of the row; the LF that ends it must not be among them. It never fails.
 func (h *RowHasher) Write(p []byte) (int, error) {
+	if h.canon == nil {
+		return h.write(p)
+	}
+	for part := range slices.Chunk(p, hashStep) {
+		h.text = h.canon.add(h.text[:0], part)
+		_, _ = h.write(h.text)
+	}
+	return len(p), nil
+}
+
+func (h *RowHasher) write(p []byte) (int, error) {
 	h.n += uint64(len(p))
 	return h.h.Write(p)
 }
 
 // Done adds what was written to d as one row, with the LF that ends it counted, and resets the hasher.
-func (h *RowHasher) Done(d *Digest) { h.done(d, 1, 1) }
+func (h *RowHasher) Done(d *Digest) {
+	if h.canon != nil {
+		h.text = h.canon.end(h.text[:0])
+		_, _ = h.write(h.text)
+	}
+	h.done(d, 1, 1)
+}
 
 // DoneBinary adds what was written to d as one value that has no rows (FormBinary): its bytes and its hash, or
 // nothing where nothing was written. It resets the hasher.

@@ -68,6 +68,14 @@ func TestDigestOrder(t *testing.T) {
 	})
 }
 
+// The vector of SPEC.md, section 10.1.
+func TestCanonicalVector(t *testing.T) {
+	var d archive.Digest
+	if err := d.AddRowsCanonical("-8", []byte("1\t0.10000000000000001\n")); err != nil || d.String() != "1:6:46daa7021fcc2bee68bc564f08042c64" {
+		t.Error(d, err)
+	}
+}
+
 func TestDigestRefuses(t *testing.T) {
 	var d archive.Digest
 	if d.AddRows([]byte("a\nb")) == nil || d != (archive.Digest{}) {

@@ -16,6 +16,7 @@ type Raw struct {
 	Data   []byte  // 1 to MaxFrameRaw bytes
 	Rows   uint32  // rows that end in this frame; set from Digest where that is used
 	Digest *Digest // if not nil and this frame is a whole block of text rows, their digest is added to it
+	Floats string  // of a stream of FormFloats: StreamInfo.Floats, so that Digest is that of the canonical text
 }
 
 // whole says that the frame is a block of its own.
@@ -64,7 +65,7 @@ func (e *Encoder) Encode(f *Frame, b Raw) error {
 	}
 	if b.Digest != nil && b.whole() {
 		before := b.Digest.Rows
-		if err := b.Digest.AddRows(b.Data); err != nil {
+		if err := b.Digest.AddRowsCanonical(b.Floats, b.Data); err != nil {
 			return fmt.Errorf("block %d of stream %d: %w", b.Block, b.Stream, err)
 		}
 		b.Rows = uint32(b.Digest.Rows - before)
@@ -121,7 +122,7 @@ func (e *Encoder) payload(f *Frame, h *frameHeader, data []byte) (int, error) {
 // countRows returns how many rows of the form end in a whole block.
 func countRows(form Form, data []byte) int {
 	switch form {
-	case FormText:
+	case FormText, FormFloats:
 		return bytes.Count(data, []byte{'\n'})
 	case FormCSV:
 		var d Digest

@@ -22,7 +22,20 @@ func fuzzArchive(f *testing.F, c Codec) []byte {
 	if err != nil {
 		f.Fatal(err)
 	}
+	floats, err := w.OpenStream(StreamInfo{Node: 1, Table: "f", Columns: []string{"a", "b"}, Form: FormFloats, Floats: "8-"})
+	if err != nil {
+		f.Fatal(err)
+	}
 	var fr Frame
+	var long Digest
+	if err := enc.Encode(&fr, Raw{Stream: floats, Data: []byte("0.10000000000000001\t1\n"), Digest: &long, Floats: "8-"}); err != nil {
+		f.Fatal(err)
+	}
+	for _, err := range []error{w.Append(&fr), w.CloseStream(floats, long)} {
+		if err != nil {
+			f.Fatal(err)
+		}
+	}
 	var d Digest
 	if err := enc.Encode(&fr, Raw{Stream: id, Data: bytes.Repeat([]byte("row\n"), 30), Digest: &d}); err != nil {
 		f.Fatal(err)
@@ -46,8 +59,9 @@ func fuzzCatalog() *Catalog {
 
 func fuzzMoment() *Moment {
 	return &Moment{
-		Route: "r", Nodes: []Node{{ID: 1, Port: 2}}, Settings: map[string]string{"a": "", "b": "c"},
-		Losses: []Loss{{Table: "t", Blocks: 1}},
+		Route: "r", Nodes: []Node{{ID: 1, Port: 2, Content: -1, Database: "d"}}, Settings: map[string]string{"a": "", "b": "c"},
+		Losses:        []Loss{{Table: "t", Blocks: 1}},
+		Distributions: []Distribution{{OID: 9, Table: "t", Kind: DistributedHash, Columns: []string{"a", ""}, OpClasses: []string{"x.y"}, Segments: 2, Node: 1, Bound: "b"}},
 	}
 }
 

@@ -14,6 +14,7 @@ const maxMoment = 64 << 20
 // appendMoment writes m as a message:
 //
 //	1 time  2 route  3 promise  4 node, repeated  5 setting, repeated, by name  6 loss, repeated
+//	7 distribution, repeated
 func appendMoment(b []byte, m *Moment) []byte {
 	b = appendTime(b, 1, m.Time)
 	b = appendString(b, 2, m.Route)
@@ -27,12 +28,15 @@ func appendMoment(b []byte, m *Moment) []byte {
 	for i := range m.Losses {
 		b = appendField(b, 6, appendLoss(nil, &m.Losses[i]))
 	}
+	for i := range m.Distributions {
+		b = appendField(b, 7, appendDistribution(nil, &m.Distributions[i]))
+	}
 	return b
 }
 
 func parseMoment(s string) (*Moment, error) {
 	m := &Moment{}
-	f := fields{s: s, repeat: []uint64{4, 5, 6}}
+	f := fields{s: s, repeat: []uint64{4, 5, 6, 7}}
 	last := ""
 	for f.next() {
 		switch f.num {
@@ -66,6 +70,12 @@ func parseMoment(s string) (*Moment, error) {
 				return nil, fmt.Errorf("moment: loss: %w", err)
 			}
 			m.Losses = append(m.Losses, l)
+		case 7:
+			d, err := parseDistribution(f.body)
+			if err != nil {
+				return nil, fmt.Errorf("moment: distribution: %w", err)
+			}
+			m.Distributions = append(m.Distributions, d)
 		}
 	}
 	if f.err != nil {
@@ -89,13 +99,15 @@ func (f *fields) time() time.Time {
 	return time.UnixMicro(unzigzag(f.uintOrZero(math.MaxUint64))).UTC()
 }
 
-// appendNode: 1 id  2 name  3 host  4 port  5 snapshot.
+// appendNode: 1 id  2 name  3 host  4 port  5 snapshot  6 content, zigzag  7 database.
 func appendNode(b []byte, n *Node) []byte {
 	b = appendUint(b, 1, uint64(n.ID))
 	b = appendString(b, 2, n.Name)
 	b = appendString(b, 3, n.Host)
 	b = appendUint(b, 4, uint64(n.Port))
-	return appendString(b, 5, n.Snapshot)
+	b = appendString(b, 5, n.Snapshot)
+	b = appendInt(b, 6, int64(n.Content))
+	return appendString(b, 7, n.Database)
 }
 
 func parseNode(s string) (Node, error) {
@@ -113,6 +125,10 @@ func parseNode(s string) (Node, error) {
 			n.Port = uint16(f.uint(math.MaxUint16))
 		case 5:
 			n.Snapshot = f.str()
+		case 6:
+			n.Content = f.int32()
+		case 7:
+			n.Database = f.str()
 		}
 	}
 	return n, f.err
@@ -159,4 +175,50 @@ func parseLoss(s string) (Loss, error) {
 		}
 	}
 	return l, f.err
+}
+
+// appendDistribution: 1 OID  2 schema  3 table  4 kind  5 column, repeated  6 operator class, repeated  7 segments  8 node
+// 9 bound.
+func appendDistribution(b []byte, d *Distribution) []byte {
+	b = appendUint(b, 1, uint64(d.OID))
+	b = appendString(b, 2, d.Schema)
+	b = appendString(b, 3, d.Table)
+	b = appendString(b, 4, d.Kind)
+	for _, c := range d.Columns {
+		b = appendField(b, 5, c)
+	}
+	for _, c := range d.OpClasses {
+		b = appendField(b, 6, c)
+	}
+	b = appendUint(b, 7, uint64(d.Segments))
+	b = appendUint(b, 8, uint64(d.Node))
+	return appendString(b, 9, d.Bound)
+}
+
+func parseDistribution(s string) (Distribution, error) {
+	var d Distribution
+	f := fields{s: s, repeat: []uint64{5, 6}}
+	for f.next() {
+		switch f.num {
+		case 1:
+			d.OID = uint32(f.uint(math.MaxUint32))
+		case 2:
+			d.Schema = f.str()
+		case 3:
+			d.Table = f.str()
+		case 4:
+			d.Kind = f.str()
+		case 5:
+			d.Columns = append(d.Columns, f.body)
+		case 6:
+			d.OpClasses = append(d.OpClasses, f.body)
+		case 7:
+			d.Segments = uint32(f.uint(math.MaxUint32))
+		case 8:
+			d.Node = uint32(f.uint(math.MaxUint32))
+		case 9:
+			d.Bound = f.str()
+		}
+	}
+	return d, f.err
 }

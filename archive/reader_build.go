@@ -138,10 +138,11 @@ func (x *Reader) buildStream(r *streamRecord) (Stream, error) {
 			s.Blocks++
 		}
 	}
+	s.Raw = raw
 	switch {
 	case more:
 		return s, fmt.Errorf("the last part of block %d is missing", s.Blocks)
-	case rows != s.Digest.Rows || raw != s.Digest.Bytes:
+	case rows != s.Digest.Rows || raw != s.Digest.Bytes && s.Form != FormFloats:
 		return s, errors.New("its blocks have other rows or bytes than its digest")
 	}
 	return s, nil

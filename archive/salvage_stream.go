@@ -16,7 +16,7 @@ func (v *salvager) stream(ctx context.Context, id StreamID) (int32, error) {
 	if err != nil {
 		return 0, err
 	}
-	c := streamCopy{id: out, form: info.Form}
+	c := streamCopy{id: out, info: &info}
 	for rest := v.s.blocks[id]; len(rest) > 0; {
 		if err := ctx.Err(); err != nil {
 			return 0, err
@@ -30,7 +30,7 @@ func (v *salvager) stream(ctx context.Context, id StreamID) (int32, error) {
 			return 0, err
 		}
 	}
-	if c.form == FormBinary {
+	if info.Form == FormBinary {
 		c.binary.DoneBinary(&c.total)
 	}
 	if err := v.w.CloseStream(out, c.total); err != nil {
@@ -38,7 +38,7 @@ func (v *salvager) stream(ctx context.Context, id StreamID) (int32, error) {
 	}
 	v.rep.Blocks += uint64(c.blocks)
 	v.rep.Rows += c.total.Rows
-	v.rep.RawBytes += c.total.Bytes
+	v.rep.RawBytes += c.raw
 	v.account(id, old, info, &c)
 	return info.Entry, nil
 }
@@ -95,15 +95,17 @@ func (s *survey) wholeBlock(list []uint32) (block, rest []uint32) {
 // streamCopy is a stream that is being written again.
 type streamCopy struct {
 	id     StreamID // the new one
-	form   Form
+	info   *StreamInfo
 	blocks uint32
+	raw    uint64
 	total  Digest
 	binary RowHasher
 }
 
 // block copies one whole block, after a look into it. What can't be decompressed is left out.
 func (v *salvager) block(c *streamCopy, frames []uint32) error {
-	h := blockHasher{form: c.form}
+	h := newBlockHasher(c.info)
+	binary := c.info.Form == FormBinary
 	several := len(frames) > 1
 	rows := uint64(0)
 	for _, i := range frames {
@@ -112,14 +114,14 @@ func (v *salvager) block(c *streamCopy, frames []uint32) error {
 			return v.unreadable(i, err)
 		}
 		rows += uint64(v.s.frames.at(int(i)).rows)
-		if c.form == FormBinary {
+		if binary {
 			continue
 		}
 		if err := h.add(raw, several); err != nil {
 			return v.unreadable(i, err)
 		}
 	}
-	if c.form != FormBinary {
+	if !binary {
 		err := h.finish(several)
 		if err == nil && rows != h.digest.Rows {
 			err = fmt.Errorf("it holds %d rows, not %d", h.digest.Rows, rows)
@@ -129,18 +131,19 @@ func (v *salvager) block(c *streamCopy, frames []uint32) error {
 		}
 	}
 	for _, i := range frames {
-		if several || c.form == FormBinary {
+		if several || binary {
 			raw, err := v.s.load(int(i), &v.buf, &v.unpack)
 			if err != nil {
 				return err // it could be read a moment ago
 			}
-			if c.form == FormBinary {
+			if binary {
 				_, _ = c.binary.Write(raw)
 			}
 		}
 		if err := v.append(c, int(i)); err != nil {
 			return err
 		}
+		c.raw += uint64(v.s.frames.at(int(i)).raw)
 	}
 	c.blocks++
 	c.total.Merge(h.digest)
@@ -179,8 +182,8 @@ func (v *salvager) account(id StreamID, old *surveyStream, info StreamInfo, c *s
 	switch {
 	case old.end != nil:
 		end := old.end
-		if end.digest == c.total {
-			break
+		if end.digest == c.total || old.info == nil && end.digest.Rows == c.total.Rows && end.blocks == c.blocks {
+			break // what is not described may have been digested as another form
 		}
 		l.Blocks, l.Rows = sub(uint64(end.blocks), uint64(c.blocks)), sub(end.digest.Rows, c.total.Rows)
 		l.Message = fmt.Sprintf("%d of %d blocks%s are lost, with %d of %d rows", l.Blocks, end.blocks, where, l.Rows, end.digest.Rows)

@@ -39,6 +39,7 @@ type Stream struct {
 	StreamInfo
 	ID     StreamID
 	Digest Digest // of all its rows
+	Raw    uint64 // bytes of its rows; only of FormFloats another number than Digest.Bytes
 	Stored uint64 // bytes that its blocks take in the volume, frame headers included
 	Blocks int    // number of blocks
 }

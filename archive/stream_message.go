@@ -12,7 +12,7 @@ const maxStreamInfo = 1 << 20
 
 // appendStreamInfo writes s as a message:
 //
-//	1 entry, zigzag  2 OID  3 node  4 schema  5 table  6 column, repeated  7 form  8 range
+//	1 entry, zigzag  2 OID  3 node  4 schema  5 table  6 column, repeated  7 form  8 range  9 floats
 func appendStreamInfo(b []byte, s *StreamInfo) []byte {
 	b = appendInt(b, 1, int64(s.Entry))
 	b = appendUint(b, 2, uint64(s.OID))
@@ -23,7 +23,8 @@ func appendStreamInfo(b []byte, s *StreamInfo) []byte {
 		b = appendField(b, 6, c)
 	}
 	b = appendUint(b, 7, uint64(s.Form))
-	return appendString(b, 8, s.Range)
+	b = appendString(b, 8, s.Range)
+	return appendString(b, 9, s.Floats)
 }
 
 func parseStreamInfo(s string) (StreamInfo, error) {
@@ -47,17 +48,41 @@ func parseStreamInfo(s string) (StreamInfo, error) {
 			i.Form = Form(f.uint(math.MaxUint8))
 		case 8:
 			i.Range = f.str()
+		case 9:
+			i.Floats = f.str()
 		}
 	}
 	if f.err != nil {
 		return i, fmt.Errorf("stream: %w", f.err)
 	}
-	return i, i.Form.check()
+	if err := i.Form.check(); err != nil {
+		return i, err
+	}
+	return i, i.checkFloats()
+}
+
+// checkFloats checks that each column has a known mark in a stream of FormFloats, and none in another.
+func (s *StreamInfo) checkFloats() error {
+	want := 0
+	if s.Form == FormFloats {
+		want = len(s.Columns)
+	}
+	if len(s.Floats) != want {
+		return fmt.Errorf("it has marks for the floats of %d columns, not %d", len(s.Floats), want)
+	}
+	for _, c := range []byte(s.Floats) {
+		switch c {
+		case floatsNone, floatsReal, floatsDouble, floatsUnknown:
+		default:
+			return fmt.Errorf("the mark %q for the floats of a column is unknown", c)
+		}
+	}
+	return nil
 }
 
 func (f Form) check() error {
 	switch f {
-	case FormText, FormCSV, FormBinary:
+	case FormText, FormCSV, FormBinary, FormFloats:
 		return nil
 	}
 	return fmt.Errorf("%w: it holds a stream in the unknown row form %d", ErrVersion, f)
