@@ -156,6 +156,7 @@ type Block struct {
 	Offset int64  // of its first frame
 	Codec  Codec  // of its first frame
 	Parts  int
+	Floats string // of its stream, see [StreamInfo]
 }
 
 // Blocks yields the blocks of a stream in order; none for a stream that there isn't.
@@ -190,6 +191,7 @@ func (x *Reader) block(parts []uint32) Block {
 	first := x.frames.at(int(parts[0]))
 	b := Block{
 		Stream: first.stream, Seq: first.block, Offset: x.offsets[parts[0]], Codec: first.codec, Parts: len(parts),
+		Floats: x.streams[first.stream-1].Floats,
 	}
 	for _, i := range parts {
 		r := x.frames.at(int(i))

@@ -125,7 +125,7 @@ func (p *pipeline) hand(ctx context.Context, o op) error {
 func (p *pipeline) open(ctx context.Context, u *unit) (*stream, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	st := &stream{id: p.next, unit: u}
+	st := &stream{id: p.next, unit: u, hasher: archive.NewRowHasher(u.info.Floats)}
 	if err := p.hand(ctx, op{open: st}); err != nil {
 		return nil, err
 	}
@@ -136,7 +136,9 @@ func (p *pipeline) open(ctx context.Context, u *unit) (*stream, error) {
 // rows hands over the n bytes in the slot's buffer. more says that they are a part of one row, which goes on.
 func (p *pipeline) rows(ctx context.Context, st *stream, s *slot, n int, more bool) error {
 	s.digest = archive.Digest{}
-	s.raw = archive.Raw{Stream: st.id, Block: st.block, Part: st.part, More: more, Data: s.buf[:n]}
+	s.raw = archive.Raw{
+		Stream: st.id, Block: st.block, Part: st.part, More: more, Data: s.buf[:n], Floats: st.unit.info.Floats,
+	}
 	switch {
 	case !more && st.part == 0:
 		s.raw.Digest = &s.digest // whole rows: the encoder hashes them
