@@ -61,6 +61,11 @@ demo: setup build ## the main job on throw-away servers
 bench: setup build ## compare with psql, pg_dump and pg_restore: ROWS=4000000 RUNS=3
 	go run ./bench -pgark bin/pgark -rows $(ROWS) -runs $(RUNS) $(BENCHFLAGS)
 
+.PHONY: bench-scale
+bench-scale: setup build ## routes compared on 2, 4 and 8 nodes behind limited links; only for root
+	go build -buildvcs=false -o bin/bench ./bench
+	bin/bench scale -pgark bin/pgark $(BENCHFLAGS)
+
 .PHONY: clean
 clean: ## remove what make made
 	rm -rf bin .tools

@@ -75,6 +75,9 @@ func (o *options) wants(section string) bool {
 }
 
 func run(ctx context.Context, args []string) (err error) {
+	if len(args) > 0 && args[0] == "scale" {
+		return runScale(ctx, args[1:])
+	}
 	var o options
 	if err := o.parse(args); err != nil {
 		if errors.Is(err, flag.ErrHelp) {
