@@ -137,7 +137,7 @@ func dumpTo(t *testing.T, conninfo string, w *bytes.Buffer, o fanout.DumpOptions
 	if err != nil {
 		t.Fatal(err)
 	}
-	if o.Cluster, err = topology.Discover(t.Context(), cfg); err != nil {
+	if o.Cluster, err = topology.Discover(t.Context(), cfg, topology.Options{}); err != nil {
 		t.Fatal(err)
 	}
 	res, err := fanout.Dump(t.Context(), w, o)

@@ -3,6 +3,7 @@ package fanout
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/pgark/pgark/wire"
 )
@@ -26,9 +27,11 @@ type Dialect struct {
 	// Of Greenplum and its kin; zero elsewhere.
 	UtilityOption  string // startup option for a session with one segment: "-c gp_session_role=utility"
 	RetrieveOption string // startup option for a session that fetches from endpoints: "-c gp_retrieve_conn=true"
-	EndpointsQuery string // query for the endpoints of this session's cursors, see [Endpoint]; "" without such cursors
-	LegacyParts    bool   // partitioned tables are pg_partition's, and their leaves have no entry of their own (Greenplum 6)
-	ExternalTables bool   // external tables have relstorage 'x' and relkind 'r' (Greenplum 6)
+	// EndpointsQuery asks for the endpoints of this session's cursors; "" without such cursors. Its columns: segment's
+	// content, token, cursor, host, port, user, state, endpoint.
+	EndpointsQuery string
+	LegacyParts    bool // partitioned tables are pg_partition's, and their leaves have no entry of their own (Greenplum 6)
+	ExternalTables bool // external tables have relstorage 'x' and relkind 'r' (Greenplum 6)
 }
 
 // Layout says where the rows of a cluster's tables are.
@@ -48,6 +51,9 @@ type Node struct {
 	Name    string       // "coordinator", "seg0", "shard_a"
 	Content int          // Greenplum's content id, -1 for the coordinator; -1 for nodes that are no segments
 	Config  *wire.Config // reaches it for SQL; of a segment with the utility option
+	Dialect Dialect      // of a server that may be of another version than the coordinator; zero where it is the cluster's
+	Note    string       // what is remarkable about it, for people: "acts for its failed partner"
+	Err     error        // why it could not be used when the cluster was discovered, nil if it could
 }
 
 // Cluster is everything that one dump covers: one coordinator and the nodes that hold its data.
@@ -100,6 +106,28 @@ func (c *Cluster) route(name string) (Route, error) {
 		}
 	}
 	return Route{}, fmt.Errorf("%w: %s: not known", ErrRoute, name)
+}
+
+// candidates are the routes to try for a name, in order of preference. "" and auto give all that work.
+func (c *Cluster) candidates(name string) ([]Route, error) {
+	if name != "" && name != RouteAuto {
+		r, err := c.route(name)
+		return []Route{r}, err
+	}
+	var routes []Route
+	var why []string
+	for _, n := range []string{RouteSegments, RouteCursors, RouteCoordinator} {
+		r, err := c.route(n)
+		if err == nil {
+			routes = append(routes, r)
+		} else if r.Err != nil || n == RouteCoordinator {
+			why = append(why, err.Error())
+		}
+	}
+	if len(routes) == 0 {
+		return nil, fmt.Errorf("%w: none does: %s", ErrRoute, strings.Join(why, "; "))
+	}
+	return routes, nil
 }
 
 // node returns the node with an ID; the coordinator for one that is not there.

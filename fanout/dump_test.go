@@ -30,7 +30,7 @@ func cluster(t *testing.T, conninfo string) *fanout.Cluster {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c, err := topology.Discover(t.Context(), cfg)
+	c, err := topology.Discover(t.Context(), cfg, topology.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -23,7 +23,7 @@ func Database(ctx context.Context, a *archive.Reader, cfg *wire.Config, o Option
 	if err != nil {
 		return nil, fmt.Errorf("the archive's catalog: %w", err)
 	}
-	cluster, err := topology.Discover(ctx, cfg)
+	cluster, err := topology.Discover(ctx, cfg, topology.Options{})
 	if err != nil {
 		return nil, err
 	}

@@ -44,7 +44,7 @@ SELECT lo_from_bytea(4712, '');
 // dumped makes an archive of a database.
 func dumped(t *testing.T, srv *pgtest.Server, db string) []byte {
 	t.Helper()
-	cluster, err := topology.Discover(t.Context(), config(t, srv, db))
+	cluster, err := topology.Discover(t.Context(), config(t, srv, db), topology.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -43,7 +43,11 @@ func ParseConfig(conninfo string) (*Config, error) {
 // newConfig has pgconn work out the settings. It is not given the passwords: its errors quote what it is given.
 func newConfig(p params) *Config {
 	c := &Config{params: p, hostaddr: p["hostaddr"]}
-	text := p.without(append(localKeywords(), "password", "sslpassword")...).String()
+	hidden := append(localKeywords(), "sslpassword")
+	if password, given := p["password"]; !given || password != "" {
+		hidden = append(hidden, "password") // an empty one stays: as in libpq, it stands before PGPASSWORD
+	}
+	text := p.without(hidden...).String()
 	options := pgconn.ParseConfigOptions{
 		GetSSLPassword: func(context.Context) string { return p["sslpassword"] },
 	}
@@ -113,6 +117,18 @@ func (c *Config) With(o Overrides) *Config {
 			before = c.pg.RuntimeParams["options"] // from PGOPTIONS or the service file
 		}
 		p["options"] = strings.TrimSpace(before + " " + o.Options)
+	}
+	return newConfig(p)
+}
+
+// Default gives a copy in which the connection string's open settings of the database, the user and the password have other
+// values, before the environment has its say. The other overrides must be empty.
+func (c *Config) Default(o Overrides) *Config {
+	p := maps.Clone(c.params)
+	for key, value := range map[string]string{"dbname": o.Database, "user": o.User, "password": o.Password} {
+		if _, given := p[key]; !given && value != "" && p["service"] == "" {
+			p[key] = value
+		}
 	}
 	return newConfig(p)
 }

@@ -118,13 +118,13 @@ func (o *connOptions) discover(ctx context.Context, a *app) (*topology.Cluster, 
 			return nil, err
 		}
 	}
-	cluster, err := topology.Discover(ctx, cfg)
+	cluster, err := topology.Discover(ctx, cfg, topology.Options{})
 	if err != nil && cfg.Password() == "" && !o.noPassword && !o.password && wantsPassword(err) {
 		asked, askErr := a.askPassword(cfg)
 		if askErr != nil {
 			return nil, withHint(err, "the server wants a password: set PGPASSWORD, write ~/.pgpass, or run pgark in a terminal")
 		}
-		cluster, err = topology.Discover(ctx, asked)
+		cluster, err = topology.Discover(ctx, asked, topology.Options{})
 	}
 	return cluster, err
 }
