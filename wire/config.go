@@ -229,6 +229,9 @@ func (c *Config) dialConfig(s Settings) (*pgconn.Config, *route) {
 		r.network, r.address = network, address
 		return r.dialer.DialContext(ctx, network, address)
 	}
+	for _, kv := range s.startup() {
+		pg.RuntimeParams[kv[0]] = kv[1]
+	}
 	if s.ApplicationName != "" && pg.RuntimeParams["application_name"] == "" {
 		pg.RuntimeParams["application_name"] = s.ApplicationName
 	}

@@ -45,8 +45,8 @@ type Conn struct {
 	sent     int    // how many of lengths have been sent
 	inFlight int    // sum of lengths[:sent]
 
-	copyOut *CopyOut // open, nil if none
-	copyIn  *CopyIn
+	stream *outStream // rows on their way, nil if none
+	copyIn *CopyIn
 }
 
 // Connect opens a session: pgconn finds the host, sets up TLS and authenticates; then the settings are applied. It
@@ -117,6 +117,9 @@ func translate(err error) error {
 
 // setUp applies the settings and finds out whether the process that answers queries is the one that let us in.
 func (c *Conn) setUp(ctx context.Context, s Settings) error {
+	if s.Startup {
+		return nil
+	}
 	var answers [][]string
 	err := c.Query(ctx, s.query(c.Parameter("server_encoding")), func(row Row) error {
 		if row.Len() >= 2 {
@@ -153,7 +156,7 @@ func (c *Conn) Parameter(name string) string { return c.params[name] }
 // ServerVersion is the version in the server's words, such as "15.18 (Debian 15.18-0+deb12u1)".
 func (c *Conn) ServerVersion() string { return c.params["server_version"] }
 
-// ServerVersionNum is the version as one number, such as 150018.
+// ServerVersionNum is the version as one number, such as 150018; 0 with [Settings.Startup].
 func (c *Conn) ServerVersionNum() int { return c.versionNum }
 
 // Encoding is what text comes in: the current client_encoding.

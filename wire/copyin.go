@@ -66,7 +66,7 @@ func (c *Conn) startCopyIn() error {
 	if err := c.flush(); err != nil {
 		return err
 	}
-	typ, body, err := c.message()
+	typ, body, err := c.message(false)
 	if err != nil {
 		return err
 	}

@@ -1,23 +1,15 @@
 package wire
 
 import (
-	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 )
 
 // CopyOut is a COPY TO STDOUT under way, in text form: rows that end with a line feed. Read it to its end with Fill;
 // then the session is free for the next one. To end it early, end the context, or call the session's Drain.
-type CopyOut struct {
-	conn  *Conn
-	rest  int // bytes of the current row that are still to come: it is larger than the buffers it is read into
-	rows  uint64
-	bytes uint64
-	err   error // why there are no more rows; io.EOF at the regular end
-}
+type CopyOut struct{ outStream }
 
 // CopyOut starts a COPY TO STDOUT.
 func (c *Conn) CopyOut(ctx context.Context, sql string) (*CopyOut, error) {
@@ -58,7 +50,7 @@ func (c *Conn) nextCopyOut() (*CopyOut, error) {
 	if err := c.flush(); err != nil {
 		return nil, err
 	}
-	typ, body, err := c.message()
+	typ, body, err := c.message(false)
 	if err != nil {
 		return nil, err
 	}
@@ -68,12 +60,14 @@ func (c *Conn) nextCopyOut() (*CopyOut, error) {
 	if len(body) < 3 {
 		return nil, c.lose(fmt.Errorf("%w: malformed CopyOutResponse", ErrProtocol))
 	}
-	c.copyOut = &CopyOut{conn: c}
+	o := &CopyOut{outStream{conn: c}}
+	o.next = o.fill
+	c.stream = &o.outStream
 	if body[0] != 0 {
 		err := errors.New("the statement is a COPY in binary format, only text is supported")
-		return nil, errors.Join(err, c.finishCopyOut(c.copyOut))
+		return nil, errors.Join(err, c.giveUp(c.stream))
 	}
-	return c.copyOut, nil
+	return o, nil
 }
 
 // notCopyOut reads the result of a query that is no COPY, which begins with the message given.
@@ -91,72 +85,7 @@ func (c *Conn) notCopyOut(typ byte, body []byte) error {
 	return fmt.Errorf("COPY TO STDOUT expected, but the statement was: %s", r.tag.Text)
 }
 
-// finishCopyOut throws away what is left of a COPY.
-func (c *Conn) finishCopyOut(o *CopyOut) error {
-	o.abandon()
-	r := result{conn: c, discard: true}
-	return r.read()
-}
-
-// Rows counts the rows that have been given out whole.
-func (o *CopyOut) Rows() uint64 { return o.rows }
-
-// Bytes counts the bytes that have been given out.
-func (o *CopyOut) Bytes() uint64 { return o.bytes }
-
-// Fill copies rows into buf and returns how many bytes. It waits until buf is full, in that the next row does not fit,
-// or until the COPY ends; so buffers of 1 MiB and more cost least.
-//
-// Rows come whole. Only one that is larger than buf comes in parts: it starts at the start of buf, open is true, and
-// the next Fill goes on with it; the part with open false ends it and holds no other row.
-//
-// At the regular end the error is io.EOF, with n 0, after the server's row count has been compared (ErrRowCount).
-// With any other error what has been read is of no use, but the session may be: see Conn.Err.
-func (o *CopyOut) Fill(ctx context.Context, buf []byte) (n int, open bool, err error) {
-	if o.err != nil {
-		return 0, false, o.err
-	}
-	if len(buf) == 0 {
-		return 0, false, io.ErrShortBuffer
-	}
-	// TLS gives out 16 KiB at a time, whatever has gathered.
-	o.conn.in.bulk = o.bytes > pauseAfter && o.conn.tls == nil
-	defer func() { o.conn.in.bulk = false }()
-	err = o.conn.during(ctx, func() error {
-		var err error
-		if n, open, err = o.fill(ctx, buf); err == nil && ctx.Err() != nil {
-			// What is queued behind is given up, too: it belongs to the work that was cancelled.
-			err = ctx.Err()
-			if lost := o.conn.drain(); lost != nil {
-				err = fmt.Errorf("%w: %w", err, lost)
-			}
-		}
-		return err
-	})
-	if err != nil {
-		o.fail(err)
-		return 0, false, o.err
-	}
-	o.rows += uint64(bytes.Count(buf[:n], []byte{'\n'})) //nolint:gosec // not negative
-	o.bytes += uint64(n)                                 //nolint:gosec // not negative
-	return n, open, nil
-}
-
-// fail ends the COPY for the caller.
-func (o *CopyOut) fail(err error) {
-	o.err = err
-	if o.conn.copyOut == o {
-		o.conn.copyOut = nil
-	}
-}
-
-// abandon has the rest of the COPY read by somebody else: of a row that has been begun, the scanner skips the rest.
-func (o *CopyOut) abandon() {
-	o.conn.in.skip = o.rest
-	o.fail(errors.New("COPY was given up"))
-}
-
-// fill is Fill without contexts and counters.
+// fill is what Fill calls.
 func (o *CopyOut) fill(ctx context.Context, buf []byte) (n int, open bool, err error) {
 	if o.rest > 0 {
 		return o.fillPart(buf)
@@ -226,7 +155,7 @@ func (o *CopyOut) fillPart(buf []byte) (n int, open bool, err error) {
 // end reads what comes after the last row. Its error is io.EOF if all is well.
 func (o *CopyOut) end() error {
 	c := o.conn
-	typ, body, err := c.message()
+	typ, body, err := c.message(false)
 	if err != nil {
 		return err
 	}
@@ -240,14 +169,7 @@ func (o *CopyOut) end() error {
 	default:
 		return c.lose(fmt.Errorf("%w: message of type %q within COPY", ErrProtocol, typ))
 	}
-	c.copyOut = nil
-	if err := r.read(); err != nil {
-		return err
-	}
-	if uint64(r.tag.Rows) != o.rows { //nolint:gosec // a negative count is a wrong one, too
-		return fmt.Errorf("%w: %d rows arrived, but the server says %q", ErrRowCount, o.rows, r.tag.Text)
-	}
-	return io.EOF
+	return o.finish(&r)
 }
 
 // copyRows copies the rows that are whole in the read buffer and fit into buf. This is the loop that all rows pass.
@@ -264,14 +186,4 @@ func (s *scanner) copyRows(buf []byte) (n int) {
 	}
 	s.r = s.w - len(in)
 	return n
-}
-
-// await reads until the buffer holds n bytes, or is full.
-func (s *scanner) await(n int) error {
-	for s.w-s.r < n && s.w-s.r < len(s.buf) {
-		if err := s.more(); err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -180,6 +180,16 @@ func (s *scanner) nextBig(n int) ([]byte, error) {
 	return s.big, nil
 }
 
+// await reads until the buffer holds n bytes, or is full.
+func (s *scanner) await(n int) error {
+	for s.w-s.r < n && s.w-s.r < len(s.buf) {
+		if err := s.more(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // read copies bytes of a body whose header has been used up: first what is buffered, else straight from src.
 func (s *scanner) read(p []byte) (int, error) {
 	if s.r < s.w {

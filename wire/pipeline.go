@@ -15,7 +15,7 @@ import (
 const maxInFlight = 16 << 10
 
 // Send queues queries, each a simple query of one or more statements. It does not wait for the server, so results can
-// be taken one after the other with NextCopyOut and NextExec, in the order of the queries, without a round trip for
+// be taken one after the other with NextCopyOut, NextRowsOut and NextExec, in the order of the queries, without a round trip for
 // each. An error in one doesn't stop those after it, unless they share a transaction; their results must be taken as
 // well, or thrown away with Drain. Any number may be queued; only a few KiB are on their way to the server at a time.
 func (c *Conn) Send(sql ...string) error {
@@ -111,8 +111,8 @@ func (c *Conn) takeable(ctx context.Context) error {
 	switch {
 	case c.err != nil:
 		return c.err
-	case c.copyOut != nil:
-		return fmt.Errorf("%w: COPY TO STDOUT", ErrBusy)
+	case c.stream != nil:
+		return fmt.Errorf("%w: rows are on their way", ErrBusy)
 	case len(c.lengths) == 0:
 		return errors.New("no query is pending")
 	case c.sent == 0:
@@ -122,7 +122,7 @@ func (c *Conn) takeable(ctx context.Context) error {
 	}
 }
 
-// Drain throws away the results of all pending queries, the rest of an open CopyOut first. Errors of the queries
+// Drain throws away the results of all pending queries, the rest of an open CopyOut or RowsOut first. Errors of the queries
 // themselves don't count; the one returned says that the session is of no more use. It waits for queries that run
 // long; end ctx to have them cancelled.
 func (c *Conn) Drain(ctx context.Context) error {
@@ -136,7 +136,7 @@ func (c *Conn) Drain(ctx context.Context) error {
 func (c *Conn) drain() error {
 	c.lengths = c.lengths[:c.sent]
 	c.out = nil
-	if o := c.copyOut; o != nil {
+	if o := c.stream; o != nil {
 		o.abandon()
 	}
 	for c.sent > 0 {

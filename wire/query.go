@@ -123,7 +123,7 @@ func (r *result) read() error {
 		return err
 	}
 	for {
-		typ, body, err := c.message()
+		typ, body, err := c.message(r.fn != nil && r.err == nil)
 		if err != nil {
 			return err
 		}
@@ -230,9 +230,9 @@ func (r *result) row(body []byte) error {
 	return nil
 }
 
-// message reads the next message that belongs to a query, and handles those that may come at any time. Of rows of a COPY
-// it tells the type only. Its error means that the session is lost.
-func (c *Conn) message() (typ byte, body []byte, err error) {
+// message reads the next message that belongs to a query, and handles those that may come at any time. Of rows it tells
+// the type only: always of a COPY's, of a query's unless they are wanted. Its error means that the session is lost.
+func (c *Conn) message(wanted bool) (typ byte, body []byte, err error) {
 	for {
 		typ, size, err := c.in.head()
 		switch {
@@ -242,7 +242,7 @@ func (c *Conn) message() (typ byte, body []byte, err error) {
 			if err := c.aside(); err != nil {
 				return 0, nil, err
 			}
-		case typ == msgCopyData:
+		case typ == msgCopyData, typ == msgDataRow && !wanted:
 			c.in.pass(size)
 			return typ, nil, nil
 		default:

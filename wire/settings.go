@@ -7,6 +7,26 @@ type Settings struct {
 	ApplicationName string      // unless the connection settings name one
 	Set             [][2]string // parameters and values; a name that the server doesn't know is an error
 	Optional        [][2]string // the same, for parameters that not every server knows; others ignore them
+
+	// Startup sends Set with the request for the session, and nothing after it: for sessions that take no ordinary
+	// queries, as those that retrieve from Greenplum's endpoints. Optional is left out, since the server would end a session with a
+	// parameter that it doesn't know; so is client_encoding where it is the database's own, which is not known yet. ServerVersionNum
+	// is 0, and a connection pooler isn't noticed.
+	Startup bool
+}
+
+// startup gives the parameters to send with the request for the session.
+func (s Settings) startup() [][2]string {
+	if !s.Startup {
+		return nil
+	}
+	set := make([][2]string, 0, len(s.Set))
+	for _, kv := range s.Set {
+		if kv[0] != "client_encoding" || kv[1] != serverEncoding {
+			set = append(set, kv)
+		}
+	}
+	return set
 }
 
 // serverEncoding stands for the database's own encoding as the value of client_encoding.

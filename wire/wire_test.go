@@ -14,7 +14,7 @@ import (
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // testContext ends a test that hangs.
-func testContext(t *testing.T) context.Context {
+func testContext(t testing.TB) context.Context {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
 	t.Cleanup(cancel)
@@ -22,7 +22,7 @@ func testContext(t *testing.T) context.Context {
 }
 
 // connect opens a session that is closed when the test ends.
-func connect(t *testing.T, conninfo string) *Conn {
+func connect(t testing.TB, conninfo string) *Conn {
 	t.Helper()
 	cfg, err := ParseConfig(conninfo)
 	if err != nil {
@@ -41,7 +41,7 @@ func connect(t *testing.T, conninfo string) *Conn {
 }
 
 // newDB makes a database on the shared server and opens a session in it.
-func newDB(t *testing.T) (*pgtest.Server, string, *Conn) {
+func newDB(t testing.TB) (*pgtest.Server, string, *Conn) {
 	t.Helper()
 	srv := pgtest.Shared(t)
 	db := srv.CreateDB(t)
@@ -74,8 +74,14 @@ func usable(t *testing.T, c *Conn) {
 	}
 }
 
-// readAll reads a COPY to its end with one buffer, and checks what Fill promises about rows in parts.
-func readAll(t *testing.T, ctx context.Context, o *CopyOut, buf []byte) ([]byte, error) {
+// rowReader is a CopyOut or a RowsOut.
+type rowReader interface {
+	Fill(ctx context.Context, buf []byte) (n int, open bool, err error)
+	Bytes() uint64
+}
+
+// readAll reads rows to their end with one buffer, and checks what Fill promises about rows in parts.
+func readAll(t *testing.T, ctx context.Context, o rowReader, buf []byte) ([]byte, error) {
 	t.Helper()
 	var all []byte
 	wasOpen := false
