@@ -23,30 +23,31 @@ type attempt struct {
 	*dumper
 	m       *moment
 	p       *pipeline
-	ready   chan struct{}    // closed when catalog and entries are set
-	catalog *archive.Catalog // by then
-	entries map[uint32]int32 // OID of a table → its TABLE DATA entry
+	lanes   []*lane
+	tallies map[uint32]*tally // by OID of the table
+	ready   chan struct{}     // closed when catalog and entries are set
+	catalog *archive.Catalog  // by then
+	entries map[uint32]int32  // OID of a table → its TABLE DATA entry
 }
 
-func (d *dumper) attempt(ctx context.Context, aw *archive.Writer) (err error) {
-	leader, err := d.session(ctx, d.leaderLockTimeout())
+func (d *dumper) attempt(ctx context.Context, aw *archive.Writer, route Route) (err error) {
+	d.progress.Note("taking locks and the snapshot")
+	m, err := d.takeMoment(ctx, route)
 	if err != nil {
 		return err
 	}
-	defer closeSession(ctx, leader)
-	d.progress.Note("taking locks and the snapshot")
-	m, err := takeMoment(ctx, leader, &d.scope, d.o.Cluster.Dialect.LockOnlyCoordinator, d.log)
-	if err != nil {
-		return fmt.Errorf("%s: %w", leader.Addr(), err)
-	}
-	a := &attempt{dumper: d, m: m, p: newPipeline(aw, d.o.Jobs), ready: make(chan struct{})}
+	defer m.close(ctx)
+	a := &attempt{dumper: d, m: m, tallies: make(map[uint32]*tally), ready: make(chan struct{})}
+	a.openLanes()
+	a.p = newPipeline(aw, a.sessions())
 	if err := a.run(ctx, aw); err != nil {
 		return err
 	}
-	if err := m.end(ctx); err != nil {
+	if err := d.endMoment(ctx, m); err != nil {
 		return err
 	}
-	d.result.Snapshot, d.result.Moment, d.result.Entries = m.snapshot, m.time, len(a.catalog.Entries)
+	d.result.Route, d.result.Promise = m.route.Name, m.route.Promise
+	d.result.Snapshot, d.result.Moment, d.result.Entries = m.leader().snapshot, m.leader().time, len(a.catalog.Entries)
 	d.result.Tables = len(a.entries)
 	return nil
 }
@@ -60,17 +61,13 @@ func closeSession(ctx context.Context, conn *wire.Conn) {
 // run has the catalog, the readers, the encoders and the appender work side by side.
 func (a *attempt) run(ctx context.Context, aw *archive.Writer) error {
 	g, ctx := errgroup.WithContext(ctx)
-	todo := make(chan []unit)
 	g.Go(func() error { return a.getCatalog(ctx) })
-	g.Go(func() error {
-		defer close(todo)
-		return a.plan(ctx, todo)
-	})
+	g.Go(func() error { return a.plan(ctx) })
 	a.p.startEncoders(ctx, g, a.o.Codec, a.o.Level)
 	g.Go(func() error { return a.appendAll(ctx, aw) })
 	g.Go(func() error {
 		// Only after an orderly end: an encoder must not see its channel closed while a reader may still send.
-		if err := a.read(ctx, todo); err != nil {
+		if err := a.read(ctx); err != nil {
 			return err
 		}
 		close(a.p.encode)
@@ -80,58 +77,11 @@ func (a *attempt) run(ctx context.Context, aw *archive.Writer) error {
 	return g.Wait()
 }
 
-// read runs the sessions that read rows, and then has the leader read what they could not lock. Until the catalog is
-// there, and so until the sessions have all their work, the leader's session is pg_dump's.
-func (a *attempt) read(ctx context.Context, todo <-chan []unit) error {
-	var queue leaderQueue
-	g, gctx := errgroup.WithContext(ctx)
-	for range a.o.Jobs {
-		g.Go(func() error { return a.worker(gctx, todo, &queue) })
-	}
-	if err := g.Wait(); err != nil {
-		return err
-	}
-	leader := &reader{conn: a.m.leader, p: a.p, m: a.m, node: a.o.Cluster.Coordinator.Name}
-	for _, u := range queue.units {
-		a.progress.Note("another session waits for table " + u.name() + ": the session that holds the lock reads it")
-		if _, err := leader.read(ctx, []unit{u}); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-func (a *attempt) worker(ctx context.Context, todo <-chan []unit, queue *leaderQueue) error {
-	// A dump without rows, or with fewer units than sessions, opens no session in vain.
-	var first []unit
-	select {
-	case batch, ok := <-todo:
-		if !ok {
-			return nil
-		}
-		first = batch
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	conn, err := a.session(ctx, workerLockTimeout)
-	if err != nil {
-		return err
-	}
-	defer closeSession(ctx, conn)
-	r := &reader{conn: conn, p: a.p, m: a.m, node: a.o.Cluster.Coordinator.Name}
-	if err := r.join(ctx); err != nil {
-		return err
-	}
-	if err := r.readOrPass(ctx, first, queue); err != nil {
-		return err
-	}
-	return r.work(ctx, todo, queue)
-}
-
 // getCatalog runs pg_dump and matches what it lists with what was locked. pg_dump uses the leader's own session: so it
 // sees the moment, waits for no lock (the leader has them), takes none, and needs no password.
 func (a *attempt) getCatalog(ctx context.Context) error {
-	relay, err := wire.NewRelay(a.m.leader, catalogQuery)
+	lead := a.m.leader()
+	relay, err := wire.NewRelay(lead.conn, catalogQuery)
 	if err != nil {
 		return err
 	}
@@ -140,9 +90,10 @@ func (a *attempt) getCatalog(ctx context.Context) error {
 	var cat *archive.Catalog
 	g.Go(func() (err error) {
 		cat, err = a.tool.Catalog(gctx, CatalogOptions{
-			Conninfo: relay.Conninfo(), Encoding: a.m.leader.Encoding(), Log: a.log,
+			Conninfo: relay.Conninfo(), Encoding: lead.conn.Encoding(), Log: a.log,
 			Filter: a.o.Filter, SchemaOnly: a.o.SchemaOnly, DataOnly: a.o.DataOnly, Sections: a.o.Sections,
 			NoOwner: a.o.NoOwner, NoACL: a.o.NoACL, NoComments: a.o.NoComments,
+			ForeignServers: a.foreignServers(),
 		})
 		return errors.Join(err, relay.Close()) // a pg_dump that never came must not be waited for
 	})
@@ -174,17 +125,34 @@ func catalogQuery(sql string) wire.Verdict {
 	return wire.Verdict{Forward: true}
 }
 
+// foreignServers are those whose rows belong to the dump.
+func (a *attempt) foreignServers() []string {
+	if a.o.Cluster.Layout != LayoutForeign || !a.o.wantsData() {
+		return nil
+	}
+	names := make([]string, len(a.o.Cluster.Nodes))
+	for i := range a.o.Cluster.Nodes {
+		names[i] = a.o.Cluster.Nodes[i].Name
+	}
+	return names
+}
+
 // match finds the entry of each table's rows. A table with rows in the catalog that was not locked was missed by the
 // scope, so it is forced into the next attempt's.
 func (a *attempt) match(cat *archive.Catalog) error {
 	a.entries = make(map[uint32]int32)
+	a.dropOther(cat)
+	roots := make(map[uint32]bool) // tables whose partitions have no entries of their own
+	for _, t := range a.m.tables {
+		roots[t.Root] = true
+	}
 	var missed error
 	for i := range cat.Entries {
 		e := &cat.Entries[i]
 		if e.Kind != "TABLE DATA" {
 			continue
 		}
-		if a.m.tables[e.OID] == nil {
+		if a.m.tables[e.OID] == nil && !roots[e.OID] && !a.m.parents[e.OID] {
 			a.scope.forced = append(a.scope.forced, e.OID)
 			missed = fmt.Errorf("%w: pg_dump lists %s, which was not locked", errSlipped, wire.QualifiedName(e.Schema, e.Name))
 		}
@@ -194,7 +162,7 @@ func (a *attempt) match(cat *archive.Catalog) error {
 		return missed
 	}
 	for oid, t := range a.m.tables {
-		if a.sure(t) && a.entries[oid] == 0 {
+		if a.sure(t) && a.entry(t) == 0 {
 			if a.unsure == nil {
 				a.unsure = make(map[uint32]bool)
 			}
@@ -205,65 +173,38 @@ func (a *attempt) match(cat *archive.Catalog) error {
 	return missed
 }
 
+// entry is the entry of a table's rows: its own, or that of the partitioned table which it is a part of; 0 if pg_dump
+// does not list them.
+func (a *attempt) entry(t *table) int32 {
+	if id := a.entries[t.OID]; id != 0 {
+		return id
+	}
+	return a.entries[t.Root]
+}
+
+// dropOther removes the rows of foreign tables that are no partitions, which pg_dump lists with the partitions'.
+func (a *attempt) dropOther(cat *archive.Catalog) {
+	gone := make(map[int32]bool)
+	cat.Entries = slices.DeleteFunc(cat.Entries, func(e archive.Entry) bool {
+		other := e.Kind == "TABLE DATA" && a.m.other[e.OID]
+		if other {
+			gone[e.ID] = true
+		}
+		return other
+	})
+	if len(gone) == 0 {
+		return
+	}
+	for i := range cat.Entries {
+		e := &cat.Entries[i]
+		e.Deps = slices.DeleteFunc(e.Deps, func(id int32) bool { return gone[id] })
+	}
+}
+
 // sure tells whether a table's rows belong to the dump whatever pg_dump will say, so that reading can begin before
 // its catalog is there.
 func (a *attempt) sure(t *table) bool {
 	return a.o.wantsData() && a.o.Filter.Empty() && !t.Config && !a.unsure[t.OID]
-}
-
-// plan hands out batches: first of the tables that are sure to belong to the dump, the rest when the catalog is there.
-func (a *attempt) plan(ctx context.Context, todo chan<- []unit) error {
-	if !a.o.wantsData() {
-		return nil
-	}
-	var early, late []*table
-	for _, t := range a.m.tables {
-		if a.sure(t) {
-			early = append(early, t)
-		}
-	}
-	if err := a.send(ctx, todo, a.split(early)); err != nil {
-		return err
-	}
-	select {
-	case <-a.ready:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
-	for oid := range a.entries {
-		if t := a.m.tables[oid]; !a.sure(t) {
-			late = append(late, t)
-		}
-	}
-	blobs, err := largeObjectUnits(a.catalog)
-	if err != nil {
-		return err
-	}
-	return a.send(ctx, todo, append(blobs, a.split(late)...))
-}
-
-// split orders tables by OID first, since they come from a map, and cuts them into units.
-func (a *attempt) split(tables []*table) []unit {
-	slices.SortFunc(tables, func(x, y *table) int { return int(int64(x.OID) - int64(y.OID)) })
-	return planTables(tables, a.o.Jobs, a.o.Cluster.Dialect.TIDRangeScan)
-}
-
-func (a *attempt) send(ctx context.Context, todo chan<- []unit, units []unit) error {
-	var bytes uint64
-	tables := make(map[*tally]bool)
-	for i := range units {
-		bytes += units[i].bytes
-		tables[units[i].table] = true
-	}
-	a.progress.Plan(len(tables), bytes)
-	for _, batch := range batches(units) {
-		select {
-		case todo <- batch:
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-	return nil
 }
 
 // appendAll writes moment and catalog, then whatever the pipeline has ready.
@@ -281,21 +222,36 @@ func (a *attempt) appendAll(ctx context.Context, aw *archive.Writer) error {
 	}
 	return a.p.append(ctx, func(u *unit) int32 {
 		if u.info.OID != 0 {
-			return a.entries[u.info.OID]
+			return a.entry(a.m.tables[u.info.OID])
 		}
 		return u.info.Entry
 	}, a.progress)
 }
 
 func (a *attempt) describeMoment() *archive.Moment {
-	c := a.o.Cluster.Coordinator
+	lead := a.m.leader()
 	settings := make(map[string]string)
-	for _, s := range wire.TextSettings(a.m.leader.Encoding()).Set {
+	for _, s := range wire.TextSettings(lead.conn.Encoding()).Set {
 		settings[s[0]] = s[1]
 	}
-	settings["client_encoding"] = a.m.leader.Encoding()
-	return &archive.Moment{
-		Time: a.m.time, Route: a.result.Route, Promise: a.result.Promise, Settings: settings,
-		Nodes: []archive.Node{{ID: c.ID, Name: c.Name, Host: c.Config.Host(), Port: c.Config.Port(), Snapshot: a.m.snapshot}},
+	settings["client_encoding"] = lead.conn.Encoding()
+	m := &archive.Moment{
+		Time: lead.time, Route: a.m.route.Name, Promise: a.m.route.Promise, Settings: settings,
+		Distributions: a.m.distributions(),
 	}
+	snapshots := make(map[uint32]string)
+	for _, x := range a.m.members {
+		snapshots[x.node.ID] = x.snapshot
+	}
+	c := a.o.Cluster
+	for _, n := range append([]Node{c.Coordinator}, c.Nodes...) {
+		node := archive.Node{
+			ID: n.ID, Name: n.Name, Host: n.Config.Host(), Port: n.Config.Port(), Snapshot: snapshots[n.ID], Content: int32(n.Content),
+		}
+		if db := n.Config.Database(); db != c.Coordinator.Config.Database() {
+			node.Database = db
+		}
+		m.Nodes = append(m.Nodes, node)
+	}
+	return m
 }

@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -108,26 +109,25 @@ func (c *Cluster) route(name string) (Route, error) {
 	return Route{}, fmt.Errorf("%w: %s: not known", ErrRoute, name)
 }
 
-// candidates are the routes to try for a name, in order of preference. "" and auto give all that work.
-func (c *Cluster) candidates(name string) ([]Route, error) {
+// candidates are the routes to try for a name, in order of preference. "" and auto give all that work, and say why
+// others don't that should.
+func (c *Cluster) candidates(name string) (routes []Route, why []string, err error) {
 	if name != "" && name != RouteAuto {
 		r, err := c.route(name)
-		return []Route{r}, err
+		return []Route{r}, nil, err
 	}
-	var routes []Route
-	var why []string
 	for _, n := range []string{RouteSegments, RouteCursors, RouteCoordinator} {
 		r, err := c.route(n)
 		if err == nil {
 			routes = append(routes, r)
 		} else if r.Err != nil || n == RouteCoordinator {
-			why = append(why, err.Error())
+			why = append(why, "not "+n+": "+cmp.Or(r.Err, err).Error())
 		}
 	}
 	if len(routes) == 0 {
-		return nil, fmt.Errorf("%w: none does: %s", ErrRoute, strings.Join(why, "; "))
+		return nil, nil, fmt.Errorf("%w: none does: %s", ErrRoute, strings.Join(why, "; "))
 	}
-	return routes, nil
+	return routes, why, nil
 }
 
 // node returns the node with an ID; the coordinator for one that is not there.

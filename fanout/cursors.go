@@ -24,18 +24,11 @@ func newCursorReader(conn *wire.Conn, p *pipeline, cluster *Cluster) *cursorRead
 	return &cursorReader{conn: conn, p: p, cluster: cluster}
 }
 
-// cursorUnit makes the unit of a whole table for read: its sql is the SELECT that a cursor is declared for, and it has a
-// tally of its own. Sub-tables are read along with their parent only if tree is set, as for the root of a partitioned table.
-func cursorUnit(t *table, tree bool) unit {
-	from := "ONLY "
-	if tree {
-		from = ""
-	}
-	u := tableUnit(t, 0, t.Pages, true, true, t.Bytes)
-	u.sql = "SELECT " + quoteColumns(t.Columns) + " FROM " + from + t.quoted()
-	if t.Condition != "" {
-		u.sql += " " + t.Condition
-	}
+// cursorUnit makes the unit of a whole part for read: its sql is the SELECT that a cursor is declared for, and it has a
+// tally of its own.
+func cursorUnit(p *part) unit {
+	u := partUnit(p, 0, p.pages, true, true, p.bytes)
+	u.sql = p.selectSQL(p.where)
 	u.table = &tally{units: 1}
 	return u
 }

@@ -9,6 +9,7 @@ import (
 	"math/rand/v2"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/pgark/pgark/archive"
@@ -18,7 +19,11 @@ import (
 // DumpOptions says what to dump and how. The zero value of every field but Cluster is a good default.
 type DumpOptions struct {
 	Cluster *Cluster
-	Jobs    int // sessions that read rows on each node; 0 is [DefaultJobs]
+	Jobs    int // sessions that read rows on each node; 0 is [DefaultJobs] divided by the number of nodes, but one at least
+
+	Route          string        // "auto", "coordinator", "segments", "cursors"; "" is auto
+	NoBarrier      bool          // take the nodes' snapshots without a write barrier: promises nothing
+	BarrierTimeout time.Duration // how long to try to get the barrier; 0 is [DefaultBarrierTimeout]
 
 	Codec archive.Codec // 0 is CodecNone
 	Level int           // 0 is the codec's default
@@ -67,11 +72,12 @@ func (o *DumpOptions) wantsData() bool {
 // Errors wrap those of package wire, [ErrPgDumpMissing] and [ErrPgDumpTooOld] of the search for pg_dump, ctx's error,
 // and what w returned.
 func Dump(ctx context.Context, w io.Writer, o DumpOptions) (*DumpResult, error) {
-	if o.Jobs <= 0 {
-		o.Jobs = DefaultJobs()
+	o.setDefaults()
+	d := &dumper{
+		o: o, log: orDiscard(o.Log), progress: orSilent(o.Progress), result: &DumpResult{},
+		scope: scope{filter: o.Filter, dialect: o.Cluster.Dialect, foreign: o.Cluster.Layout == LayoutForeign},
 	}
-	d := &dumper{o: o, log: orDiscard(o.Log), progress: orSilent(o.Progress), scope: scope{filter: o.Filter}}
-	route, err := o.Cluster.route("coordinator")
+	routes, passed, err := o.Cluster.candidates(o.Route)
 	if err != nil {
 		return nil, err
 	}
@@ -79,35 +85,58 @@ func Dump(ctx context.Context, w io.Writer, o DumpOptions) (*DumpResult, error) 
 	if err != nil {
 		return nil, err
 	}
-	d.result = &DumpResult{
-		Route: route.Name, RouteReason: route.Reason, Promise: route.Promise, PgDump: d.tool.Path + " " + d.tool.Version,
-	}
+	d.result.PgDump = d.tool.Path + " " + d.tool.Version
 	aw, err := archive.NewWriter(w, archive.WriterOptions{
 		Codec: o.Codec, Level: o.Level, Created: time.Now(), Database: o.Cluster.Coordinator.Config.Database(), Tool: o.Tool,
 	})
 	if err != nil {
 		return nil, err
 	}
-	for attempt := 1; ; attempt++ {
-		err := d.attempt(ctx, aw)
-		if err == nil {
-			break
-		}
-		if !errors.Is(err, errSlipped) || attempt == momentAttempts {
-			aw.Abort()
-			return nil, err
-		}
-		d.progress.Note(fmt.Sprintf("starting over (%d of %d): %v", attempt, momentAttempts-1, err))
-		if err := sleep(ctx, time.Duration(attempt)*(20*time.Millisecond+rand.N(50*time.Millisecond))); err != nil {
-			aw.Abort()
-			return nil, err
-		}
+	if err := d.dump(ctx, aw, routes, passed); err != nil {
+		aw.Abort()
+		return nil, err
 	}
 	d.result.Summary, err = aw.Close()
 	if err != nil {
 		return nil, err
 	}
 	return d.result, nil
+}
+
+func (o *DumpOptions) setDefaults() {
+	if o.Jobs <= 0 {
+		o.Jobs = max(1, DefaultJobs()/max(1, len(o.Cluster.Nodes)))
+	}
+	if o.BarrierTimeout <= 0 {
+		o.BarrierTimeout = DefaultBarrierTimeout
+	}
+}
+
+// dump makes attempts until one succeeds: on the same route while the tables change, on the next one when a route
+// turns out not to work. An attempt that fails so has written nothing. passed says which routes do not, and why.
+func (d *dumper) dump(ctx context.Context, aw *archive.Writer, routes []Route, passed []string) error {
+	for attempt := 1; ; attempt++ {
+		err := d.attempt(ctx, aw, routes[0])
+		var broken *routeError
+		switch {
+		case err == nil:
+			if d.result.RouteReason = routes[0].Reason; len(passed) > 0 {
+				d.result.RouteReason = strings.Join(passed, "; ") + "; " + routes[0].Reason
+			}
+			return nil
+		case ctx.Err() == nil && len(routes) > 1 && (errors.Is(err, ErrBarrier) || errors.As(err, &broken)):
+			passed = append(passed, fmt.Sprintf("not %s: %v", routes[0].Name, err))
+			routes = routes[1:]
+			d.progress.Note(fmt.Sprintf("%s: taking route %s", passed[len(passed)-1], routes[0].Name))
+		case !errors.Is(err, errSlipped) || attempt >= momentAttempts:
+			return err
+		default:
+			d.progress.Note(fmt.Sprintf("starting over (%d of %d): %v", attempt, momentAttempts-1, err))
+			if err := sleep(ctx, time.Duration(attempt)*(20*time.Millisecond+rand.N(50*time.Millisecond))); err != nil {
+				return err
+			}
+		}
+	}
 }
 
 func sleep(ctx context.Context, d time.Duration) error {
@@ -132,9 +161,9 @@ type dumper struct {
 	unsure   map[uint32]bool // tables that pg_dump, against expectation, has no rows of
 }
 
-// session opens a session on the coordinator with the settings that fix the text of rows, in the encoding of the
+// session opens a session on a node with the settings that fix the text of rows, in the encoding of the
 // database.
-func (d *dumper) session(ctx context.Context, lockTimeout string) (*wire.Conn, error) {
+func (d *dumper) session(ctx context.Context, node *Node, lockTimeout string) (*wire.Conn, error) {
 	settings := wire.TextSettings("")
 	settings.ApplicationName = "pgark dump"
 	for i, s := range settings.Optional {
@@ -142,12 +171,12 @@ func (d *dumper) session(ctx context.Context, lockTimeout string) (*wire.Conn, e
 			settings.Optional[i][1] = lockTimeout
 		}
 	}
-	settings.Set = append(settings.Set,
+	settings.Optional = append(settings.Optional,
 		// A ctid range must be read as one, and a COPY must not spread over cores that belong to others.
 		[2]string{"enable_tidscan", "on"},
 		[2]string{"max_parallel_workers_per_gather", "0"},
 	)
-	return wire.Connect(ctx, d.o.Cluster.Coordinator.Config, settings)
+	return wire.Connect(ctx, node.Config, settings)
 }
 
 // leaderLockTimeout is lock_timeout for the session that takes the moment.

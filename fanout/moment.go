@@ -4,11 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"strconv"
-	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/wire"
 )
 
@@ -23,169 +24,272 @@ const (
 	lockBatch = 500
 )
 
-// moment is the one point in time that a dump shows, held by the leader's open transaction: ACCESS SHARE on every
-// table in scope, and an exported snapshot that was taken after the last lock was granted. In the other order a
-// TRUNCATE that commits in between would show as an empty table.
+// moment is the one point in time that a dump shows, held by the open transactions of its members: ACCESS SHARE on every
+// table in scope, and snapshots that were taken after the last lock was granted. In the other order a TRUNCATE that
+// commits in between would show as an empty table.
 type moment struct {
-	leader   *wire.Conn
-	snapshot string
-	time     time.Time
-	tables   map[uint32]*table // ordinary tables in scope, by OID
+	route    Route // taken, with the promise that holds
+	members  []*member
+	tables   map[uint32]*table // tables in scope that have rows, by OID on the coordinator
+	parents  map[uint32]bool   // partitioned tables whose partitions have no entries of their own
+	other    map[uint32]bool   // foreign tables whose rows do not belong to the dump
+	joined   []*wire.Conn      // sessions on the coordinator that show the moment already
+	segments string            // configuration of Greenplum's segments
 }
 
-// table is an ordinary table whose rows can be read.
-type table struct {
-	relation
-	Columns []string // without dropped and generated ones, in the table's order
-	Pages   uint64   // of the main fork
-	Bytes   uint64   // of the main fork and the TOAST table: an estimate of the work
-}
+func (m *moment) leader() *member { return m.members[0] }
 
-// takeMoment takes the locks, then the snapshot, then looks again. The leader's transaction stays open: whoever has
-// the moment ends it with [moment.end].
-func takeMoment(ctx context.Context, leader *wire.Conn, s *scope, lockClause string, log *slog.Logger) (*moment, error) {
-	rels, err := s.list(ctx, leader)
+// takeMoment takes the locks, then the snapshots, then looks again. It leaves the members' transactions open. Whoever
+// has the moment ends it with [moment.end], and closes it whatever happens; on an error the moment is closed already.
+func (d *dumper) takeMoment(ctx context.Context, route Route) (m *moment, err error) {
+	m = &moment{route: route}
+	defer func() {
+		if err != nil {
+			m.close(ctx)
+		}
+	}()
+	if d.o.NoBarrier && route.Promise == PromiseBarrier {
+		m.route.Promise = PromiseNone
+	}
+	coordinator := &d.o.Cluster.Coordinator
+	leader, err := d.session(ctx, coordinator, d.leaderLockTimeout())
 	if err != nil {
-		return nil, err
+		return m, err
 	}
-	// LOCK TABLE takes no snapshot, so the first one of this transaction is the exported one.
-	if _, err := leader.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
-		return nil, fmt.Errorf("begin the leader's transaction: %w", err)
+	lead := &member{node: coordinator, dialect: &d.o.Cluster.Dialect, conn: leader, locks: true}
+	m.members = append(m.members, lead)
+	if lead.rels, err = d.scope.list(ctx, leader); err != nil {
+		return m, err
 	}
-	if err := lockTables(ctx, leader, rels, lockClause); err != nil {
-		return nil, err
-	}
-	m := &moment{leader: leader}
-	row, err := leader.QueryStrings(ctx, `SELECT pg_catalog.pg_export_snapshot(),
-  (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::pg_catalog.int8`)
-	if err != nil {
-		return nil, fmt.Errorf("export the snapshot: %w", err)
-	}
-	m.snapshot = row[0][0]
-	micros, err := strconv.ParseInt(row[0][1], 10, 64)
-	if err != nil {
-		return nil, fmt.Errorf("server's clock: %w", err)
-	}
-	m.time = time.UnixMicro(micros).UTC()
-
-	seen, err := s.list(ctx, leader)
-	if err != nil {
-		return nil, err
-	}
-	locked, err := lockedRelations(ctx, leader)
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range seen {
-		if !locked[r.OID] {
-			return nil, fmt.Errorf("%w: %s is there and was not locked", errSlipped, r.quoted())
+	for _, r := range lead.rels {
+		if r.lockable() {
+			lead.names = append(lead.names, "ONLY "+r.quoted())
 		}
 	}
-	m.tables, err = describeTables(ctx, leader, seen)
-	if err != nil {
-		return nil, err
+	if m.segments, err = d.segmentConfiguration(ctx, leader); err != nil {
+		return m, err
 	}
-	log.Debug("moment taken", "snapshot", m.snapshot, "tables", len(m.tables), "locked", len(rels))
+	share, err := d.shares(ctx, m)
+	if err != nil {
+		return m, err
+	}
+	// LOCK TABLE takes no snapshot, so the first one of this transaction is the exported one.
+	if _, err := leader.Exec(ctx, beginMoment); err != nil {
+		return m, fmt.Errorf("begin the leader's transaction: %w", err)
+	}
+	if err := lead.accessShare(ctx, d.lockClause(route)); err != nil {
+		return m, fmt.Errorf("%s: %w", leader.Addr(), err)
+	}
+	if err := d.openMembers(ctx, m, share); err != nil {
+		return m, err
+	}
+	if err := d.takeSnapshots(ctx, m); err != nil {
+		return m, err
+	}
+	if err := d.look(ctx, m); err != nil {
+		return m, err
+	}
+	d.log.Debug("moment taken", "route", m.route.Name, "promise", m.route.Promise, "snapshot", lead.snapshot,
+		"tables", len(m.tables), "locked", len(lead.names), "members", len(m.members))
 	return m, nil
 }
 
-// end closes the leader's transaction. An error means that the locks or the snapshot were lost on the way, and with
-// them the promise.
-func (m *moment) end(ctx context.Context) error {
-	if _, err := m.leader.Exec(ctx, "COMMIT"); err != nil {
-		return fmt.Errorf("the session that held the locks and the snapshot was lost, so one moment is no longer certain: %w", err)
+// lockClause keeps the leader's locks off the segments where rows are read through the coordinator only: then every
+// reading session has locks there of its own.
+func (d *dumper) lockClause(route Route) string {
+	if route.Name == RouteSegments {
+		return ""
 	}
-	return nil
+	return d.o.Cluster.Dialect.LockOnlyCoordinator
 }
 
-// lockTables locks in batches. A table that was dropped or renamed since it was listed is errSlipped.
-func lockTables(ctx context.Context, conn *wire.Conn, rels []relation, clause string) error {
-	for len(rels) > 0 {
-		n := min(lockBatch, len(rels))
-		var b strings.Builder
-		b.WriteString("LOCK TABLE ")
-		for i, r := range rels[:n] {
-			if i > 0 {
-				b.WriteString(", ")
-			}
-			b.WriteString("ONLY " + r.quoted())
-		}
-		b.WriteString(" IN ACCESS SHARE MODE" + clause)
-		_, err := conn.Exec(ctx, b.String())
-		switch {
-		case wire.IsUndefined(err):
-			return fmt.Errorf("%w: %w", errSlipped, err)
-		case err != nil:
-			return fmt.Errorf("lock the tables (ACCESS SHARE): %w", err)
-		}
-		rels = rels[n:]
-	}
-	return nil
-}
-
-// lockedRelations asks the server what this session has locked: LOCK TABLE goes by name, and a name may have come to
-// mean another table between listing and locking.
-func lockedRelations(ctx context.Context, conn *wire.Conn) (map[uint32]bool, error) {
-	locked := make(map[uint32]bool)
-	err := conn.Query(ctx, `SELECT l.relation FROM pg_catalog.pg_locks l
-WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.granted AND l.mode = 'AccessShareLock'
-  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())`,
-		func(row wire.Row) error {
-			oid, err := strconv.ParseUint(string(row.Get(0)), 10, 32)
-			locked[uint32(oid)] = true
+// openMembers connects to the nodes that have a share in the moment, all at once.
+func (d *dumper) openMembers(ctx context.Context, m *moment, share shares) error {
+	nodes := d.sharers(m.route)
+	opened := make([]*member, len(nodes))
+	g, gctx := errgroup.WithContext(ctx)
+	for i, node := range nodes {
+		g.Go(func() (err error) {
+			opened[i], err = d.openMember(gctx, node, share[node.ID])
 			return err
 		})
-	if err != nil {
-		return nil, fmt.Errorf("list the locks: %w", err)
 	}
-	return locked, nil
+	err := g.Wait()
+	for _, x := range opened {
+		if x != nil {
+			m.members = append(m.members, x)
+		}
+	}
+	return err
 }
 
-// describeTables fills in columns and sizes. It runs under the leader's locks, so it never waits.
-func describeTables(ctx context.Context, conn *wire.Conn, rels []relation) (map[uint32]*table, error) {
-	tables := make(map[uint32]*table, len(rels))
-	oids := make([]uint32, 0, len(rels))
-	for _, r := range rels {
-		if r.Kind == 'r' {
-			tables[r.OID] = &table{relation: r}
-			oids = append(oids, r.OID)
-		}
-	}
-	if len(oids) == 0 {
-		return tables, nil
-	}
-	// The list travels as one array literal: the planner hashes it, and 10,000 OIDs are 60 kB.
-	in := "ANY ('{" + joinOIDs(oids) + "}'::pg_catalog.oid[])"
-	err := conn.Query(ctx, `SELECT c.oid,
-  pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8,
-  pg_catalog.pg_relation_size(c.oid) + CASE WHEN c.reltoastrelid <> 0 THEN pg_catalog.pg_relation_size(c.reltoastrelid) ELSE 0 END
-FROM pg_catalog.pg_class c WHERE c.oid = `+in, func(row wire.Row) error {
-		var v [3]uint64
-		for i := range v {
-			var err error
-			if v[i], err = strconv.ParseUint(string(row.Get(i)), 10, 64); err != nil {
-				return fmt.Errorf("size of a table: %w", err)
-			}
-		}
-		if t := tables[uint32(v[0])]; t != nil {
-			t.Pages, t.Bytes = v[1], v[2]
-		}
+// sharers are the nodes that take part in the moment with a snapshot of their own.
+func (d *dumper) sharers(route Route) []*Node {
+	c := d.o.Cluster
+	switch {
+	case c.Layout == LayoutSegments && route.Name != RouteSegments, c.Layout == LayoutSingle:
 		return nil
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the sizes of the tables: %w", err)
 	}
-	err = conn.Query(ctx, `SELECT a.attrelid, a.attname FROM pg_catalog.pg_attribute a
-WHERE a.attnum > 0 AND NOT a.attisdropped AND a.attgenerated = '' AND a.attrelid = `+in+`
-ORDER BY a.attrelid, a.attnum`, func(row wire.Row) error {
-		oid, err := strconv.ParseUint(string(row.Get(0)), 10, 32)
-		if t := tables[uint32(oid)]; t != nil {
-			t.Columns = append(t.Columns, string(row.Get(1)))
+	nodes := make([]*Node, len(c.Nodes))
+	for i := range c.Nodes {
+		nodes[i] = &c.Nodes[i]
+	}
+	return nodes
+}
+
+// takeSnapshots takes one snapshot on each member, behind the barrier if that was promised.
+func (d *dumper) takeSnapshots(ctx context.Context, m *moment) error {
+	if d.touches(m) {
+		if err := d.openJoined(ctx, m); err != nil {
+			return err
 		}
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("read the columns of the tables: %w", err)
 	}
-	return tables, nil
+	if m.route.Promise != PromiseBarrier {
+		if err := d.snapshotAll(ctx, m, nil); err != nil {
+			return err
+		}
+		return m.exportAll(ctx)
+	}
+	b, err := d.newBarrier(ctx, m.members)
+	if err != nil {
+		return err
+	}
+	defer b.close(ctx)
+	d.progress.Note("waiting for running writers to finish")
+	err = b.during(ctx, func(ctx context.Context) error { return d.snapshotAll(ctx, m, b) })
+	if err != nil {
+		return err
+	}
+	return m.exportAll(ctx)
+}
+
+// snapshotAll takes the snapshots, the leader's last: its catalog is the archive's.
+func (d *dumper) snapshotAll(ctx context.Context, m *moment, b *barrier) error {
+	g, gctx := errgroup.WithContext(ctx)
+	for _, x := range m.members[1:] {
+		g.Go(func() error { return x.takeSnapshot(gctx) })
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	if err := m.leader().takeSnapshot(ctx); err != nil {
+		return err
+	}
+	if d.touches(m) {
+		return d.joinEarly(ctx, m, b)
+	}
+	return nil
+}
+
+// takeSnapshot takes the one snapshot of the member's transaction. A segment exports it at once; where there is a
+// savepoint the export must wait until that is gone.
+func (m *member) takeSnapshot(ctx context.Context) error {
+	if !m.locks {
+		return m.export(ctx)
+	}
+	clock, err := m.conn.QueryString(ctx, "SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::pg_catalog.int8")
+	if err != nil {
+		return fmt.Errorf("node %s: take the snapshot: %w", m.node.Name, err)
+	}
+	micros, err := strconv.ParseInt(clock, 10, 64)
+	if err != nil {
+		return fmt.Errorf("node %s: the server's clock: %w", m.node.Name, err)
+	}
+	m.time = time.UnixMicro(micros).UTC()
+	return nil
+}
+
+// export exports the snapshot, unless it is exported.
+func (m *member) export(ctx context.Context) (err error) {
+	if m.snapshot != "" {
+		return nil
+	}
+	if m.snapshot, err = m.conn.QueryString(ctx, "SELECT pg_catalog.pg_export_snapshot()"); err != nil {
+		return fmt.Errorf("node %s: export the snapshot: %w", m.node.Name, err)
+	}
+	return nil
+}
+
+// exportAll exports the snapshots that are not exported yet.
+func (m *moment) exportAll(ctx context.Context) error {
+	g, ctx := errgroup.WithContext(ctx)
+	for _, x := range m.members {
+		g.Go(func() error { return x.export(ctx) })
+	}
+	return g.Wait()
+}
+
+// look lists the tables again, under the snapshots, and refuses a moment whose locks and snapshots do not show the same.
+func (d *dumper) look(ctx context.Context, m *moment) error {
+	lead := m.leader()
+	seen, err := d.scope.list(ctx, lead.conn)
+	if err != nil {
+		return err
+	}
+	locked, err := lead.locked(ctx)
+	if err != nil {
+		return err
+	}
+	m.parents, m.other = make(map[uint32]bool), make(map[uint32]bool)
+	for _, r := range seen {
+		m.parents[r.OID] = r.Parent
+		switch {
+		case r.External && r.Root != 0:
+			d.progress.Note("partition " + r.quoted() + " is an external table: its rows do not belong to the dump")
+		case r.Kind == 'f' && !r.hasRows():
+			m.other[r.OID] = true
+		case r.lockable() && !locked[r.OID]:
+			return fmt.Errorf("%w: %s is there and was not locked", errSlipped, r.quoted())
+		}
+	}
+	if m.tables, err = describeTables(ctx, lead.conn, seen, lead.dialect); err != nil {
+		return err
+	}
+	if err := describeRemotes(ctx, lead.conn, m.tables); err != nil {
+		return err
+	}
+	if err := d.readPolicies(ctx, m); err != nil {
+		return err
+	}
+	return d.makeParts(ctx, m)
+}
+
+// end closes the transactions. An error means that the locks or the snapshots were lost on the way, and with
+// them the promise.
+func (d *dumper) endMoment(ctx context.Context, m *moment) error {
+	for _, x := range m.members {
+		if err := x.end(ctx); err != nil {
+			return err
+		}
+	}
+	now, err := d.segmentConfiguration(ctx, m.leader().conn)
+	if err != nil {
+		return err
+	}
+	if now != m.segments {
+		return fmt.Errorf("the segments changed while their rows were read (a failover or a restart; see gp_segment_configuration), "+
+			"so one moment is no longer certain; dump again\nbefore:\n%s\nnow:\n%s", m.segments, now)
+	}
+	return nil
+}
+
+// close ends the sessions that hold the moment.
+func (m *moment) close(ctx context.Context) {
+	for _, conn := range m.joined {
+		closeSession(ctx, conn)
+	}
+	for _, x := range m.members {
+		closeSession(ctx, x.conn)
+	}
+}
+
+// distributions are the records of how the tables are spread, for the archive.
+func (m *moment) distributions() []archive.Distribution {
+	var all []archive.Distribution
+	for _, t := range sortedTables(m.tables) {
+		if t.Policy != nil {
+			all = append(all, *t.Policy)
+		}
+	}
+	return all
 }

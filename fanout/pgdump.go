@@ -35,6 +35,7 @@ type CatalogOptions struct {
 	SchemaOnly, DataOnly       bool
 	Sections                   []string // "pre-data", "data", "post-data"; all if empty
 	NoOwner, NoACL, NoComments bool
+	ForeignServers             []string // whose foreign tables' rows are wanted, too
 
 	Log *slog.Logger // gets pg_dump's warnings; may be nil
 }

@@ -3,6 +3,8 @@ package fanout
 import (
 	"fmt"
 	"strings"
+
+	"github.com/pgark/pgark/wire"
 )
 
 // catalogArgs is the command line that gives the catalog. Switches that this pg_dump does not have are an error
@@ -28,6 +30,13 @@ func (p PgDump) catalogArgs(o CatalogOptions) ([]string, error) {
 	}
 	for _, s := range o.Sections {
 		args = append(args, "--section="+s)
+	}
+	for _, name := range o.ForeignServers {
+		if p.Major < 13 {
+			return nil, fmt.Errorf("%w: the rows of foreign tables need the pg_dump of PostgreSQL 13 or newer, and %s is %s; "+
+				"choose another one with --pg-dump", ErrPgDumpTooOld, p.Path, p.Version)
+		}
+		args = append(args, "--include-foreign-data="+wire.Ident(name))
 	}
 	filters, err := p.filterArgs(&o.Filter)
 	if err != nil {

@@ -17,17 +17,17 @@ const workerLockTimeout = "250ms"
 
 // reader is one session that shares the moment and reads units.
 type reader struct {
-	conn *wire.Conn
-	p    *pipeline
-	m    *moment
-	node string
+	conn     *wire.Conn
+	p        *pipeline
+	snapshot string
+	node     string
 }
 
 // join makes the session show the moment. The import must be the transaction's first statement.
 func (r *reader) join(ctx context.Context) error {
-	_, err := r.conn.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+	_, err := r.conn.Exec(ctx, beginMoment)
 	if err == nil {
-		_, err = r.conn.Exec(ctx, "SET TRANSACTION SNAPSHOT "+wire.Literal(r.m.snapshot))
+		_, err = r.conn.Exec(ctx, "SET TRANSACTION SNAPSHOT "+wire.Literal(r.snapshot))
 	}
 	if err != nil {
 		return fmt.Errorf("%s: share the leader's snapshot: %w", r.node, err)
@@ -35,23 +35,7 @@ func (r *reader) join(ctx context.Context) error {
 	return nil
 }
 
-// work reads batches until there are no more. A unit whose table somebody waits for goes to the leader.
-func (r *reader) work(ctx context.Context, todo <-chan []unit, toLeader *leaderQueue) error {
-	for {
-		select {
-		case batch, ok := <-todo:
-			if !ok {
-				return nil
-			}
-			if err := r.readOrPass(ctx, batch, toLeader); err != nil {
-				return err
-			}
-		case <-ctx.Done():
-			return context.Cause(ctx)
-		}
-	}
-}
-
+// readOrPass reads a batch. A unit whose table somebody waits for goes to the session that holds its lock.
 func (r *reader) readOrPass(ctx context.Context, batch []unit, toLeader *leaderQueue) error {
 	for len(batch) > 0 {
 		done, err := r.read(ctx, batch)

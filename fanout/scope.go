@@ -22,52 +22,70 @@ type relation struct {
 	OID       uint32
 	Schema    string
 	Name      string
-	Kind      byte   // 'r' ordinary, 'p' partitioned
+	Kind      byte   // 'r' ordinary, 'p' partitioned, 'f' foreign
 	Config    bool   // belongs to an extension, which says that its rows are the user's
 	Condition string // with Config: the WHERE clause that says which rows, "" for all
+	Root      uint32 // of a partition that has no entry of its own: OID of the table that it is a part of
+	Parent    bool   // has partitions and no rows of its own, although its kind is 'r'
+	External  bool   // its rows are not in the database, although its kind is 'r'
+	Leaf      bool   // with 'f': a partition
+	Server    string // with 'f': the foreign server
 }
 
 func (r relation) quoted() string { return wire.QualifiedName(r.Schema, r.Name) }
 
+// hasRows tells whether a dump reads rows under this name.
+func (r relation) hasRows() bool {
+	switch r.Kind {
+	case 'r':
+		return !r.Parent && !r.External
+	case 'f':
+		return r.Leaf
+	default:
+		return false
+	}
+}
+
+// lockable tells whether LOCK TABLE takes it. What is locked instead of a foreign partition is its parent: nobody can
+// drop or detach it meanwhile.
+func (r relation) lockable() bool { return r.Kind != 'f' && !r.External }
+
 // scope finds the relations that a dump covers: the ones to lock and to read.
 //
 // What the archive holds in the end is decided by pg_dump, which gets the same patterns. The scope decides what is
-// locked before the snapshot is taken, so it must not be smaller: [takeMoment] compares the two.
+// locked before the snapshot is taken, so it must not be smaller: [dumper.takeMoment] compares the two.
 type scope struct {
-	filter Filter
-	forced []uint32 // relations that pg_dump listed and an earlier attempt had missed
+	filter  Filter
+	forced  []uint32 // relations that pg_dump listed and an earlier attempt had missed
+	foreign bool     // foreign partitions are in scope
+	dialect Dialect
 }
 
-// list returns the ordinary and partitioned tables in scope, ordered by OID, as the session's snapshot shows them.
+// list returns the tables in scope, ordered by OID, as the session's snapshot shows them.
 func (s *scope) list(ctx context.Context, conn *wire.Conn) ([]relation, error) {
 	where, err := s.where()
 	if err != nil {
 		return nil, err
 	}
-	// pg_extension.extconfig names the tables whose rows belong to the user although the table belongs to the extension.
-	sql := `SELECT c.oid, n.nspname, c.relname, c.relkind, x.relid IS NOT NULL, COALESCE(x.cond, '')
-FROM pg_catalog.pg_class c
-JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-LEFT JOIN (SELECT e.extconfig[i] AS relid, e.extcondition[i] AS cond
-  FROM pg_catalog.pg_extension e, pg_catalog.generate_subscripts(e.extconfig, 1) i) x ON x.relid = c.oid
-WHERE c.relkind IN ('r', 'p')
-  AND (x.relid IS NOT NULL OR NOT EXISTS (SELECT FROM pg_catalog.pg_depend d
-    WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = c.oid AND d.deptype = 'e'))
-  AND (` + where + `)
-ORDER BY c.oid`
 	var rels []relation
 	// "visible" in a pattern means visible on the user's own search path, as in pg_dump.
 	if _, err := conn.Exec(ctx, "RESET search_path"); err != nil {
 		return nil, err
 	}
-	err = conn.Query(ctx, sql, func(row wire.Row) error {
+	err = conn.Query(ctx, s.query(where), func(row wire.Row) error {
 		oid, err := strconv.ParseUint(string(row.Get(0)), 10, 32)
 		if err != nil {
 			return fmt.Errorf("pg_class.oid: %w", err)
 		}
+		root, err := strconv.ParseUint(string(row.Get(6)), 10, 32)
+		if err != nil {
+			return fmt.Errorf("OID of a partitioned table: %w", err)
+		}
 		rels = append(rels, relation{
 			OID: uint32(oid), Schema: string(row.Get(1)), Name: string(row.Get(2)),
 			Kind: row.Get(3)[0], Config: string(row.Get(4)) == "t", Condition: string(row.Get(5)),
+			Root: uint32(root), Parent: string(row.Get(7)) == "t", External: string(row.Get(8)) == "t",
+			Leaf: string(row.Get(9)) == "t", Server: string(row.Get(10)),
 		})
 		return nil
 	})
@@ -76,6 +94,45 @@ ORDER BY c.oid`
 	}
 	_, err = conn.Exec(ctx, "SET search_path = ''")
 	return rels, err
+}
+
+// query lists tables r. The filter goes by c, which is the table itself or, of a partition that has no entry of its own,
+// the table that it is a part of.
+func (s *scope) query(where string) string {
+	kinds, leaf, server, foreign := "'r', 'p'", "false", "''", ""
+	if s.foreign {
+		kinds, leaf, server = "'r', 'p', 'f'", "r.relispartition", "COALESCE(fs.srvname, '')"
+		foreign = `
+LEFT JOIN pg_catalog.pg_foreign_table ft ON ft.ftrelid = r.oid
+LEFT JOIN pg_catalog.pg_foreign_server fs ON fs.oid = ft.ftserver`
+	}
+	class, root, parent := "JOIN pg_catalog.pg_class c ON c.oid = r.oid", "0", "false"
+	if s.dialect.LegacyParts {
+		class = `LEFT JOIN (SELECT pr.parchildrelid AS part, pp.parrelid AS root FROM pg_catalog.pg_partition_rule pr
+  JOIN pg_catalog.pg_partition pp ON pp.oid = pr.paroid WHERE NOT pp.paristemplate) leg ON leg.part = r.oid
+JOIN pg_catalog.pg_class c ON c.oid = COALESCE(leg.root, r.oid)`
+		root = "COALESCE(leg.root, 0)"
+		parent = `(EXISTS (SELECT 1 FROM pg_catalog.pg_partition pp WHERE pp.parrelid = r.oid)
+  OR leg.root IS NOT NULL AND EXISTS (SELECT 1 FROM pg_catalog.pg_inherits pi WHERE pi.inhparent = r.oid))`
+	}
+	external := "false"
+	if s.dialect.ExternalTables {
+		external = "r.relstorage = 'x'"
+	}
+	// pg_extension.extconfig names the tables whose rows belong to the user although the table belongs to the extension.
+	return `SELECT r.oid, rn.nspname, r.relname, r.relkind, x.relid IS NOT NULL, COALESCE(x.cond, ''),
+  ` + root + `, ` + parent + `, ` + external + `, ` + leaf + `, ` + server + `
+FROM pg_catalog.pg_class r
+JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
+` + class + `
+JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace` + foreign + `
+LEFT JOIN (SELECT e.extconfig[i] AS relid, e.extcondition[i] AS cond
+  FROM pg_catalog.pg_extension e, pg_catalog.generate_subscripts(e.extconfig, 1) i) x ON x.relid = r.oid
+WHERE r.relkind IN (` + kinds + `)
+  AND (x.relid IS NOT NULL OR NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend d
+    WHERE d.classid = 'pg_catalog.pg_class'::pg_catalog.regclass AND d.objid = r.oid AND d.deptype = 'e'))
+  AND (` + where + `)
+ORDER BY r.oid`
 }
 
 // where is the condition on pg_class c and pg_namespace n that the filter stands for.
@@ -101,6 +158,9 @@ func (s *scope) where() (string, error) {
 		in = m
 	default:
 		in = `n.nspname !~ '^pg_' AND n.nspname <> 'information_schema'`
+		if s.dialect.UtilityOption != "" {
+			in += ` AND n.nspname <> 'gp_toolkit'`
+		}
 	}
 	cond := "(" + in + ")"
 	if m, err := matchNames("n.nspname", f.ExcludeSchemas); err != nil {
@@ -121,7 +181,7 @@ func (s *scope) where() (string, error) {
 		}
 	}
 	if len(s.forced) > 0 {
-		cond = "(" + cond + ") OR c.oid IN (" + joinOIDs(s.forced) + ")"
+		cond = "(" + cond + ") OR r.oid IN (" + joinOIDs(s.forced) + ")"
 	}
 	return cond, nil
 }

@@ -43,24 +43,30 @@ const (
 	batchBytes  = 4 << 20
 )
 
-// planTables cuts the tables into units, largest first. Tables are split only where the server can read a ctid range
-// without scanning everything (split), and only if there are several sessions to share them.
-func planTables(tables []*table, jobs int, split bool) []unit {
+// planTables cuts the parts into units, largest first. A part is split only where its server can read a ctid range
+// without scanning everything, and only if there are several sessions to share it. The parts of one table share a tally.
+func planTables(parts []part, jobs int, tallies map[uint32]*tally) []unit {
 	var total uint64
-	for _, t := range tables {
-		total += t.Bytes
+	for i := range parts {
+		total += parts[i].bytes
 	}
 	size := max(total/uint64(jobs*rangesPerJob), rangeMin)
-	units := make([]unit, 0, len(tables))
-	for _, t := range tables {
-		parts := uint64(1)
-		if split && jobs > 1 && t.Condition == "" {
-			parts = min(t.Bytes/size+1, max(t.Pages, 1))
+	units := make([]unit, 0, len(parts))
+	for i := range parts {
+		p := &parts[i]
+		ranges := uint64(1)
+		if p.split && jobs > 1 && p.where == "" {
+			ranges = min(p.bytes/size+1, max(p.pages, 1))
 		}
-		left := &tally{units: int(parts)}
-		for i := range parts {
-			from, to := t.Pages*i/parts, t.Pages*(i+1)/parts
-			u := tableUnit(t, from, to, i == 0, i == parts-1, t.Bytes/parts)
+		left := tallies[p.table.OID]
+		if left == nil {
+			left = &tally{}
+			tallies[p.table.OID] = left
+		}
+		left.units += int(ranges)
+		for i := range ranges {
+			from, to := p.pages*i/ranges, p.pages*(i+1)/ranges
+			u := partUnit(p, from, to, i == 0, i == ranges-1, p.bytes/ranges)
 			u.table = left
 			units = append(units, u)
 		}
@@ -69,26 +75,22 @@ func planTables(tables []*table, jobs int, split bool) []unit {
 	return units
 }
 
-// tableUnit reads pages [from, to) of a table. The first range has no lower and the last no upper bound.
-func tableUnit(t *table, from, to uint64, first, last bool, bytes uint64) unit {
-	columns := quoteColumns(t.Columns)
+// partUnit reads pages [from, to) of a part. The first range has no lower and the last no upper bound.
+func partUnit(p *part, from, to uint64, first, last bool, bytes uint64) unit {
+	t := p.table
 	u := unit{
 		info: archive.StreamInfo{
-			OID: t.OID, Schema: t.Schema, Table: t.Name, Columns: t.Columns, Form: archive.FormText,
+			OID: t.OID, Node: p.node, Schema: t.Schema, Table: t.Name, Columns: t.Columns,
+			Form: archive.FormText, Floats: t.Floats,
 		},
 		bytes: bytes,
 	}
-	var where string
+	if t.Floats != "" {
+		u.info.Form = archive.FormFloats
+	}
+	where := p.where
 	switch {
-	case first && last && t.Condition == "":
-		list := ""
-		if columns != "" {
-			list = " (" + columns + ")"
-		}
-		u.sql = "COPY " + t.quoted() + list + " TO STDOUT"
-		return u
 	case first && last:
-		where = " " + t.Condition // an extension's filter begins with WHERE
 	case first:
 		where = fmt.Sprintf(" WHERE ctid < '(%d,0)'::pg_catalog.tid", to)
 		u.info.Range = fmt.Sprintf("ctid [0,%d)", to)
@@ -99,8 +101,24 @@ func tableUnit(t *table, from, to uint64, first, last bool, bytes uint64) unit {
 		where = fmt.Sprintf(" WHERE ctid >= '(%d,0)'::pg_catalog.tid AND ctid < '(%d,0)'::pg_catalog.tid", from, to)
 		u.info.Range = fmt.Sprintf("ctid [%d,%d)", from, to)
 	}
-	u.sql = "COPY (SELECT " + columns + " FROM ONLY " + t.quoted() + where + ") TO STDOUT"
+	u.sql = p.copySQL(where)
 	return u
+}
+
+// copySQL reads the rows. COPY of a table is faster than of a query, and reads no partitions or children.
+func (p *part) copySQL(where string) string {
+	columns := quoteColumns(p.columns)
+	if name, only := strings.CutPrefix(p.from, "ONLY "); only && where == "" {
+		if columns != "" {
+			columns = " (" + columns + ")"
+		}
+		return "COPY " + name + columns + " TO STDOUT"
+	}
+	return "COPY (" + p.selectSQL(where) + ") TO STDOUT"
+}
+
+func (p *part) selectSQL(where string) string {
+	return "SELECT " + quoteColumns(p.columns) + " FROM " + p.from + where
 }
 
 func quoteColumns(columns []string) string {

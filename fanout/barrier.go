@@ -1,0 +1,277 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgark/pgark/wire"
+)
+
+// ErrBarrier is wrapped by errors about a write barrier that could not be had: nothing has been read yet.
+var ErrBarrier = errors.New("no write barrier")
+
+const (
+	// DefaultBarrierTimeout is how long a dump tries to get its write barrier.
+	DefaultBarrierTimeout = 10 * time.Second
+	// barrierShare is the part of deadlock_timeout that one try may take, from its first lock to its last release. So a
+	// try is always over before a server looks for deadlocks, and no server ever ends a user's transaction for its sake.
+	barrierShare = 0.8
+	// barrierFirst is how long the first try may take. Most writers are done in a moment; each further try has twice as long.
+	barrierFirst = 100 * time.Millisecond
+	// barrierRest is the longest pause between two tries, in which writers get on.
+	barrierRest = 500 * time.Millisecond
+	// barrierIdle ends a session that holds the barrier if this program is stopped or cut off just then.
+	barrierIdle = 5 * time.Second
+)
+
+const (
+	barrierSavepoint = "SAVEPOINT barrier"
+	barrierRelease   = "ROLLBACK TO SAVEPOINT barrier; RELEASE SAVEPOINT barrier"
+)
+
+// barrier keeps writers out of the tables of all its lockers for as long as the nodes take their snapshots. A
+// transaction that has committed on one node and not yet on the next still has its lock on the next, so when SHARE is
+// granted everywhere none is half committed, and none can begin to be.
+type barrier struct {
+	d       *dumper
+	lockers []*locker
+	budget  time.Duration // of one try
+	late    time.Time     // of the current try
+}
+
+// locker is a member that holds a part of the barrier.
+type locker struct {
+	*member
+	monitor *wire.Conn // to ask who is in the way; opened when first needed
+	inWay   string     // who was, at the last look
+	open    bool       // the savepoint is there
+}
+
+// newBarrier prepares a barrier over members that have locks. Its close must be called.
+func (d *dumper) newBarrier(ctx context.Context, members []*member) (*barrier, error) {
+	b := &barrier{d: d}
+	for _, m := range members {
+		if !m.locks || len(m.names) == 0 {
+			continue
+		}
+		// SHOW takes no snapshot.
+		s, err := m.conn.QueryString(ctx, "SHOW deadlock_timeout")
+		if err != nil {
+			return nil, fmt.Errorf("node %s: read deadlock_timeout: %w", m.node.Name, err)
+		}
+		timeout, err := parseSetting(s)
+		if err != nil {
+			return nil, fmt.Errorf("node %s: deadlock_timeout: %w", m.node.Name, err)
+		}
+		budget := time.Duration(float64(timeout) * barrierShare)
+		if len(b.lockers) == 0 || budget < b.budget {
+			b.budget = budget
+		}
+		b.lockers = append(b.lockers, &locker{member: m})
+	}
+	return b, nil
+}
+
+// parseSetting reads a time as SHOW prints it: "1s", "500ms", "2min".
+func parseSetting(s string) (time.Duration, error) {
+	digits := strings.TrimRight(s, "abcdefghijklmnopqrstuvwxyz")
+	n, err := strconv.ParseInt(digits, 10, 64)
+	if err != nil {
+		return 0, fmt.Errorf("unexpected value %q", s)
+	}
+	switch s[len(digits):] {
+	case "ms":
+		return time.Duration(n) * time.Millisecond, nil
+	case "s":
+		return time.Duration(n) * time.Second, nil
+	case "min":
+		return time.Duration(n) * time.Minute, nil
+	case "h":
+		return time.Duration(n) * time.Hour, nil
+	case "d":
+		return time.Duration(n) * 24 * time.Hour, nil
+	}
+	return 0, fmt.Errorf("unexpected value %q", s)
+}
+
+func (b *barrier) close(ctx context.Context) {
+	for _, l := range b.lockers {
+		if l.monitor != nil {
+			closeSession(ctx, l.monitor)
+		}
+	}
+}
+
+// during runs under behind the barrier, at most until the context that it gets is done. Whatever happens, the barrier is
+// gone when it returns. Errors about a barrier that could not be had wrap ErrBarrier; then under was not called.
+func (b *barrier) during(ctx context.Context, under func(context.Context) error) error {
+	if len(b.lockers) == 0 {
+		return under(ctx)
+	}
+	begun := time.Now()
+	allowed := min(barrierFirst, b.budget)
+	for try := 1; ; try++ {
+		granted, err := b.try(ctx, allowed, under)
+		if granted || err != nil {
+			return err
+		}
+		spent := time.Since(begun)
+		b.d.log.Debug("barrier not granted", "try", try, "allowed", allowed, "in the way", b.inWay())
+		if spent >= b.d.o.BarrierTimeout {
+			return fmt.Errorf("%w within %v (%d tries): %s", ErrBarrier, b.d.o.BarrierTimeout, try, b.inWay())
+		}
+		if try == 3 {
+			b.d.progress.Note("waiting for writers: " + b.inWay())
+		}
+		rest := min(barrierRest, allowed)
+		if err := sleep(ctx, rest/2+rand.N(rest)); err != nil {
+			return err
+		}
+		allowed = min(2*allowed, b.budget)
+	}
+}
+
+// inWay says who kept the barrier from being granted.
+func (b *barrier) inWay() string {
+	var who []string
+	for _, l := range b.lockers {
+		if l.inWay != "" {
+			who = append(who, "on node "+l.node.Name+" "+l.inWay)
+		}
+	}
+	if len(who) == 0 {
+		return "the locks on all tables took longer than one try may take; nobody was seen in the way"
+	}
+	return strings.Join(who, "; ")
+}
+
+// try asks for all locks at once, and gives all back before its time is over.
+func (b *barrier) try(ctx context.Context, allowed time.Duration, under func(context.Context) error) (granted bool, err error) {
+	b.late = time.Now().Add(allowed)
+	tryCtx, cancel := context.WithDeadline(ctx, b.late)
+	defer cancel()
+	g, gctx := errgroup.WithContext(tryCtx)
+	for _, l := range b.lockers {
+		g.Go(func() error { return l.lock(gctx, b, allowed) })
+	}
+	err = g.Wait()
+	if err == nil {
+		granted = true
+		b.d.log.Debug("barrier granted", "left", time.Until(b.late))
+		// The snapshots may take what is left of the longest try: the locks have not been waited for all that long.
+		underCtx, cancel := context.WithDeadline(ctx, b.late.Add(b.budget-allowed))
+		defer cancel()
+		err = under(underCtx)
+		if err != nil && underCtx.Err() != nil && ctx.Err() == nil {
+			err = fmt.Errorf("%w: the snapshots could not be taken within %v: %w", errSlipped, b.budget, err)
+		}
+	}
+	if releaseErr := b.releaseAll(ctx); releaseErr != nil {
+		return granted, releaseErr
+	}
+	switch {
+	case granted:
+		return true, err
+	case ctx.Err() != nil:
+		return false, context.Cause(ctx)
+	case wire.IsUndefined(err):
+		return false, fmt.Errorf("%w: %w", errSlipped, err)
+	case wire.IsPermission(err):
+		return false, fmt.Errorf("%w: it needs LOCK TABLE ... IN SHARE MODE, for which this user has no right: %w; "+
+			"grant UPDATE, DELETE or TRUNCATE on the tables (from PostgreSQL 17 on MAINTAIN does, too), or take another route", ErrBarrier, err)
+	case wire.IsLockTimeout(err) || wire.IsCancelled(err) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled):
+		return false, nil
+	}
+	return false, err
+}
+
+// lock asks for SHARE on everything that the locker's server has of the tables in scope.
+func (l *locker) lock(ctx context.Context, b *barrier, allowed time.Duration) error {
+	l.inWay = ""
+	begin := fmt.Sprintf("%s; SET LOCAL statement_timeout = %d", barrierSavepoint, allowed.Milliseconds())
+	if l.dialect.IdleTimeout {
+		begin += fmt.Sprintf("; SET LOCAL idle_in_transaction_session_timeout = %d", barrierIdle.Milliseconds())
+	}
+	if err := l.conn.Send(begin, "LOCK TABLE "+strings.Join(l.names, ", ")+" IN SHARE MODE"); err != nil {
+		return fmt.Errorf("node %s: %w", l.node.Name, err)
+	}
+	l.open = true
+	// The look happens while the locker still waits: afterwards nobody is in the way any more.
+	looked := make(chan struct{})
+	lookCtx, stop := context.WithCancel(ctx)
+	go func() {
+		defer close(looked)
+		l.look(lookCtx, b, allowed/2)
+	}()
+	var err error
+	for range 2 {
+		if _, e := l.conn.NextExec(ctx); e != nil && err == nil {
+			err = e
+		}
+		if l.conn.Err() != nil {
+			break
+		}
+	}
+	stop()
+	<-looked
+	if err != nil {
+		return fmt.Errorf("node %s: %w", l.node.Name, err)
+	}
+	l.inWay = ""
+	return nil
+}
+
+// look finds out who the locker waits for, if it still waits after some time.
+func (l *locker) look(ctx context.Context, b *barrier, after time.Duration) {
+	if sleep(ctx, after) != nil {
+		return
+	}
+	if l.monitor == nil {
+		conn, err := b.d.session(ctx, l.node, "0")
+		if err != nil {
+			return // the look is for the message only
+		}
+		l.monitor = conn
+	}
+	if who, err := whoHolds(ctx, l.monitor, l.conn.PID(), l.dialect.UtilityOption != ""); err == nil {
+		l.inWay = who
+	}
+	if l.monitor.Err() != nil {
+		closeSession(ctx, l.monitor)
+		l.monitor = nil
+	}
+}
+
+// releaseAll gives back the barrier's locks on all nodes at once.
+func (b *barrier) releaseAll(ctx context.Context) error {
+	// Cancelled or not, the locks go back: what writers wait for must not depend on how orderly this program ends.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), closeTimeout)
+	defer cancel()
+	var g errgroup.Group
+	for _, l := range b.lockers {
+		g.Go(func() error { return l.release(ctx) })
+	}
+	return g.Wait()
+}
+
+func (l *locker) release(ctx context.Context) error {
+	if !l.open {
+		return nil
+	}
+	l.open = false
+	_, err := l.conn.Exec(ctx, barrierRelease)
+	if wire.IsCancelled(err) { // by a request that was meant for the lock
+		_, err = l.conn.Exec(ctx, barrierRelease)
+	}
+	if err != nil {
+		return fmt.Errorf("node %s: give back the locks of the write barrier: %w", l.node.Name, err)
+	}
+	return nil
+}

@@ -1,0 +1,72 @@
+package fanout
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/pgark/pgark/wire"
+)
+
+// whoHoldsQuery finds what keeps a waiting session from its lock. %s is the condition on the waiting lock w, with
+// which holder h shares node and relation.
+const whoHoldsQuery = `SELECT n.nspname, c.relname, h.mode, COALESCE(h.pid, 0), COALESCE(a.usename, ''), COALESCE(a.application_name, ''),
+  COALESCE(a.state, ''), COALESCE(pg_catalog.date_trunc('second', pg_catalog.clock_timestamp() - a.xact_start)::pg_catalog.text, ''),
+  COALESCE(pg_catalog.substr(pg_catalog.regexp_replace(a.query, '\s+', ' ', 'g'), 1, 80), ''),
+  COALESCE((SELECT x.gid FROM pg_catalog.pg_locks t JOIN pg_catalog.pg_prepared_xacts x ON x.transaction = t.transactionid
+    WHERE h.pid IS NULL AND t.virtualtransaction = h.virtualtransaction AND t.locktype = 'transactionid' LIMIT 1), '')
+FROM pg_catalog.pg_locks w
+JOIN pg_catalog.pg_locks h ON h.locktype = 'relation' AND h.granted AND h.relation = w.relation AND h.database = w.database
+  AND h.mode IN ('RowExclusiveLock', 'ShareUpdateExclusiveLock', 'ShareRowExclusiveLock', 'ExclusiveLock', 'AccessExclusiveLock')
+JOIN pg_catalog.pg_class c ON c.oid = w.relation JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+LEFT JOIN pg_catalog.pg_stat_activity a ON %s
+WHERE w.locktype = 'relation' AND NOT w.granted AND %s
+ORDER BY a.xact_start LIMIT 3`
+
+// whoHolds says, for people, who keeps the session with a process number from its locks.
+func whoHolds(ctx context.Context, conn *wire.Conn, pid uint32, segments bool) (string, error) {
+	number := strconv.FormatUint(uint64(pid), 10)
+	activity := "a.pid = h.pid"
+	waits := "w.pid = " + number + " AND h.pid IS DISTINCT FROM w.pid"
+	if segments {
+		// One session has a process on every segment; pg_locks shows them all.
+		activity = "a.sess_id = h.mppsessionid"
+		waits = `h.gp_segment_id = w.gp_segment_id AND h.mppsessionid <> w.mppsessionid
+  AND w.mppsessionid = (SELECT s.sess_id FROM pg_catalog.pg_stat_activity s WHERE s.pid = ` + number + ")"
+	}
+	rows, err := conn.QueryStrings(ctx, fmt.Sprintf(whoHoldsQuery, activity, waits))
+	if err != nil {
+		return "", err
+	}
+	var who []string
+	for _, r := range rows {
+		who = append(who, blockerText(r))
+	}
+	return strings.Join(who, "; "), nil
+}
+
+func blockerText(r []string) string {
+	text := "table " + wire.QualifiedName(r[0], r[1]) + " is locked (" + r[2] + ") by "
+	if r[3] == "0" {
+		if r[9] == "" {
+			return text + "a prepared transaction (see pg_prepared_xacts there): end it with COMMIT PREPARED or ROLLBACK PREPARED"
+		}
+		return text + "the prepared transaction " + strconv.Quote(r[9]) +
+			": end it with COMMIT PREPARED or ROLLBACK PREPARED " + wire.Literal(r[9])
+	}
+	text += "session " + r[3]
+	var about []string
+	for _, x := range [][2]string{{"user ", r[4]}, {"application ", r[5]}, {"", r[6]}, {"transaction open for ", r[7]}} {
+		if x[1] != "" {
+			about = append(about, x[0]+x[1])
+		}
+	}
+	if len(about) > 0 {
+		text += " (" + strings.Join(about, ", ") + ")"
+	}
+	if r[8] != "" {
+		text += ": " + r[8]
+	}
+	return text
+}

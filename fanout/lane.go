@@ -1,0 +1,220 @@
+package fanout
+
+import (
+	"context"
+	"fmt"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgark/pgark/wire"
+)
+
+// lane is the reading over sessions with one server: a member's.
+type lane struct {
+	member *member
+	todo   chan []unit
+	queue  leaderQueue
+}
+
+// openLanes makes a lane for each member that something is read from. The coordinator always has one, for large objects.
+func (a *attempt) openLanes() {
+	for i, x := range a.m.members {
+		if i == 0 || len(x.parts) > 0 {
+			a.lanes = append(a.lanes, &lane{member: x, todo: make(chan []unit)})
+		}
+	}
+}
+
+// sessions is how many sessions read rows at most.
+func (a *attempt) sessions() int {
+	n := len(a.lanes) * a.o.Jobs
+	if a.m.route.Name == RouteCursors {
+		n *= max(1, len(a.o.Cluster.Nodes))
+	}
+	return n
+}
+
+// plan hands out batches: first of the tables that are sure to belong to the dump, the rest when the catalog is there.
+func (a *attempt) plan(ctx context.Context) error {
+	early, late := make([][]unit, len(a.lanes)), make([][]unit, len(a.lanes))
+	// Tallies are shared by the lanes. They must be complete before anything is read.
+	for i := range a.lanes {
+		early[i] = a.split(i, a.sure)
+	}
+	if err := a.sendAll(ctx, early); err != nil {
+		return err
+	}
+	select {
+	case <-a.ready:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	for i := range a.lanes {
+		late[i] = a.split(i, func(t *table) bool { return a.o.wantsData() && !a.sure(t) && a.entry(t) != 0 })
+	}
+	if a.o.wantsData() {
+		blobs, err := largeObjectUnits(a.catalog)
+		if err != nil {
+			return err
+		}
+		late[0] = append(blobs, late[0]...)
+	}
+	if err := a.sendAll(ctx, late); err != nil {
+		return err
+	}
+	for _, l := range a.lanes {
+		close(l.todo)
+	}
+	return nil
+}
+
+func (a *attempt) sendAll(ctx context.Context, units [][]unit) error {
+	a.announce(units)
+	g, ctx := errgroup.WithContext(ctx)
+	for i, l := range a.lanes {
+		g.Go(func() error { return send(ctx, l.todo, units[i]) })
+	}
+	return g.Wait()
+}
+
+// announce tells the progress what is to come.
+func (a *attempt) announce(units [][]unit) {
+	var bytes uint64
+	tables := make(map[*tally]bool)
+	for _, lane := range units {
+		for i := range lane {
+			bytes += lane[i].bytes
+			tables[lane[i].table] = true
+		}
+	}
+	a.progress.Plan(len(tables), bytes)
+}
+
+func send(ctx context.Context, todo chan<- []unit, units []unit) error {
+	for _, batch := range batches(units) {
+		select {
+		case todo <- batch:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// split cuts the parts of a lane's tables that are wanted.
+func (a *attempt) split(i int, wanted func(*table) bool) []unit {
+	var parts []part
+	for _, p := range a.lanes[i].member.parts {
+		if wanted(p.table) {
+			parts = append(parts, p)
+		}
+	}
+	if a.m.route.Name != RouteCursors {
+		return planTables(parts, a.o.Jobs, a.tallies)
+	}
+	units := make([]unit, len(parts))
+	for i := range parts {
+		units[i] = cursorUnit(&parts[i])
+	}
+	return units
+}
+
+// read runs the sessions that read rows, and then has the session that holds a lane's locks read what they could not
+// lock. Until the catalog is there, and so until the sessions have all their work, the leader's session is pg_dump's.
+func (a *attempt) read(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	for i, l := range a.lanes {
+		for job := range a.o.Jobs {
+			var joined *wire.Conn
+			if i == 0 && job < len(a.m.joined) {
+				joined = a.m.joined[job]
+			}
+			g.Go(func() error { return a.worker(gctx, l, joined) })
+		}
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for _, l := range a.lanes {
+		holder := a.reader(l, l.member.conn)
+		for _, u := range l.queue.units {
+			a.progress.Note("another session waits for table " + u.name() + ": the session that holds the lock reads it")
+			if a.m.route.Name == RouteCursors {
+				u.sql = "COPY (" + u.sql + ") TO STDOUT"
+			}
+			if _, err := holder.read(ctx, []unit{u}); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (a *attempt) reader(l *lane, conn *wire.Conn) *reader {
+	return &reader{conn: conn, p: a.p, snapshot: l.member.snapshot, node: l.member.node.Name}
+}
+
+// worker reads a lane's batches over one session: one of its own, or one that shows the moment already.
+func (a *attempt) worker(ctx context.Context, l *lane, joined *wire.Conn) error {
+	// A dump without rows, or with fewer units than sessions, opens no session in vain.
+	var first []unit
+	select {
+	case batch, ok := <-l.todo:
+		if !ok {
+			return nil
+		}
+		first = batch
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	conn := joined
+	if conn == nil {
+		timeout := workerLockTimeout
+		if !l.member.locks {
+			timeout = a.leaderLockTimeout() // nobody else has the lock
+		}
+		var err error
+		if conn, err = a.session(ctx, l.member.node, timeout); err != nil {
+			return fmt.Errorf("node %s: %w", l.member.node.Name, err)
+		}
+		defer closeSession(ctx, conn)
+	}
+	r := a.reader(l, conn)
+	if joined == nil {
+		if err := r.join(ctx); err != nil {
+			return err
+		}
+	}
+	read := func(batch []unit) error { return r.readOrPass(ctx, batch, &l.queue) }
+	if a.m.route.Name == RouteCursors {
+		c := newCursorReader(conn, a.p, a.o.Cluster)
+		defer c.close(ctx)
+		read = func(batch []unit) error { return a.readCursors(ctx, c, batch) }
+	}
+	for {
+		if err := read(first); err != nil {
+			return err
+		}
+		select {
+		case batch, ok := <-l.todo:
+			if !ok {
+				return nil
+			}
+			first = batch
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+func (a *attempt) readCursors(ctx context.Context, c *cursorReader, batch []unit) error {
+	for i := range batch {
+		if batch[i].info.OID == 0 {
+			return fmt.Errorf("%s can't be read over cursors", batch[i].name())
+		}
+		if err := c.read(ctx, &batch[i]); err != nil {
+			return fmt.Errorf("table %s: %w", batch[i].name(), err)
+		}
+	}
+	return nil
+}
