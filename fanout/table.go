@@ -131,11 +131,11 @@ const sizeQuery = `SELECT c.oid,
 FROM pg_catalog.pg_class c WHERE c.relkind = 'r' AND c.oid = `
 
 // sizeQuerySegments does so for the sum over all segments, of which each looks after its own. pg_relation_size on the
-// coordinator would go out to all of them once for each table.
+// coordinator would go out to all of them once for each table. gp_dist_random is syntax, not a function in a schema.
 const sizeQuerySegments = `SELECT c.oid,
   pg_catalog.sum(pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8)::pg_catalog.int8,
   pg_catalog.sum(pg_catalog.pg_relation_size(c.oid))::pg_catalog.int8
-FROM pg_catalog.gp_dist_random('pg_catalog.pg_class') c WHERE c.relkind = 'r' AND c.oid = `
+FROM gp_dist_random('pg_catalog.pg_class') c WHERE c.relkind = 'r' AND c.oid = `
 
 // tableSizes asks a server for the sizes of tables by OID.
 func tableSizes(ctx context.Context, conn *wire.Conn, query string, oids []uint32) (map[uint32]size, error) {

@@ -36,12 +36,12 @@ func TestParseTimeout(t *testing.T) {
 		"": 0, "0": 0, "500": 500 * time.Millisecond, "10s": 10 * time.Second, " 2 min ": 2 * time.Minute, "1.5h": 90 * time.Minute,
 		"1d": 24 * time.Hour, "100us": 100 * time.Microsecond,
 	} {
-		if got, err := parseTimeout(in); err != nil || got != want {
+		if got, err := parseTimeout("lock-wait-timeout", in); err != nil || got != want {
 			t.Errorf("%q: %v, %v, not %v", in, got, err, want)
 		}
 	}
 	for _, in := range []string{"soon", "-1", "10 weeks", "99999999999999999999", "100d"} {
-		if got, err := parseTimeout(in); err == nil {
+		if got, err := parseTimeout("lock-wait-timeout", in); err == nil {
 			t.Errorf("%q: %v, no error", in, got)
 		}
 	}

@@ -26,6 +26,8 @@ type dumpOptions struct {
 	jobs       int
 	compress   string
 	route      string
+	barrier    string
+	noBarrier  bool
 	lockWait   string
 	filterFile string
 	pgDump     string
@@ -45,10 +47,18 @@ type dumpOptions struct {
 	codec archive.Codec
 	level int
 	wait  time.Duration
+	limit time.Duration // for the write barrier
 }
 
 const dumpLong = `Write an archive of a database: its catalog, as the server's own pg_dump gives it, and all rows, read over several
 sessions that share one snapshot. Large tables are read in parts (PostgreSQL 14 and later).
+
+Where the rows lie on several nodes (segments of Greenplum and Cloudberry, shards of postgres_fdw, nodes given with
+--data-node), each node is read by sessions of its own: route segments. All show one moment, because their snapshots
+are taken behind a write barrier: for some milliseconds, when running writers have finished, nobody writes. Route
+cursors (Greenplum) and route coordinator need no barrier there; route auto takes the first of segments, cursors and
+coordinator that works, and says why. --no-barrier does not stop writers: the archive then says that it promises
+nothing, and a transaction may be half in it.
 
 The archive appears under its name only when it is complete and on disk; after an error or Ctrl-C nothing is left.`
 
@@ -83,9 +93,11 @@ func (o *dumpOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVarP(&o.file, "file", "f", "", "write to `FILE`, - is standard output (default DBNAME-YYYYMMDDTHHMMSSZ.pgark)")
 	f.BoolVar(&o.force, "force", false, "replace FILE if it exists")
 	f.StringVarP(&o.format, "format", "F", "pgark", "`format`: pgark (or k)")
-	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` sessions that read rows (default one per core, 8 at most)")
+	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` sessions that read rows on each node (default one per core, 8 at most, shared by the nodes)")
 	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`CODEC[:LEVEL]`: none, zstd, lz4, xz, gzip; a level alone means gzip, 0 none, as in pg_dump")
-	f.StringVar(&o.route, "route", "auto", "`way` of the rows: auto, coordinator")
+	f.StringVar(&o.route, "route", "auto", "`way` of the rows: auto, segments, cursors, coordinator")
+	f.StringVar(&o.barrier, "barrier-timeout", "10s", "how long to wait for running writers on route segments: milliseconds, or with a unit `time`")
+	f.BoolVar(&o.noBarrier, "no-barrier", false, "don't wait for writers on route segments: the archive then promises no one moment")
 	f.StringVar(&o.lockWait, "lock-wait-timeout", "", "fail if a table can't be locked for this `time`: milliseconds, or with a unit (10s, 2min)")
 	addSelectFlags(f, &o.schemaOnly, &o.dataOnly, &o.sections, &o.noOwner, &o.noACL, &o.noComments)
 	f.StringArrayVarP(&o.filter.Schemas, "schema", "n", nil, "only schemas that match `PATTERN`")
@@ -97,8 +109,7 @@ func (o *dumpOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.filterFile, "filter", "", "read include and exclude lines from `FILE`, as pg_dump 17 does; - is standard input")
 	f.StringVar(&o.pgDump, "pg-dump", "", "`PATH` of the pg_dump to take the catalog from (default: the server's version, as installed)")
 	f.BoolVar(&o.json, "json", false, "print a summary as JSON")
-	o.later.add(f, "globals", "all-databases", "no-barrier")
-	o.later.addValue(f, "barrier-timeout", "node")
+	o.later.add(f, "globals", "all-databases")
 }
 
 // Validate checks the flags before anything is done.
@@ -137,8 +148,19 @@ func (o *dumpOptions) Validate(f *pflag.FlagSet, args []string) error {
 	if o.codec, o.level, err = parseCompress(o.compress); err != nil {
 		return err
 	}
-	o.wait, err = parseTimeout(o.lockWait)
-	return err
+	if o.wait, err = parseTimeout("lock-wait-timeout", o.lockWait); err != nil {
+		return err
+	}
+	if o.limit, err = parseTimeout("barrier-timeout", o.barrier); err != nil {
+		return err
+	}
+	if o.limit <= 0 {
+		return usagef("--barrier-timeout %s: it takes a time above 0; --no-barrier does without the barrier", o.barrier)
+	}
+	if o.noBarrier && (o.route == fanout.RouteCoordinator || o.route == fanout.RouteCursors) {
+		return usagef("--no-barrier is for route segments")
+	}
+	return nil
 }
 
 func (o *dumpOptions) validateFormat() error {
@@ -182,6 +204,7 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 		Cluster: cluster, Jobs: o.jobs, Codec: o.codec, Level: o.level, Filter: o.filter,
 		SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly, Sections: o.sections,
 		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments,
+		Route: o.route, NoBarrier: o.noBarrier, BarrierTimeout: o.limit,
 		LockWait: o.wait, PgDumpPath: o.pgDump, Tool: toolName, Log: o.app.logger(), Progress: m,
 	})
 	m.end()

@@ -47,12 +47,10 @@ func validateJobs(f *pflag.FlagSet, jobs int) error {
 
 func validateRoute(route string) error {
 	switch route {
-	case "auto", "coordinator":
+	case "auto", "coordinator", "segments", "cursors":
 		return nil
-	case "segments", "cursors":
-		return notYet("--route " + route)
 	}
-	return usagef("--route %s: must be auto or coordinator", route)
+	return usagef("--route %s: must be auto, segments, cursors or coordinator", route)
 }
 
 // parseCompress reads -Z: CODEC[:LEVEL], or as in pg_dump a level alone, which means gzip, and 0 no compression.
@@ -74,13 +72,13 @@ func parseCompress(s string) (archive.Codec, int, error) {
 }
 
 // parseTimeout reads a time as PostgreSQL's settings have it: milliseconds, or a number with a unit. 0 means no limit.
-func parseTimeout(s string) (time.Duration, error) {
+func parseTimeout(flag, s string) (time.Duration, error) {
 	if s == "" {
 		return 0, nil
 	}
 	m := regexp.MustCompile(`^\s*(\d+(?:\.\d+)?)\s*(us|ms|s|min|h|d|)\s*$`).FindStringSubmatch(s)
 	if m == nil {
-		return 0, usagef("--lock-wait-timeout=%s: not a time; write milliseconds, or a number with us, ms, s, min, h or d", s)
+		return 0, usagef("--%s=%s: not a time; write milliseconds, or a number with us, ms, s, min, h or d", flag, s)
 	}
 	units := map[string]time.Duration{
 		"us": time.Microsecond, "": time.Millisecond, "ms": time.Millisecond, "s": time.Second,
@@ -89,7 +87,7 @@ func parseTimeout(s string) (time.Duration, error) {
 	v, err := strconv.ParseFloat(m[1], 64)
 	const most = 1<<31 - 1 // milliseconds that the server's settings hold
 	if err != nil || v*float64(units[m[2]]) > float64(most*time.Millisecond) {
-		return 0, usagef("--lock-wait-timeout=%s: too long", s)
+		return 0, usagef("--%s=%s: too long", flag, s)
 	}
 	return time.Duration(v * float64(units[m[2]])), nil
 }
