@@ -148,7 +148,6 @@ ALTER TABLE sales.heap_two_keys DISABLE TRIGGER touch;
 ALTER TABLE sales.heap_two_keys ADD COLUMN note text;
 ALTER TABLE sales.heap_two_keys ENABLE TRIGGER touch;
 CREATE VIEW sales.big AS SELECT id, name FROM sales.heap_hash WHERE amount > 50;
-CREATE VIEW sales.segments AS SELECT gp_segment_id AS segment, count(*) AS n FROM sales.heap_hash GROUP BY 1;
 CREATE MATERIALIZED VIEW sales.by_region AS SELECT region, count(*) AS n FROM sales.part_list GROUP BY region DISTRIBUTED BY (region);
 CREATE MATERIALIZED VIEW sales.ao_matview WITH (appendonly=true) AS SELECT id FROM sales.heap_hash DISTRIBUTED RANDOMLY;
 CREATE RULE keep AS ON DELETE TO sales.empty DO INSTEAD NOTHING;
