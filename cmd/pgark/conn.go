@@ -23,6 +23,7 @@ type connOptions struct {
 	user       string
 	noPassword bool
 	password   bool
+	nodes      nodeOptions
 
 	given bool // -d or a positional name was given
 }
@@ -35,6 +36,7 @@ func (o *connOptions) addFlags(f *pflag.FlagSet, database string) {
 	f.StringVarP(&o.user, "username", "U", "", "connect as this `user`")
 	f.BoolVarP(&o.noPassword, "no-password", "w", false, "never prompt for a password")
 	f.BoolVarP(&o.password, "password", "W", false, "prompt for a password before connecting")
+	o.nodes.addFlags(f)
 }
 
 func (o *connOptions) validate(f *pflag.FlagSet) error {
@@ -42,7 +44,7 @@ func (o *connOptions) validate(f *pflag.FlagSet) error {
 	if o.noPassword && o.password {
 		return usagef("-w/--no-password and -W/--password cannot be used together")
 	}
-	return nil
+	return o.nodes.validate()
 }
 
 // config turns the switches into a configuration. Where -d is a connection string, what it says wins over the
@@ -118,13 +120,13 @@ func (o *connOptions) discover(ctx context.Context, a *app) (*topology.Cluster, 
 			return nil, err
 		}
 	}
-	cluster, err := topology.Discover(ctx, cfg, topology.Options{})
+	cluster, err := topology.Discover(ctx, cfg, o.nodes.options(a))
 	if err != nil && cfg.Password() == "" && !o.noPassword && !o.password && wantsPassword(err) {
 		asked, askErr := a.askPassword(cfg)
 		if askErr != nil {
 			return nil, withHint(err, "the server wants a password: set PGPASSWORD, write ~/.pgpass, or run pgark in a terminal")
 		}
-		cluster, err = topology.Discover(ctx, asked, topology.Options{})
+		cluster, err = topology.Discover(ctx, asked, o.nodes.options(a))
 	}
 	return cluster, err
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/pgark/pgark/fanout"
+	"github.com/pgark/pgark/fanout/topology"
 	"github.com/pgark/pgark/wire"
 )
 
@@ -102,7 +103,7 @@ func (a *app) report(ctx context.Context, err error) int {
 		return exitInterrupted
 	case errors.As(err, &found), errors.Is(err, fanout.ErrMismatch):
 		code = exitFound
-	case wire.IsConnect(err), wire.IsPermission(err), errors.Is(err, fanout.ErrCatalogPermission):
+	case wire.IsConnect(err), wire.IsPermission(err), errors.Is(err, fanout.ErrCatalogPermission), errors.Is(err, topology.ErrNode):
 		code = exitConnect
 	}
 	var h *hintError

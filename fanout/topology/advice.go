@@ -35,12 +35,13 @@ func (d *discovery) serverAdvice(n Node, e *wire.ServerError) string {
 	switch {
 	case strings.Contains(e.Message, "no pg_hba.conf entry") || strings.Contains(e.Message, "pg_hba.conf rejects"):
 		return d.hbaAdvice(n, e)
-	case strings.Contains(e.Message, "connections to primary segments are not allowed"),
-		strings.Contains(e.Message, "only utility mode connections are allowed"):
+	case notAllowed(e):
 		return fmt.Sprintf("the segment did not take %q as a request for utility mode; is it of the same version as its coordinator, %s %s?",
 			d.cluster.Dialect.UtilityOption, d.cluster.Dialect.Product, d.cluster.Dialect.Version)
 	case e.Code == "42704" && strings.Contains(e.Message, "configuration parameter"):
 		return fmt.Sprintf("is it a segment of %s %s at all?", d.cluster.Dialect.Product, d.cluster.Dialect.Version)
+	case strings.Contains(e.Message, "no endpoint for the user"):
+		return fmt.Sprintf("does %s lead to another instance? Correct the address: --node %s=HOST:PORT", hostPort(n.Config), n.Name)
 	case e.Code == "28P01", e.Code == "28000" && d.cluster.Layout != fanout.LayoutSegments:
 		return fmt.Sprintf("write a line for %s into ~/.pgpass", hostPort(n.Config))
 	case e.Code == "3D000":

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -87,27 +86,28 @@ func (d *discovery) tryCursor(ctx context.Context) (err error) {
 			return fmt.Errorf("a parallel retrieve cursor over all segments has no endpoint on %s", n.Name)
 		}
 		g.Go(func() error {
-			errs[i] = d.tryEndpoint(ctx, n, e[1])
+			errs[i] = d.tryEndpoint(ctx, n, e[1], e[7])
 			return nil
 		})
 	}
 	_ = g.Wait() // every endpoint has its own error
-	return errors.Join(errs...)
+	return join(errs)
 }
 
-// tryEndpoint opens a session in retrieve mode with a segment. There it takes nothing but RETRIEVE, so the first statement
-// of a session's setup is refused: a refusal in these words is what tells that the session was let in.
-func (d *discovery) tryEndpoint(ctx context.Context, n Node, token string) error {
+// tryEndpoint retrieves from an endpoint. It is reached at the node's address: that of the catalog may not lead there from
+// here. A segment of Greenplum 6 lets in who has the token, whatever its pg_hba.conf says.
+func (d *discovery) tryEndpoint(ctx context.Context, n Node, token, endpoint string) error {
 	cfg := d.cluster.Coordinator.Config.With(wire.Overrides{
 		Host: n.Config.Host(), Port: n.Config.Port(), Password: token, Options: d.cluster.Dialect.RetrieveOption,
 	})
-	err := tryNode(ctx, cfg, func(context.Context, *wire.Conn) error { return nil })
-	var server *wire.ServerError
-	if errors.As(err, &server) && strings.Contains(server.Message, "retrieve connection") && !server.Fatal() {
-		return nil
-	}
+	s := settings()
+	s.Startup = true // a session in retrieve mode takes no statement but RETRIEVE
+	err := tryNode(ctx, cfg, s, func(ctx context.Context, conn *wire.Conn) error {
+		_, err := conn.Exec(ctx, "RETRIEVE ALL FROM ENDPOINT "+wire.Ident(endpoint))
+		return err
+	})
 	if err == nil {
-		return fmt.Errorf("%w: segment %s: the session is not in retrieve mode", ErrNode, n.Name)
+		return nil
 	}
 	return d.nodeError(n, fmt.Errorf("retrieve session: %w", err))
 }

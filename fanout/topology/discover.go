@@ -31,7 +31,7 @@ type (
 )
 
 // ErrNode is wrapped by the errors of nodes: it can't be reached, does not let us in, or is not what it should be.
-var ErrNode = errors.New("this node can't be used")
+var ErrNode = errors.New("a node can't be used")
 
 // Discover connects to a server, finds the cluster that it belongs to, and tries every node once. All sessions are closed
 // when it returns.
@@ -137,6 +137,7 @@ func explainCoordinator(err error) error {
 	if !errors.As(err, &server) {
 		return err
 	}
+	err = quiet(err)
 	switch {
 	case strings.Contains(server.Message, "connections to primary segments are not allowed"):
 		return fmt.Errorf("this is a segment of a Greenplum cluster: connect to the cluster's coordinator instead, pgark finds the segments by itself: %w", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -27,9 +28,9 @@ func (d *discovery) probe(ctx context.Context, look func(ctx context.Context, co
 			continue
 		}
 		g.Go(func() error {
-			err := tryNode(ctx, nodes[i].Config, func(ctx context.Context, conn *wire.Conn) error { return look(ctx, conn, i) })
+			err := tryNode(ctx, nodes[i].Config, settings(), func(ctx context.Context, conn *wire.Conn) error { return look(ctx, conn, i) })
 			if err != nil && ctx.Err() == nil {
-				nodes[i].Err = d.nodeError(nodes[i], err)
+				nodes[i].Err = d.nodeError(nodes[i], quiet(err))
 			}
 			return nil
 		})
@@ -38,10 +39,10 @@ func (d *discovery) probe(ctx context.Context, look func(ctx context.Context, co
 }
 
 // tryNode opens a session, and gives it all to look within the time limit.
-func tryNode(ctx context.Context, cfg *wire.Config, look func(ctx context.Context, conn *wire.Conn) error) error {
+func tryNode(ctx context.Context, cfg *wire.Config, s wire.Settings, look func(ctx context.Context, conn *wire.Conn) error) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, probeTimeout, fmt.Errorf("no answer for %s", probeTimeout))
 	defer cancel()
-	conn, err := wire.Connect(ctx, cfg, settings())
+	conn, err := wire.Connect(ctx, cfg, s)
 	if err == nil {
 		err = look(ctx, conn)
 		_ = conn.Close(context.WithoutCancel(ctx)) // it was only looked at
@@ -52,21 +53,46 @@ func tryNode(ctx context.Context, cfg *wire.Config, look func(ctx context.Contex
 	return err
 }
 
-// nodeError is what is wrong with a node, with its name and what to do.
-func (d *discovery) nodeError(n Node, err error) error {
-	if advice := d.advice(n, err); advice != "" {
-		return fmt.Errorf("%w: %s %s: %w: %s", ErrNode, d.noun(), n.Name, err, advice)
-	}
-	return fmt.Errorf("%w: %s %s: %w", ErrNode, d.noun(), n.Name, err)
+// nodeError is what is wrong with a node, on one line: its name, the error, and what to do.
+type nodeError struct {
+	text string
+	err  error
 }
 
-// failed gives the errors of all nodes that can't be used, as one; nil if there are none.
-func (d *discovery) failed() error {
-	var all []error
-	for i := range d.cluster.Nodes {
-		if err := d.cluster.Nodes[i].Err; err != nil {
-			all = append(all, err)
-		}
+func (e *nodeError) Error() string   { return ErrNode.Error() + ": " + e.text }
+func (e *nodeError) Unwrap() []error { return []error{ErrNode, e.err} }
+
+func (d *discovery) nodeError(n Node, err error) error {
+	text := d.noun() + " " + n.Name + ": " + oneLine(err)
+	if advice := d.advice(n, err); advice != "" {
+		text += "; " + advice
 	}
-	return errors.Join(all...)
+	return &nodeError{text: text, err: err}
+}
+
+// quiet takes away the server's own advice on how to force a way into a segment, which does not work.
+func quiet(err error) error {
+	var server *wire.ServerError
+	var connect *wire.ConnectError
+	if !errors.As(err, &server) || !errors.As(err, &connect) || !notAllowed(server) {
+		return err
+	}
+	terse := *server
+	terse.Detail, terse.Hint = "", ""
+	return &wire.ConnectError{Addr: connect.Addr, Err: &terse}
+}
+
+// notAllowed says that a segment refused a session because it did not ask for utility mode, or not rightly.
+func notAllowed(e *wire.ServerError) bool {
+	return strings.Contains(e.Message, "connections to primary segments are not allowed") ||
+		strings.Contains(e.Message, "only utility mode connections are allowed")
+}
+
+// failed gives the errors of all nodes that can't be used; nil if there are none.
+func (d *discovery) failed() error {
+	errs := make([]error, len(d.cluster.Nodes))
+	for i := range d.cluster.Nodes {
+		errs[i] = d.cluster.Nodes[i].Err
+	}
+	return join(errs)
 }

@@ -1,8 +1,8 @@
 package topology
 
 import (
-	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pgark/pgark/fanout"
@@ -11,22 +11,39 @@ import (
 // fail says that a route does not work because of err.
 func fail(r *Route, err error) {
 	r.Works, r.Promise, r.Err = false, "", err
-	r.Reason = oneLine(err)
+	r.Reason = strings.TrimPrefix(oneLine(err), ErrNode.Error()+": ")
 }
 
-// oneLine is an error as a reason: what is wrong with the first node, and how many more there are.
+// nodeErrors are those of several nodes. Its text is that of the first.
+type nodeErrors []error
+
+func (e nodeErrors) Error() string {
+	if len(e) == 1 {
+		return e[0].Error()
+	}
+	return fmt.Sprintf("%v (and %d more)", e[0], len(e)-1)
+}
+
+func (e nodeErrors) Unwrap() []error { return e }
+
+// join makes one error of those that are not nil; nil if all are.
+func join(errs []error) error {
+	errs = slices.DeleteFunc(errs, func(err error) bool { return err == nil })
+	if len(errs) == 0 {
+		return nil
+	}
+	return nodeErrors(errs)
+}
+
+// oneLine is an error's text without line ends. Several attempts that failed in the same way are told once.
 func oneLine(err error) string {
-	more := ""
-	var all interface{ Unwrap() []error }
-	if errors.As(err, &all) && len(all.Unwrap()) > 0 && err.Error() == errors.Join(all.Unwrap()...).Error() {
-		errs := all.Unwrap()
-		err = errs[0]
-		if len(errs) > 1 {
-			more = fmt.Sprintf(" (and %d more)", len(errs)-1)
+	var lines []string
+	for line := range strings.Lines(err.Error()) {
+		if line = strings.TrimSpace(line); line != "" && !slices.ContainsFunc(lines, func(l string) bool { return strings.HasSuffix(l, line) }) {
+			lines = append(lines, line)
 		}
 	}
-	text := strings.TrimPrefix(err.Error(), ErrNode.Error()+": ")
-	return strings.Join(strings.Fields(text), " ") + more
+	return strings.Join(lines, "; ")
 }
 
 // notes joins what is remarkable about nodes.
