@@ -33,6 +33,16 @@ type RestoreOptions struct {
 	NoACL             bool
 	NoComments        bool
 
+	// Route is the way of the rows: RouteCoordinator, RouteSegments (each node's rows straight back into that node), or
+	// RouteAuto, which "" is too: segments where that is proven to be right, else the coordinator.
+	Route string
+	// Discover finds the cluster that a database belongs to. Without it the target is taken for a plain PostgreSQL, and
+	// rows go through the coordinator. It may be called several times, and must not prompt.
+	Discover func(context.Context, *wire.Config) (*Cluster, error)
+	// Servers replaces options of foreign servers that are to be created: by name, the options host, port, dbname and
+	// others of libpq that do not say who connects. All options that say where the server is are replaced together.
+	Servers map[string]map[string]string
+
 	Log      *slog.Logger // nil: silent
 	Progress Progress     // nil: silent
 }
@@ -42,7 +52,7 @@ type RestoreOptions struct {
 // It returns a result in every case but wrong options ([ErrUsage]) and an archive that can't be read. Unless
 // ExitOnError is set, a statement that the server refuses is recorded in the result's Failures and the restore goes on,
 // as pg_restore does. Its error says that the restore stopped before its end and in which state things are:
-// *[NotEmptyError] before anything was changed, [Failure] with ExitOnError, errors of package wire for lost
+// *[NotEmptyError] before anything was changed, *[ForeignNotEmptyError] before rows were loaded, [ErrRoute], [Failure] with ExitOnError, errors of package wire for lost
 // connections, ctx's error when it was cancelled.
 //
 // No session and no goroutine outlives the call. Memory is bounded by Jobs × (a decoder, at most 2 ×
@@ -56,14 +66,28 @@ func restore(ctx context.Context, a *archive.Reader, o RestoreOptions, limits re
 	if err := o.check(); err != nil {
 		return nil, err
 	}
-	r, err := newRestoreRun(a, o, limits)
+	r, err := newRestoreRun(a, o, limits, nil)
 	if err != nil {
 		return nil, err
 	}
-	if err := r.run(ctx); err != nil {
+	if err := r.start(ctx); err != nil {
 		return r.result, r.stopped(ctx, err)
 	}
 	return r.result, nil
+}
+
+// start chooses the route and restores.
+func (r *restoreRun) start(ctx context.Context) error {
+	if err := r.chooseRoute(ctx); err != nil {
+		return err
+	}
+	if r.layout == LayoutEqual {
+		if r.result.Route == RouteSegments {
+			return r.runEqual(ctx)
+		}
+		r.warn(fmt.Sprintf("the rows of %d nodes come together in one database", len(r.moment.Nodes)))
+	}
+	return r.run(ctx)
 }
 
 func (o *RestoreOptions) check() error {
@@ -75,6 +99,18 @@ func (o *RestoreOptions) check() error {
 	}
 	if o.Append && o.Clean {
 		return fmt.Errorf("%w: either append to the tables or clean (-c) them", ErrUsage)
+	}
+	switch o.Route {
+	case "", RouteAuto, RouteCoordinator:
+	case RouteSegments:
+		if o.SingleTransaction {
+			return fmt.Errorf("%w: one transaction (-1) is one session: it can't go along with the route segments", ErrUsage)
+		}
+		if o.Discover == nil {
+			return fmt.Errorf("%w: the route segments needs to know the target's nodes", ErrUsage)
+		}
+	default:
+		return fmt.Errorf("%w: rows can't be restored by the route %q: there are auto, coordinator and segments", ErrUsage, o.Route)
 	}
 	if o.Jobs <= 0 {
 		o.Jobs = DefaultJobs()
@@ -99,37 +135,48 @@ type restoreRun struct {
 	archive *archive.Reader
 	opts    RestoreOptions
 	catalog *archive.Catalog
+	moment  *archive.Moment
+	layout  Layout  // of the archive's cluster
+	ofNode  *uint32 // only streams of this node, by the archive's Node.ID; nil for all
 	plan    *Plan
 	steps   []*Step      // the plan's, with what only parallel sessions have to wait for added
 	target  *wire.Config // of the database that is restored into
+	cluster *Cluster     // that the target belongs to, nil if nobody knows
 	limits  restoreLimits
-	loads   map[int32]*tableLoad // by ID of the TABLE DATA or BLOBS entry
+	loads   map[int32]*entryLoad // by ID of the TABLE DATA or BLOBS entry
 	lazy    bool                 // sessions commit asynchronously; flush makes it all durable at the end
 
 	mu     sync.Mutex // guards what follows
 	result *RestoreResult
-	made   map[int32]bool // by entry ID: definitions that were carried out (true) or failed (false)
-	change bool           // something was changed on the server
+	made   map[int32]bool     // by entry ID: definitions that were carried out (true) or failed (false)
+	change bool               // something was changed on the server
+	roots  map[tableName]bool // see findRoots
 }
 
-func newRestoreRun(a *archive.Reader, o RestoreOptions, limits restoreLimits) (*restoreRun, error) {
+// newRestoreRun plans a restore: of one node's streams only if ofNode is not nil.
+func newRestoreRun(a *archive.Reader, o RestoreOptions, limits restoreLimits, ofNode *uint32) (*restoreRun, error) {
 	catalog, err := a.Catalog()
 	if err != nil {
 		return nil, fmt.Errorf("read the catalog: %w", err)
+	}
+	moment, err := a.Moment()
+	if err != nil {
+		return nil, fmt.Errorf("read the moment: %w", err)
+	}
+	if catalog, err = redirectServers(catalog, o.Servers); err != nil {
+		return nil, err
 	}
 	plan, err := NewPlan(catalog, o.planOptions())
 	if err != nil {
 		return nil, err
 	}
 	r := &restoreRun{
-		archive: a, opts: o, catalog: catalog, plan: plan, target: o.Target, limits: limits,
+		archive: a, opts: o, catalog: catalog, moment: moment, ofNode: ofNode, plan: plan, target: o.Target, limits: limits,
 		result: &RestoreResult{Database: o.Target.Database(), Warnings: slices.Clone(plan.Warnings)},
 		made:   make(map[int32]bool),
 	}
 	r.steps = parallelSteps(plan)
-	if err := r.planLoads(); err != nil {
-		return nil, err
-	}
+	r.planLoads()
 	return r, nil
 }
 
@@ -141,6 +188,9 @@ func (r *restoreRun) run(ctx context.Context) error {
 		if err := r.createDatabase(ctx); err != nil {
 			return err
 		}
+		if err := r.discover(ctx, r.target); err != nil { // its nodes have the new database, too
+			return err
+		}
 	}
 	pool, err := r.openPool(ctx)
 	if err != nil {
@@ -148,7 +198,7 @@ func (r *restoreRun) run(ctx context.Context) error {
 	}
 	defer pool.close(ctx)
 	leader := pool.sessions[0]
-	if err := r.checkEmpty(ctx, leader); err != nil {
+	if err := r.lookBefore(ctx, leader); err != nil {
 		return err
 	}
 	if r.opts.SingleTransaction {
@@ -161,7 +211,13 @@ func (r *restoreRun) run(ctx context.Context) error {
 	if err := r.runSerial(ctx, pool, early); err != nil {
 		return err
 	}
+	if err := r.lookBetween(ctx, pool); err != nil {
+		return err
+	}
 	if err := r.runPool(ctx, pool, late); err != nil {
+		return err
+	}
+	if err := r.checkPlacement(ctx, pool); err != nil {
 		return err
 	}
 	if err := r.runSerial(ctx, pool, stepsOfPass(r.steps, PassACL)); err != nil {
@@ -171,6 +227,34 @@ func (r *restoreRun) run(ctx context.Context) error {
 		return err
 	}
 	return r.flush(ctx, pool.sessions[0])
+}
+
+// lookBefore makes sure, before anything is changed, that the tables that are there may be loaded.
+func (r *restoreRun) lookBefore(ctx context.Context, leader *loadSession) error {
+	if err := r.findRoots(ctx, leader); err != nil {
+		return err
+	}
+	if err := r.checkEmpty(ctx, leader); err != nil {
+		return err
+	}
+	if !r.plan.DataOnly {
+		return nil // foreign tables that are there are about to be dropped, or in the way
+	}
+	return r.checkForeignTables(ctx, leader)
+}
+
+// lookBetween looks at what the definitions have made, before the first row is loaded, and decides where rows go.
+func (r *restoreRun) lookBetween(ctx context.Context, pool *sessionPool) error {
+	leader := pool.sessions[0]
+	if err := r.findRoots(ctx, leader); err != nil {
+		return err
+	}
+	if !r.plan.DataOnly {
+		if err := r.checkForeignTables(ctx, leader); err != nil {
+			return err
+		}
+	}
+	return r.placeLoads(ctx, pool)
 }
 
 // splitMainPass divides the steps of the main pass as pg_restore does: definitions that stand before any rows are

@@ -34,6 +34,9 @@ func (e *NotEmptyError) Error() string {
 // checkBatch is how many tables one query asks about.
 const checkBatch = 200
 
+// checkBatchSegments is the same where every probe of a query starts a process on every segment.
+const checkBatchSegments = 5
+
 // checkEmpty refuses to load into tables that exist and hold rows, unless asked to.
 func (r *restoreRun) checkEmpty(ctx context.Context, s *loadSession) error {
 	if r.opts.Create || r.opts.Clean || r.opts.Append || len(r.loads) == 0 {
@@ -50,8 +53,12 @@ func (r *restoreRun) checkEmpty(ctx context.Context, s *loadSession) error {
 		}
 	}
 	var full []string
-	for batch := range slices.Chunk(tables, checkBatch) {
-		found, err := tablesWithRows(ctx, s.conn, batch)
+	size := checkBatch
+	if r.onSegments() {
+		size = checkBatchSegments
+	}
+	for batch := range slices.Chunk(tables, size) {
+		found, err := r.tablesWithRows(ctx, s.conn, batch)
 		if err != nil {
 			return fmt.Errorf("look for rows in the target: %w", err)
 		}
@@ -71,8 +78,8 @@ func (r *restoreRun) checkEmpty(ctx context.Context, s *loadSession) error {
 }
 
 // tablesWithRows returns those of the tables that exist and hold rows. A partitioned table holds what its partitions do;
-// foreign tables are someone else's and not looked into, and what an extension put into its own tables is no one's data.
-func tablesWithRows(ctx context.Context, conn *wire.Conn, tables []*archive.Entry) ([]string, error) {
+// foreign tables are looked into by checkForeign, and what an extension put into its own tables is no one's data.
+func (r *restoreRun) tablesWithRows(ctx context.Context, conn *wire.Conn, tables []*archive.Entry) ([]string, error) {
 	names := make([]string, len(tables))
 	for i, e := range tables {
 		names[i] = fmt.Sprintf("(%s, %s)", wire.Literal(e.Schema), wire.Literal(e.Name))
@@ -87,7 +94,7 @@ WHERE c.relkind IN ('r', 'p') AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend
 	}
 	probes := make([]string, len(existing))
 	for i, row := range existing {
-		only := "ONLY "
+		only := r.only(row[0], row[1])
 		if row[2] == "p" {
 			only = ""
 		}

@@ -28,7 +28,7 @@ func (s *loadSession) copyIn(ctx context.Context, sql string, l *tableLoad, p Pr
 		return err
 	})
 	if err == nil {
-		err = l.failed() // another session could not load its share
+		err = l.entry.failed() // another session could not load its share
 	}
 	if err != nil {
 		// The server's own reason, if it has given one, is in err already.
@@ -53,7 +53,7 @@ func (s *loadSession) feedRows(ctx context.Context, l *tableLoad, p Progress, se
 // [loadBuffers] chunks. A load of a single small block is decoded and sent without a goroutine: most tables are that.
 func (s *loadSession) feed(ctx context.Context, l *tableLoad, p Progress, send func([]byte) error) (archive.Digest, error) {
 	f := feeder{decoder: s.decoder, progress: p}
-	if l.want.Bytes <= loadChunk {
+	if l.raw <= loadChunk {
 		err := f.decodeAll(ctx, l.take, send)
 		return f.digest, err
 	}
@@ -132,13 +132,13 @@ var errOpenRow = errors.New("a block ends within a row")
 func (f *feeder) decode(b archive.Block, pass func([]byte) error) error {
 	if b.Parts <= 1 {
 		return f.decoder.Block(b, func(rows []byte) error {
-			if err := f.digest.AddRows(rows); err != nil {
+			if err := f.digest.AddRowsCanonical(b.Floats, rows); err != nil {
 				return err
 			}
 			return pass(rows)
 		})
 	}
-	var hasher archive.RowHasher
+	hasher := archive.NewRowHasher(b.Floats)
 	part, ended := 0, false
 	err := f.decoder.Block(b, func(piece []byte) error {
 		row := piece

@@ -18,30 +18,33 @@ func (r *restoreRun) runPool(ctx context.Context, pool *sessionPool, steps []*St
 			return err
 		}
 	}
-	if err := pool.grow(ctx, r, r.sessionsFor(steps)); err != nil {
+	q := r.newQueue(steps)
+	if err := pool.grow(ctx, r, r.sessionsFor(q, 0)); err != nil {
 		return err
 	}
-	q := r.newQueue(steps)
+	if err := pool.growNodes(ctx, r, q); err != nil {
+		return err
+	}
 	g, ctx := errgroup.WithContext(ctx)
-	for _, s := range pool.sessions {
+	for s := range pool.all() {
 		g.Go(func() error { return r.work(ctx, s, q) })
 	}
 	return g.Wait()
 }
 
-// sessionsFor is how many sessions could have something to do at once.
-func (r *restoreRun) sessionsFor(steps []*Step) int {
-	if r.sharesTables() {
+// sessionsFor is how many sessions with a node could have something to do at once.
+func (r *restoreRun) sessionsFor(q *restoreQueue, node uint32) int {
+	if r.sharesTables() && q.open[node] > 0 {
 		return r.opts.Jobs
 	}
-	return min(r.opts.Jobs, len(steps))
+	return min(r.opts.Jobs, q.open[node])
 }
 
 // work has one session carry out tasks until there are none. Its error ends the restore; a failure that is only to be
 // recorded is none.
 func (r *restoreRun) work(ctx context.Context, s *loadSession, q *restoreQueue) error {
 	for {
-		t, err := q.take(ctx)
+		t, err := q.take(ctx, s.node)
 		if t == nil || err != nil {
 			return err
 		}

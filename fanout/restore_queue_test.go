@@ -39,7 +39,7 @@ func checkQueue(t *rapid.T, steps []*Step, sessions int) {
 	for range sessions {
 		g.Go(func() error {
 			for {
-				task, err := q.take(t.Context())
+				task, err := q.take(t.Context(), 0)
 				if task == nil || err != nil {
 					return err
 				}
@@ -92,14 +92,15 @@ func TestQueueGivesLargestFirst(t *testing.T) {
 		{Entry: entry(3, "INDEX"), Deps: []int32{2}},
 		{Entry: entry(4, "TABLE DATA")},
 	}
-	r := &restoreRun{limits: defaultRestoreLimits(), loads: map[int32]*tableLoad{}}
+	r := &restoreRun{limits: defaultRestoreLimits(), loads: map[int32]*entryLoad{}}
 	for id, bytes := range map[int32]uint64{1: 10, 2: 1000, 4: 500} {
-		r.loads[id] = &tableLoad{want: archive.Digest{Bytes: bytes}}
+		r.loads[id] = &entryLoad{}
+		r.loads[id].setParts([]*tableLoad{{raw: bytes}})
 	}
 	q := r.newQueue(steps)
 	var order []int32
 	for {
-		task, err := q.take(t.Context())
+		task, err := q.take(t.Context(), 0)
 		if err != nil {
 			t.Fatal(err)
 		}

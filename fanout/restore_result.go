@@ -11,14 +11,17 @@ import (
 
 // RestoreResult is what a restore did, or had done when it stopped.
 type RestoreResult struct {
-	Database   string // into which
-	Objects    int    // definitions, settings and refreshes that were carried out
-	Tables     int    // tables whose rows were loaded, all of them
-	Rows       uint64 // rows that the server took
-	RawBytes   uint64 // bytes of COPY text sent for them
-	Failures   []Failure
-	Mismatches []Mismatch
-	Warnings   []string
+	Database     string // into which
+	Route        string // RouteCoordinator or RouteSegments
+	RouteReason  string // why this one, for people
+	DirectTables int    // by the route segments: tables whose rows went straight to their nodes; the others' went through the coordinator
+	Objects      int    // definitions, settings and refreshes that were carried out
+	Tables       int    // tables whose rows were loaded, all of them
+	Rows         uint64 // rows that the server took
+	RawBytes     uint64 // bytes of COPY text sent for them
+	Failures     []Failure
+	Mismatches   []Mismatch
+	Warnings     []string
 }
 
 // OK reports whether all that was asked for is there, and is what the archive says.
@@ -81,7 +84,7 @@ func (r *restoreRun) warn(message string) {
 // stopped adds to an error that ended the restore in which state it left things, and what to do.
 func (r *restoreRun) stopped(ctx context.Context, err error) error {
 	var notEmpty *NotEmptyError
-	if errors.As(err, &notEmpty) {
+	if errors.As(err, &notEmpty) && !r.change {
 		return err
 	}
 	what := "stopped"

@@ -37,8 +37,8 @@ func (r *restoreRun) runInOrder(ctx context.Context, s *loadSession, steps []*St
 	r.announce()
 	var run []*Step
 	for _, step := range steps {
-		load := r.loads[step.Entry.ID]
-		if load == nil {
+		entry := r.loads[step.Entry.ID]
+		if entry == nil {
 			run = append(run, step)
 			continue
 		}
@@ -46,11 +46,13 @@ func (r *restoreRun) runInOrder(ctx context.Context, s *loadSession, steps []*St
 			return err
 		}
 		run = run[:0]
-		if err := r.load(ctx, s, load); err != nil {
-			return err
-		}
-		if err := r.settle(ctx, s, load); err != nil {
-			return err
+		for _, load := range entry.parts {
+			if err := r.load(ctx, s, load); err != nil {
+				return err
+			}
+			if err := r.settle(ctx, s, load); err != nil {
+				return err
+			}
 		}
 	}
 	return r.define(ctx, s, run)

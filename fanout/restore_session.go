@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/pgark/pgark/archive"
@@ -23,15 +24,18 @@ const (
 // loadSession is one session that restores, with what one session needs: the settings it has, a decoder, buffers.
 // One goroutine at a time.
 type loadSession struct {
+	node    uint32 // ID of the node that it is with, 0 for the coordinator
 	conn    *wire.Conn
 	state   State
 	decoder *archive.Decoder
 	free    chan []byte // buffers between the decoding and the sending side of a load, made when first needed
 }
 
-// sessionPool is the sessions of a restore: the leader, always there, and more for the parallel part.
+// sessionPool is the sessions of a restore: with the coordinator the leader, always there, and more for the parallel
+// part; and those with the nodes that rows go to directly.
 type sessionPool struct {
 	sessions []*loadSession
+	nodes    map[uint32][]*loadSession // by Node.ID
 }
 
 // openPool connects the leader.
@@ -61,18 +65,49 @@ func (p *sessionPool) grow(ctx context.Context, r *restoreRun, n int) error {
 }
 
 func (p *sessionPool) close(ctx context.Context) {
-	for _, s := range p.sessions {
+	for s := range p.all() {
 		s.close(ctx)
 	}
 }
 
-// connect opens a session with the target and sets it up for the archive's text.
+// all yields all sessions.
+func (p *sessionPool) all() iter.Seq[*loadSession] {
+	return func(yield func(*loadSession) bool) {
+		for _, s := range p.sessions {
+			if !yield(s) {
+				return
+			}
+		}
+		for _, some := range p.nodes {
+			for _, s := range some {
+				if !yield(s) {
+					return
+				}
+			}
+		}
+	}
+}
+
+// connect opens a session with the target's coordinator and sets it up for the archive's text.
 func (r *restoreRun) connect(ctx context.Context) (*loadSession, error) {
-	settings := wire.TextSettings(r.catalog.Encoding)
-	settings.ApplicationName = "pgark restore"
-	conn, err := wire.Connect(ctx, r.target, settings)
+	s, err := r.connectTo(ctx, r.target)
 	if err != nil {
 		return nil, fmt.Errorf("connect to the target: %w", err)
+	}
+	if err := r.commitLazily(ctx, s); err != nil {
+		s.close(ctx)
+		return nil, err
+	}
+	return s, nil
+}
+
+// connectTo opens a session with any server.
+func (r *restoreRun) connectTo(ctx context.Context, cfg *wire.Config) (*loadSession, error) {
+	settings := wire.TextSettings(r.catalog.Encoding)
+	settings.ApplicationName = "pgark restore"
+	conn, err := wire.Connect(ctx, cfg, settings)
+	if err != nil {
+		return nil, err
 	}
 	s := &loadSession{conn: conn}
 	conn.OnNotice = func(n *wire.Notice) { r.opts.Log.Warn("the server warns", "message", n.Message) }
@@ -90,16 +125,16 @@ func (r *restoreRun) setUp(ctx context.Context, s *loadSession) error {
 			return fmt.Errorf("set up a session: %w", err)
 		}
 	}
-	return r.commitLazily(ctx, s)
+	return nil
 }
 
 // flushFunction is what flush uses to write to the log of the server (PostgreSQL 9.6 and later).
 const flushFunction = "pg_logical_emit_message"
 
 // commitLazily has a session commit without waiting for the disk. Ten thousand small tables would wait twenty thousand
-// times; flush waits once for all of them.
+// times; flush waits once for all of them. Segments have logs of their own, which it would not reach.
 func (r *restoreRun) commitLazily(ctx context.Context, s *loadSession) error {
-	if r.opts.SingleTransaction {
+	if r.opts.SingleTransaction || r.onSegments() {
 		return nil
 	}
 	found, err := s.conn.QueryString(ctx, `SELECT pg_catalog.count(*) FROM pg_catalog.pg_proc

@@ -6,6 +6,7 @@ import (
 	"sync"
 
 	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/wire"
 )
 
 // restoreLimits are the sizes, in bytes of COPY text, by which a restore decides how to load a table.
@@ -23,15 +24,20 @@ func defaultRestoreLimits() restoreLimits {
 	return restoreLimits{freezeFrom: 1 << 20, shareFrom: 64 << 20, joinFrom: 16 << 20}
 }
 
-// tableLoad is the loading of one table's rows, or of one entry's large objects, by one or several sessions: each takes
-// the next block that nobody has, so that all end at about the same time.
+// tableLoad is the loading of one part of an entry's rows by one or several sessions with the same server: each takes the
+// next block that nobody has, so that all end at about the same time.
 type tableLoad struct {
-	step   *Step
-	want   archive.Digest
-	schema string
-	table  string
-	shared bool // several sessions may take part
-	blobs  bool
+	entry    *entryLoad
+	want     archive.Digest
+	raw      uint64 // bytes of its rows
+	schema   string // of the table that is loaded, as the coordinator knows it
+	table    string
+	sql      string // the COPY statement
+	node     uint32 // ID of the target's node that the rows go to, 0 for the coordinator
+	nodeName string
+	again    bool // another part loads the same rows into another node: they count once
+	shared   bool // several sessions may take part
+	blobs    bool
 
 	mu        sync.Mutex
 	next      func() (archive.Block, bool)
@@ -39,52 +45,105 @@ type tableLoad struct {
 	remaining uint64 // raw bytes of the blocks that nobody has taken
 	got       archive.Digest
 	rows      uint64
-	err       error // the first; nobody takes another block
-	skipped   bool  // err says why, nothing was loaded
-	omitted   int   // large objects left alone because they could not be created
+	omitted   int // large objects left alone because they could not be created
 }
 
-// planLoads prepares a load for each step that has rows, and decides which tables are shared among sessions: those
-// large enough that one session with such a table would still be at work when the others are done. Sharing excludes
-// FREEZE, which needs the table for one transaction alone.
-func (r *restoreRun) planLoads() error {
-	r.loads = make(map[int32]*tableLoad)
-	losses, err := r.losses()
-	if err != nil {
-		return err
-	}
-	var total uint64
+// planLoads prepares a load for each step that has rows, all through the coordinator.
+func (r *restoreRun) planLoads() {
+	r.loads = make(map[int32]*entryLoad)
+	losses := r.losses()
 	for _, step := range r.steps {
-		if !step.Rows() && !step.Blobs() {
+		if step.Rows() || step.Blobs() {
+			r.loads[step.Entry.ID] = r.planLoad(step, losses)
+		}
+	}
+	r.shareLoads()
+}
+
+// shareLoads decides which tables are shared among sessions: those large enough that one session with such a table would
+// still be at work when the others of its node are done. Sharing excludes FREEZE, which needs the table for one
+// transaction alone.
+func (r *restoreRun) shareLoads() {
+	total := make(map[uint32]uint64) // by node
+	for _, e := range r.loads {
+		for _, l := range e.parts {
+			total[l.node] += l.raw
+		}
+	}
+	for _, e := range r.loads {
+		for _, l := range e.parts {
+			l.shared = r.opts.Jobs > 1 && l.raw >= r.limits.shareFrom &&
+				l.raw >= total[l.node]/uint64(4*r.opts.Jobs)
+		}
+	}
+}
+
+// planLoad prepares the load of an entry. Streams may differ in the order of their columns: the partitions of one table
+// need not have the same.
+func (r *restoreRun) planLoad(step *Step, losses bool) *entryLoad {
+	e := &entryLoad{step: step, blobs: step.Blobs(), foreign: r.plan.loadsForeign(step.Entry.ID)}
+	byColumns := make(map[string]*tableLoad)
+	var parts []*tableLoad
+	groups := make(map[*tableLoad][]archive.Stream)
+	for _, s := range r.archive.TableStreams(step.Entry.ID) {
+		if !r.mine(s.Node) {
 			continue
 		}
-		l := r.planLoad(step, losses)
-		r.loads[step.Entry.ID] = l
-		total += l.want.Bytes
+		if !loadable(s.Form) {
+			e.err = fmt.Errorf("rows in form %d can't be loaded", s.Form)
+		}
+		sql := r.copyStatement(step, &s)
+		l := byColumns[sql]
+		if l == nil {
+			l = &tableLoad{schema: step.Entry.Schema, table: step.Entry.Name, sql: sql}
+			byColumns[sql] = l
+			parts = append(parts, l)
+		}
+		groups[l] = append(groups[l], s)
 	}
-	for _, l := range r.loads {
-		l.shared = r.opts.Jobs > 1 && l.want.Bytes >= r.limits.shareFrom &&
-			l.want.Bytes >= total/uint64(4*r.opts.Jobs)
-	}
-	return nil
-}
-
-func (r *restoreRun) planLoad(step *Step, losses bool) *tableLoad {
-	l := &tableLoad{step: step, schema: step.Entry.Schema, table: step.Entry.Name, blobs: step.Blobs()}
-	streams := r.archive.TableStreams(step.Entry.ID)
-	for i := range streams {
-		l.want.Merge(streams[i].Digest)
-		if streams[i].Form != archive.FormText {
-			l.err = fmt.Errorf("rows in form %d can't be loaded", streams[i].Form)
+	if len(parts) == 0 {
+		parts = []*tableLoad{{schema: step.Entry.Schema, table: step.Entry.Name, sql: r.plan.CopyStatement(step)}}
+		if !losses && r.ofNode == nil {
+			e.err = errNoRows
 		}
 	}
-	if len(streams) == 0 && !losses {
-		l.err = errNoRows
+	e.setParts(parts)
+	for _, l := range parts {
+		l.setStreams(r.archive, groups[l])
+		e.want.Merge(l.want)
 	}
-	l.remaining = l.want.Bytes
+	return e
+}
+
+func loadable(f archive.Form) bool { return f == archive.FormText || f == archive.FormFloats }
+
+// copyStatement is how a stream is loaded through the coordinator.
+func (r *restoreRun) copyStatement(step *Step, s *archive.Stream) string {
+	e := step.Entry
+	if step.Blobs() || s.Schema == e.Schema && s.Table == e.Name || len(s.Columns) == 0 {
+		return r.plan.CopyStatement(step)
+	}
+	return copyInto(e.Schema, e.Name, s.Columns)
+}
+
+func copyInto(schema, table string, columns []string) string {
+	list := ""
+	if len(columns) > 0 {
+		list = " (" + quoteColumns(columns) + ")"
+	}
+	return "COPY " + wire.QualifiedName(schema, table) + list + " FROM stdin"
+}
+
+// setStreams says which rows a part is made of.
+func (l *tableLoad) setStreams(a *archive.Reader, streams []archive.Stream) {
+	for i := range streams {
+		l.want.Merge(streams[i].Digest)
+		l.raw += streams[i].Raw
+	}
+	l.remaining = l.raw
 	var blocks iter.Seq[archive.Block] = func(yield func(archive.Block) bool) {
 		for i := range streams {
-			for b := range r.archive.Blocks(streams[i].ID) {
+			for b := range a.Blocks(streams[i].ID) {
 				if !yield(b) {
 					return
 				}
@@ -96,30 +155,28 @@ func (r *restoreRun) planLoad(step *Step, losses bool) *tableLoad {
 		return l.next()
 	}
 	l.stop = func() {}
-	return l
 }
 
 // losses warns of what a salvaged archive lacks, and reports whether it lacks anything.
-func (r *restoreRun) losses() (bool, error) {
-	moment, err := r.archive.Moment()
-	if err != nil {
-		return false, fmt.Errorf("read the moment: %w", err)
-	}
-	for _, l := range moment.Losses {
+func (r *restoreRun) losses() bool {
+	for _, l := range r.moment.Losses {
 		what := "the archive"
 		if l.Table != "" {
 			what = "table " + qualifiedID(l.Schema, l.Table)
 		}
 		r.warn(fmt.Sprintf("%s is not complete: %s", what, l.Message))
 	}
-	return len(moment.Losses) > 0, nil
+	return len(r.moment.Losses) > 0
 }
+
+// mine tells whether this restore is of the streams of a node.
+func (r *restoreRun) mine(node uint32) bool { return r.ofNode == nil || *r.ofNode == node }
 
 // tables is the number of tables whose rows are to be loaded.
 func (r *restoreRun) tables() int {
 	n := 0
-	for _, l := range r.loads {
-		if !l.blobs {
+	for _, e := range r.loads {
+		if !e.blobs {
 			n++
 		}
 	}
@@ -128,8 +185,8 @@ func (r *restoreRun) tables() int {
 
 // sharesTables reports whether several sessions load some table.
 func (r *restoreRun) sharesTables() bool {
-	for _, l := range r.loads {
-		if l.shared {
+	for _, e := range r.loads {
+		if len(e.parts) > 1 || len(e.parts) > 0 && e.parts[0].shared {
 			return true
 		}
 	}
@@ -139,28 +196,37 @@ func (r *restoreRun) sharesTables() bool {
 // announce tells the progress how much there is to load.
 func (r *restoreRun) announce() {
 	var bytes uint64
-	for _, l := range r.loads {
-		bytes += l.want.Bytes
+	for _, e := range r.loads {
+		for _, l := range e.parts {
+			bytes += l.raw
+		}
 	}
 	r.opts.Progress.Plan(r.tables(), bytes)
 }
 
 // stopLoads ends the iterations over blocks of loads that were not settled.
 func (r *restoreRun) stopLoads() {
-	for _, l := range r.loads {
-		l.mu.Lock()
-		l.stop()
-		l.mu.Unlock()
+	for _, e := range r.loads {
+		for _, l := range e.parts {
+			l.end()
+		}
 	}
 }
 
-// take gives the next block to a session, until none is left or the load has failed.
-func (l *tableLoad) take() (archive.Block, bool) {
+// end ends the iteration over blocks.
+func (l *tableLoad) end() {
 	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.err != nil {
+	l.stop()
+	l.mu.Unlock()
+}
+
+// take gives the next block to a session, until none is left or the entry's load has failed.
+func (l *tableLoad) take() (archive.Block, bool) {
+	if l.entry.failed() != nil {
 		return archive.Block{}, false
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	b, ok := l.next()
 	l.remaining -= min(b.Raw, l.remaining)
 	if !ok {
@@ -171,9 +237,12 @@ func (l *tableLoad) take() (archive.Block, bool) {
 
 // joinable reports whether one more session would help, given how much must be left.
 func (l *tableLoad) joinable(from uint64) bool {
+	if l.entry.failed() != nil {
+		return false
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.shared && l.err == nil && l.remaining >= max(from, 1)
+	return l.shared && l.remaining >= max(from, 1)
 }
 
 // left is how many raw bytes nobody has taken.
@@ -183,28 +252,14 @@ func (l *tableLoad) left() uint64 {
 	return l.remaining
 }
 
-func (l *tableLoad) failed() error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.err
-}
-
 // add counts what a session has committed, or keeps its error.
 func (l *tableLoad) add(d archive.Digest, rows uint64, err error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if err != nil {
-		if l.err == nil {
-			l.err = err
-		}
+		l.entry.fail(err)
 		return
 	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	l.got.Merge(d)
 	l.rows += rows
-}
-
-func (l *tableLoad) skip() {
-	l.mu.Lock()
-	l.skipped = true
-	l.mu.Unlock()
 }

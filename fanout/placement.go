@@ -1,0 +1,185 @@
+package fanout
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/wire"
+)
+
+// placement decides, table by table, whether rows may go straight to the nodes that they came from. What is not proven
+// goes through the coordinator, which puts each row where it belongs.
+type placement struct {
+	run           *restoreRun
+	distributions map[tableName]*archive.Distribution // the archive's
+	nodes         map[uint32]*Node                    // the target's, by the archive's Node.ID
+	refused       map[string][]string                 // tables by the reason why not
+}
+
+func (r *restoreRun) newPlacement() *placement {
+	p := &placement{
+		run: r, nodes: make(map[uint32]*Node), refused: make(map[string][]string),
+		distributions: make(map[tableName]*archive.Distribution, len(r.moment.Distributions)),
+	}
+	for i := range r.moment.Distributions {
+		d := &r.moment.Distributions[i]
+		p.distributions[tableName{d.Schema, d.Table}] = d
+	}
+	return p
+}
+
+// placeLoads replaces loads through the coordinator by loads into the nodes, where that is proven to put every row where
+// it belongs. It runs when the definitions have been carried out and before any row is loaded.
+func (r *restoreRun) placeLoads(ctx context.Context, pool *sessionPool) error {
+	if r.result.Route != RouteSegments {
+		return nil
+	}
+	p := r.newPlacement()
+	var why string
+	var err error
+	switch r.layout {
+	case LayoutSegments:
+		err = p.placeSegments(ctx, pool.sessions[0])
+	case LayoutForeign:
+		why, err = p.placeForeign(ctx, pool)
+	default:
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if why != "" {
+		return r.refuseSegments(why)
+	}
+	r.reportPlacement(p)
+	r.shareLoads()
+	return pool.openNodes(ctx, r)
+}
+
+// refuseSegments takes the rows through the coordinator, unless the other route was asked for.
+func (r *restoreRun) refuseSegments(why string) error {
+	if r.opts.Route == RouteSegments {
+		return fmt.Errorf("%w: %s: %s", ErrRoute, RouteSegments, why)
+	}
+	r.setRoute(RouteCoordinator, why)
+	return nil
+}
+
+// candidates are the loads of tables with rows, in the order of the plan.
+func (p *placement) candidates() []*entryLoad {
+	var some []*entryLoad
+	for _, step := range p.run.steps {
+		if e := p.run.loads[step.Entry.ID]; e != nil && !e.blobs && e.err == nil && e.want.Rows > 0 {
+			some = append(some, e)
+		}
+	}
+	return some
+}
+
+// refuse notes why a table goes through the coordinator.
+func (p *placement) refuse(e *entryLoad, why string) {
+	p.refused[why] = append(p.refused[why], qualifiedID(e.step.Entry.Schema, e.step.Entry.Name))
+}
+
+// notEmptyNamed also bounds the tables that one of these warnings names.
+func (r *restoreRun) reportPlacement(p *placement) {
+	direct, others := 0, 0
+	for _, e := range p.candidates() {
+		if e.parts[0].node != 0 {
+			direct++
+		}
+	}
+	for why, tables := range p.refused {
+		others += len(tables)
+		slices.Sort(tables)
+		names := tables[:min(len(tables), notEmptyNamed)]
+		more := ""
+		if n := len(tables) - len(names); n > 0 {
+			more = fmt.Sprintf(" and %d more", n)
+		}
+		r.warn(fmt.Sprintf("through the coordinator: %s%s: %s", strings.Join(names, ", "), more, why))
+	}
+	r.result.DirectTables = direct
+	switch {
+	case direct == 0:
+		r.setRoute(RouteCoordinator, "of no table with rows is it proven where they belong")
+	case others == 0:
+		r.setRoute(RouteSegments, fmt.Sprintf("proven for each table with rows (%d)", direct))
+	default:
+		r.setRoute(RouteSegments, fmt.Sprintf("proven for %d of %d tables with rows; the others go through the coordinator", direct, direct+others))
+	}
+}
+
+// piece is the streams of one table that go to one node.
+type piece struct {
+	table   tableName
+	columns []string
+	node    uint32 // the archive's
+	streams []archive.Stream
+}
+
+// pieces groups an entry's streams by table and node.
+func (p *placement) pieces(e *entryLoad) []*piece {
+	var all []*piece
+	for _, s := range p.run.archive.TableStreams(e.step.Entry.ID) {
+		name := tableName{s.Schema, s.Table}
+		i := slices.IndexFunc(all, func(o *piece) bool {
+			return o.table == name && o.node == s.Node && slices.Equal(o.columns, s.Columns)
+		})
+		if i < 0 {
+			all = append(all, &piece{table: name, columns: s.Columns, node: s.Node})
+			i = len(all) - 1
+		}
+		all[i].streams = append(all[i].streams, s)
+	}
+	slices.SortFunc(all, func(a, b *piece) int {
+		return cmp.Or(strings.Compare(a.table.table, b.table.table), cmp.Compare(a.node, b.node))
+	})
+	return all
+}
+
+// load makes the part that loads a piece into a node, by the COPY statement as that node knows the table.
+func (p *placement) load(of *piece, node *Node, sql string) *tableLoad {
+	l := &tableLoad{schema: of.table.schema, table: of.table.table, node: node.ID, nodeName: node.Name, sql: sql}
+	l.setStreams(p.run.archive, of.streams)
+	return l
+}
+
+// distribution is what the archive says of a table, or of the table that it is a part of.
+func (p *placement) distribution(e *entryLoad, table tableName) *archive.Distribution {
+	if d := p.distributions[table]; d != nil {
+		return d
+	}
+	return p.distributions[tableName{e.step.Entry.Schema, e.step.Entry.Name}]
+}
+
+// tableOIDs finds tables by name: OID and kind.
+func tableOIDs(ctx context.Context, conn *wire.Conn, names []tableName) (map[tableName]uint32, error) {
+	pairs := make([][2]string, len(names))
+	for i, n := range names {
+		pairs[i] = [2]string{n.schema, n.table}
+	}
+	oids := make(map[tableName]uint32, len(names))
+	for batch := range slices.Chunk(pairs, lockBatch) {
+		values := make([]string, len(batch))
+		for i, n := range batch {
+			values[i] = "(" + wire.Literal(n[0]) + ", " + wire.Literal(n[1]) + ")"
+		}
+		err := conn.Query(ctx, `SELECT n.nspname, c.relname, c.oid FROM (VALUES `+strings.Join(values, ", ")+`) v(s, t)
+JOIN pg_catalog.pg_namespace n ON n.nspname = v.s::pg_catalog.name
+JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = v.t::pg_catalog.name`, func(row wire.Row) error {
+			var oid uint32
+			_, err := fmt.Sscan(string(row.Get(2)), &oid)
+			oids[tableName{string(row.Get(0)), string(row.Get(1))}] = oid
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("look the tables up in the target: %w", err)
+		}
+	}
+	return oids, nil
+}
