@@ -172,6 +172,9 @@ func (p *Plan) body(e *archive.Entry) []string {
 		if sql := p.ownerStatement(e); sql != "" {
 			body = append(body, sql)
 		}
+		for _, name := range p.partitionsOf(e) {
+			body = append(body, "ALTER TABLE "+name+" OWNER TO "+p.ident(e.Owner)+";")
+		}
 	}
 	if e.RelKind == relkindPartitioned && e.Nulls&archive.NullTableAM == 0 && e.TableAM != "" {
 		body = append(body, "ALTER TABLE "+p.qualified(e.Schema, e.Name)+" SET ACCESS METHOD "+p.ident(e.TableAM)+";")

@@ -41,32 +41,31 @@ func FindPgDump(ctx context.Context, explicit string, d Dialect) (PgDump, error)
 	return chooseNewer(found, d)
 }
 
-// chooseNewer takes the next newer one where there is none of the server's own version.
+// chooseNewer takes the next newer one where there is none of the server's own version, and says what is missing.
 func chooseNewer(found []PgDump, d Dialect) (PgDump, error) {
-	var best *PgDump
-	var fitting []PgDump
-	for i := range found {
-		p := &found[i]
-		if !p.fits(d) {
-			continue
+	if isSegmented(d.Product) {
+		others := ""
+		if len(found) > 0 {
+			others = ", and only those of other products and releases were found: " + listPgDumps(found)
 		}
-		fitting = append(fitting, *p)
-		if !p.Segmented && p.Major > dialectMajor(d) && (best == nil || p.Major < best.Major) {
-			best = p
-		}
+		return PgDump{}, fmt.Errorf("%w: the catalog of %s %s comes from its own pg_dump, built on PostgreSQL %d%s\nhint: %s",
+			ErrPgDumpMissing, d.Product, d.Version, dialectMajor(d), others, installHint(d))
 	}
-	switch {
-	case best != nil:
-		return *best, nil
-	case len(fitting) > 0:
-		return PgDump{}, tooOld(fitting, d)
-	case len(found) > 0 && isSegmented(d.Product):
-		return PgDump{}, fmt.Errorf("%w: the catalog of %s %s comes from its own pg_dump, and only those of other products were found: %s\nhint: %s",
-			ErrPgDumpMissing, d.Product, d.Version, listPgDumps(found), installHint(d))
-	default:
+	found = slices.DeleteFunc(found, func(p PgDump) bool { return !p.fits(d) })
+	if len(found) == 0 {
 		return PgDump{}, fmt.Errorf("%w: none in PATH, nor where packages put it; the catalog comes from pg_dump\nhint: %s",
 			ErrPgDumpMissing, installHint(d))
 	}
+	var best *PgDump
+	for i := range found {
+		if found[i].Major > dialectMajor(d) && (best == nil || found[i].Major < best.Major) {
+			best = &found[i]
+		}
+	}
+	if best == nil {
+		return PgDump{}, tooOld(found, d)
+	}
+	return *best, nil
 }
 
 func explicitPgDump(ctx context.Context, name string, d Dialect) (PgDump, error) {

@@ -1,0 +1,135 @@
+package fanout
+
+import (
+	"os"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/archive/pgdump"
+	"github.com/pgark/pgark/internal/pgtest"
+)
+
+// greenplumKinds is the catalog that the pg_dump of a real Greenplum 6.24.3 gave of testdata/greenplum/kinds.sql.
+func greenplumKinds(tb testing.TB) *archive.Catalog {
+	tb.Helper()
+	f, err := os.Open("../testdata/greenplum/kinds.toc")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	toc, err := pgdump.ReadTOC(f)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cat := toc.Catalog()
+	cat.Product = "Greenplum"
+	return cat
+}
+
+// defineAll carries out a plan's definitions as a restore without rows would.
+func defineAll(t *testing.T, srv *pgtest.Server, db string, cat *archive.Catalog) {
+	t.Helper()
+	plan, err := NewPlan(cat, PlanOptions{SchemaOnly: true})
+	check(t, err)
+	conn := connectTo(t, srv, db)
+	for _, sql := range plan.Setup() {
+		_, err := conn.Exec(t.Context(), sql)
+		check(t, err)
+	}
+	var st State
+	for _, step := range plan.Steps {
+		for _, sql := range plan.Definition(&st, step) {
+			if _, err := conn.Exec(t.Context(), sql); err != nil {
+				t.Errorf("%s: %v\n%s", describeEntry(step.Entry), err, sql)
+			}
+		}
+	}
+}
+
+// Plain PostgreSQL takes every definition that the real pg_dump wrote, once it is translated.
+func TestToPostgresOfRealCatalog(t *testing.T) {
+	srv := pgtest.Shared(t)
+	db := srv.CreateDB(t)
+	srv.Exec(t, "postgres", `DO $$ BEGIN CREATE ROLE gpkinds_reader; EXCEPTION WHEN duplicate_object THEN END $$`)
+	cat := greenplumKinds(t)
+	before := slices.Clone(cat.Entries)
+	out, notes := ToPostgres(cat)
+	for i := range before {
+		if before[i].DDL != cat.Entries[i].DDL || before[i].Kind != cat.Entries[i].Kind {
+			t.Fatalf("the given catalog was changed: %+v", cat.Entries[i])
+		}
+	}
+	defineAll(t, srv, db, out)
+	query := func(sql string) string { return srv.QueryString(t, db, sql) }
+	for _, tt := range []struct{ what, sql, want string }{
+		{"kinds of relation of partitioned tables", `SELECT string_agg(relname || ' ' || relkind::text, ', ' ORDER BY relname) FROM pg_class
+			WHERE relnamespace = 'sales'::regnamespace AND relname LIKE 'part\_%' AND relname NOT LIKE '%\_1\_prt\_%' AND relkind IN ('r', 'p')`,
+			"part_bounds p, part_list p, part_mixed p, part_multi r, part_nullable p, part_numeric r, part_range p, part_three_levels p, part_two_levels p"},
+		{"leaves", `SELECT string_agg(r || ' ' || (SELECT count(*) FROM pg_partition_tree(r::regclass) WHERE isleaf), ', ') FROM
+			unnest(ARRAY['sales.part_range', 'sales.part_list', 'sales.part_two_levels', 'sales.part_three_levels', 'sales.part_nullable']) r`,
+			"sales.part_range 5, sales.part_list 3, sales.part_two_levels 9, sales.part_three_levels 8, sales.part_nullable 3"},
+		{"a range", `SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'part_range_1_prt_3'`,
+			"FOR VALUES FROM ('2024-02-01') TO ('2024-03-01')"},
+		{"a range that excludes its start", `SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'part_bounds_1_prt_b'`,
+			"FOR VALUES FROM (11) TO (21)"},
+		{"an odd value", `SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'part_list_1_prt_odd name'`,
+			"FOR VALUES IN ('it''s, (x)')"},
+		{"the default of a default", `SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'part_two_levels_1_prt_dflt_2_prt_o'`, "DEFAULT"},
+		{"a primary key over partitions", `SELECT count(*) FROM pg_index WHERE indisprimary AND indisvalid AND indrelid::regclass::text LIKE 'sales.%part_list%'`, "4"},
+		{"an index over partitions", `SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = indrelid WHERE indisvalid AND relname LIKE 'part_range%'`, "6"},
+		{"bitmap indexes", `SELECT string_agg(amname::text, ' ') FROM pg_class c JOIN pg_am a ON a.oid = relam WHERE relname LIKE '%_bitmap'`, "btree btree"},
+		{"a default that speaks of distribution", `SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'sales.heap_hash'::regclass AND adnum = 2`,
+			"'DISTRIBUTED BY (name) ENCODING (compresstype=zlib)'::text"},
+		{"a default before a storage clause", `SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'sales.ao_col_mixed'::regclass AND adnum = 2`,
+			"'ENCODING (x)'::text"},
+		{"a comment that speaks of distribution", `SELECT obj_description('sales.heap_hash'::regclass)`, "a comment; DISTRIBUTED BY (id) -- and /* more"},
+		{"fillfactor", `SELECT reloptions::text FROM pg_class WHERE relname = 'heap_random'`, "{fillfactor=70}"},
+		{"unlogged", `SELECT relpersistence FROM pg_class WHERE relname = 'unlogged'`, "u"},
+		{"inheritance", `SELECT inhparent::regclass FROM pg_inherits WHERE inhrelid = 'sales.child'::regclass`, "sales.parent"},
+		{"no external table", `SELECT count(*) FROM pg_class WHERE relname LIKE 'ext_%' AND relnamespace = 'sales'::regnamespace`, "0"},
+		{"the foreign table", `SELECT relkind FROM pg_class WHERE relname = 'foreign_table'`, "f"},
+		{"an odd name", `SELECT count(*) FROM pg_attribute WHERE attrelid = '"Odd ""schema"."Odd ""table, DISTRIBUTED BY (x)"'::regclass AND attnum > 0`, "3"},
+		{"a body", `SELECT prosrc LIKE '%EXECUTE ON ANY%' FROM pg_proc WHERE proname = 'count_all'`, "t"},
+		{"owners of partitions", `SELECT count(DISTINCT relowner) FROM pg_class WHERE relname LIKE 'part_range%'`, "1"},
+	} {
+		if got := query(tt.sql); got != tt.want {
+			t.Errorf("%s: %s, want %s", tt.what, got, tt.want)
+		}
+	}
+	text := make([]string, len(notes))
+	for i, n := range notes {
+		text[i] = n.String()
+	}
+	all := strings.Join(text, "\n")
+	t.Log(all)
+	for _, want := range []string{
+		"external tables left out", "EXTERNAL TABLE sales.ext_file", "VIEW sales.ext_view", "DISTRIBUTED clauses left out", "storage clauses left out",
+		"TABLE sales.part_multi", "TABLE sales.part_numeric", "WITH OIDS left out", "bitmap indexes made btree", "EXECUTE ON left out", "and 26 more",
+		"subpartition templates left out",
+	} {
+		if !strings.Contains(all, want) {
+			t.Errorf("no note says %q", want)
+		}
+	}
+	if len(notes) > 14 {
+		t.Errorf("%d notes", len(notes))
+	}
+}
+
+// What is PostgreSQL's already is not changed.
+func TestToPostgresOfPostgres(t *testing.T) {
+	d := dumpAllKinds(t, pgtest.Shared(t))
+	cat, err := d.Catalog()
+	check(t, err)
+	out, notes := ToPostgres(cat)
+	for i := range cat.Entries {
+		if e := cat.Entries[i]; e.Kind != "FOREIGN TABLE" && out.Entries[i].DDL != e.DDL {
+			t.Errorf("%s: %s\nwas\n%s", describeEntry(&e), out.Entries[i].DDL, e.DDL)
+		}
+	}
+	if len(notes) != 0 {
+		t.Errorf("%v", notes)
+	}
+}
