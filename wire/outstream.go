@@ -16,6 +16,8 @@ type outStream struct {
 	rows  uint64
 	bytes uint64
 	err   error // why there are no more rows; io.EOF at the regular end
+
+	uncounted bool // the server may end it without a row count
 }
 
 // Rows counts the rows that have been given out whole.
@@ -30,7 +32,8 @@ func (o *outStream) Bytes() uint64 { return o.bytes }
 // Rows come whole. Only one that is larger than buf comes in parts: it starts at the start of buf, open is true, and
 // the next Fill goes on with it; the part with open false ends it and holds no other row.
 //
-// At the regular end the error is io.EOF, with n 0, after the server's row count has been compared (ErrRowCount).
+// At the regular end the error is io.EOF, with n 0, after the server's row count has been compared (ErrRowCount). Some
+// statements end without a count: RETRIEVE from Greenplum's endpoints is one.
 // With any other error what has been read is of no use, but the session may be: see Conn.Err.
 func (o *outStream) Fill(ctx context.Context, buf []byte) (n int, open bool, err error) {
 	if o.err != nil {
@@ -81,6 +84,9 @@ func (o *outStream) finish(r *result) error {
 	o.conn.stream = nil
 	if err := r.read(); err != nil {
 		return err
+	}
+	if !r.tag.counted && o.uncounted {
+		return io.EOF
 	}
 	if uint64(r.tag.Rows) != o.rows { //nolint:gosec // a negative count is a wrong one, too
 		return fmt.Errorf("%w: %d rows arrived, but the server says %q", ErrRowCount, o.rows, r.tag.Text)

@@ -13,12 +13,14 @@ import (
 type Tag struct {
 	Text string // as the server says it: "INSERT 0 5"; "" for an empty statement
 	Rows int64  // the number at its end, 0 if there is none
+
+	counted bool // there is one
 }
 
 func parseTag(text string) Tag {
 	t := Tag{Text: text}
 	if n, err := strconv.ParseInt(text[strings.LastIndexByte(text, ' ')+1:], 10, 64); err == nil {
-		t.Rows = n
+		t.Rows, t.counted = n, true
 	}
 	return t
 }

@@ -58,7 +58,7 @@ func (c *Conn) nextRowsOut() (*RowsOut, error) {
 	if err != nil {
 		return nil, c.lose(err)
 	}
-	o := &RowsOut{outStream: outStream{conn: c}, columns: columns}
+	o := &RowsOut{outStream: outStream{conn: c, uncounted: true}, columns: columns}
 	o.next = o.fill
 	c.stream = &o.outStream
 	switch {

@@ -237,6 +237,7 @@ func TestMalformedRows(t *testing.T) {
 		"notice within":      {one + frame(msgNotice, "\x00") + row + frame(msgNotice, "\x00") + end, io.EOF},
 		"one too few":        {one + end, ErrRowCount},
 		"one too many":       {one + row + row + end, ErrRowCount},
+		"not counted":        {one + row + strings.Replace(end, "\x0dSELECT 1", "\x0bSELECT", 1), io.EOF},
 		"columns":            {two + row + end, ErrProtocol},
 		"no number":          {one + frame(msgDataRow, "\x00") + end, ErrProtocol},
 		"nothing":            {one + frame(msgDataRow, "") + end, ErrProtocol},
