@@ -9,14 +9,11 @@ import (
 	"github.com/pgark/pgark/wire"
 )
 
-// kindForeign is the kind of entry of a foreign table.
-const kindForeign = "FOREIGN TABLE"
-
 // loadsForeign tells whether a TABLE DATA entry is of a foreign table: another server keeps its rows, and they stay there
 // when the foreign table is dropped.
 func (p *Plan) loadsForeign(dataID int32) bool {
 	e := p.byID[p.tables[dataID]]
-	return e != nil && e.Kind == kindForeign
+	return e != nil && e.Kind == kindForeignTable
 }
 
 // ForeignNotEmptyError says that a restore would have added rows to tables of other servers that hold some already: the

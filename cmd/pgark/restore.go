@@ -12,6 +12,7 @@ import (
 
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
+	"github.com/pgark/pgark/fanout/topology"
 	"github.com/pgark/pgark/verify"
 	"github.com/pgark/pgark/wire"
 )
@@ -27,6 +28,7 @@ type restoreOptions struct {
 	list     bool
 	jobs     int
 	route    string
+	servers  []string
 	verify   bool
 	dryRun   bool
 	json     bool
@@ -39,6 +41,8 @@ type restoreOptions struct {
 	appendRows                 bool
 	sel                        fanout.Selection
 
+	redirect map[string]map[string]string // what Validate makes of servers
+
 	later laterFlags
 }
 
@@ -49,6 +53,11 @@ their dependencies. The digest of what was sent and the server's row counts are 
 --verify reads every table back and compares that too. Tables that hold rows already are refused, unless --append or -c
 says what to do with them.
 
+An archive of several nodes goes into a database of any shape through its coordinator. Where that is proven to be right,
+each node's rows go straight back into that node: the same product, version and number of segments and, table by table,
+the same distribution (Greenplum, Cloudberry); the same partition bounds (postgres_fdw); the same list of nodes. What
+went that way is checked afterwards. --route segments insists on it, --route coordinator avoids it.
+
 An object that can't be restored is reported, and the restore goes on with the others (exit code 3), unless -e is given.
 Names given to -n, -t, -I, -T and -P are exact, as in pg_restore, not patterns.`
 
@@ -57,6 +66,7 @@ const restoreExample = `  pgark restore -d copy shop.pgark             # into an
   pgark restore -d copy -c --if-exists -j 8 shop.pgark
   pgark restore -d copy -n sales -t orders shop.pgark
   pgark list --toc shop.pgark > toc; vi toc; pgark restore -d copy -L toc shop.pgark
+  pgark restore -d copy --server shard1=db7:5432/copy --server shard2=db8:5432/copy shop.pgark
   pgark restore -f - shop.pgark | psql copy`
 
 func newRestore(a *app) *cobra.Command {
@@ -102,7 +112,8 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.appendRows, "append", false, "load into tables that hold rows already")
 	f.BoolVar(&o.verify, "verify", false, "afterwards, read every table back and compare its digest")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, in order, and do nothing")
-	f.StringVar(&o.route, "route", "auto", "`way` of the rows: auto, coordinator")
+	f.StringVar(&o.route, "route", "auto", "`way` of the rows: auto, segments, coordinator")
+	f.StringArrayVar(&o.servers, "server", nil, "create a foreign server with another address than the archive has: `NAME=HOST:PORT/DBNAME`, or key=value pairs after the first =; may be repeated")
 	f.BoolVar(&o.json, "json", false, "print a summary as JSON")
 	o.later.add(f, "with-dependencies", "resume")
 	o.later.addValue(f, "redirect-schema")
@@ -123,7 +134,11 @@ func (o *restoreOptions) Validate(f *pflag.FlagSet) error {
 	if err := validateJobs(f, o.jobs); err != nil {
 		return err
 	}
-	if err := validateRoute(o.route); err != nil {
+	if err := o.validateRoute(); err != nil {
+		return err
+	}
+	var err error
+	if o.redirect, err = parseServers(o.servers); err != nil {
 		return err
 	}
 	if err := o.validatePairs(); err != nil || o.list || o.dryRun {
@@ -142,6 +157,7 @@ func (o *restoreOptions) Validate(f *pflag.FlagSet) error {
 
 // validatePairs refuses what does not go together.
 func (o *restoreOptions) validatePairs() error {
+	segments := o.route == fanout.RouteSegments
 	for _, pair := range []struct {
 		wrong bool
 		text  string
@@ -154,12 +170,24 @@ func (o *restoreOptions) validatePairs() error {
 		{o.verify && o.file != "", "--verify needs a database, and -f writes a script"},
 		{o.verify && o.schemaOnly, "--verify compares rows, and -s/--schema-only restores none"},
 		{o.verify && o.appendRows, "--verify and --append cannot be used together: the tables hold other rows too"},
+		{segments && o.single, "-1/--single-transaction and --route segments cannot be used together: it is one session with the coordinator"},
+		{segments && o.file != "", "--route segments needs a database, and -f writes a script"},
+		{len(o.servers) > 0 && o.file != "", "--server needs a database, and -f writes a script"},
+		{len(o.servers) > 0 && o.dataOnly, "--server is for servers that are created, and -a/--data-only creates none"},
 	} {
 		if pair.wrong {
 			return usagef("%s", pair.text)
 		}
 	}
 	return nil
+}
+
+func (o *restoreOptions) validateRoute() error {
+	switch o.route {
+	case fanout.RouteAuto, fanout.RouteCoordinator, fanout.RouteSegments:
+		return nil
+	}
+	return usagef("--route %s: must be auto, segments or coordinator", quoteArg(o.route))
 }
 
 func (o *restoreOptions) planOptions() fanout.PlanOptions {
@@ -224,6 +252,7 @@ func (o *restoreOptions) restore(ctx context.Context, a *archive.File) error {
 		SingleTransaction: o.single, ExitOnError: o.exitOnError, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
 		Append: o.appendRows, Sections: o.sections, Select: o.sel,
 		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, Log: o.app.logger(), Progress: m,
+		Route: o.route, Servers: o.redirect, Discover: o.rediscover(cluster),
 	})
 	m.end()
 	if err != nil {
@@ -247,6 +276,18 @@ func (o *restoreOptions) restore(ctx context.Context, a *archive.File) error {
 	return restoreVerdict(r, compared)
 }
 
+// rediscover finds the cluster of a database while the restore goes on. Foreign servers come into being with it: until
+// then no node that --node names is there.
+func (o *restoreOptions) rediscover(known *topology.Cluster) func(context.Context, *wire.Config) (*topology.Cluster, error) {
+	return func(ctx context.Context, cfg *wire.Config) (*topology.Cluster, error) {
+		if found := known; found != nil && cfg == found.Coordinator.Config {
+			known = nil // the next time it may be another one
+			return found, nil
+		}
+		return topology.Discover(ctx, cfg, o.conn.nodes.options(o.app))
+	}
+}
+
 // readBack compares every table that was restored with the archive. A table that could not be loaded has been reported.
 func (o *restoreOptions) readBack(ctx context.Context, a *archive.File, cfg *wire.Config, r *fanout.RestoreResult) (*verify.Report, error) {
 	cat, err := a.Catalog()
@@ -268,7 +309,11 @@ func (o *restoreOptions) readBack(ctx context.Context, a *archive.File, cfg *wir
 	}
 	m := o.app.startMeter("verified")
 	defer m.end()
-	return verify.Database(ctx, a.Reader, cfg, verify.Options{
+	cluster, err := topology.Discover(ctx, cfg, o.conn.nodes.options(o.app))
+	if err != nil {
+		return nil, err
+	}
+	return verify.Database(ctx, a.Reader, cluster, verify.Options{
 		Jobs: jobsOrDefault(o.jobs), Entries: entries, Progress: m, Log: o.app.logger(),
 	})
 }

@@ -33,6 +33,9 @@ func (o *restoreOptions) summary(r *fanout.RestoreResult, compared *verify.Repor
 	}
 	o.app.tell("restored into database %s: %s, %s, %s, %s in %s", visible(r.Database), plural(uint64(r.Objects), "object"),
 		plural(uint64(r.Tables), "table"), plural(r.Rows, "row"), humanBytes(r.RawBytes), humanDuration(took))
+	if r.Route == fanout.RouteSegments || o.route == fanout.RouteSegments || len(r.RouteReason) > 0 && o.app.verbose > 0 {
+		o.app.tell("route %s: %s", r.Route, r.RouteReason)
+	}
 	if compared != nil && compared.OK {
 		o.app.tell("verified: %s read back, every digest is the archive's", plural(uint64(compared.Tables), "table"))
 	}
@@ -69,6 +72,9 @@ func (o *restoreOptions) jsonSummary(r *fanout.RestoreResult, compared *verify.R
 	return struct {
 		OK         bool           `json:"ok"`
 		Database   string         `json:"database"`
+		Route      string         `json:"route"`
+		Reason     string         `json:"route_reason"`
+		Direct     int            `json:"direct_tables"`
 		Objects    int            `json:"objects"`
 		Tables     int            `json:"tables"`
 		Rows       uint64         `json:"rows"`
@@ -79,7 +85,7 @@ func (o *restoreOptions) jsonSummary(r *fanout.RestoreResult, compared *verify.R
 		Verified   *verify.Report `json:"verified,omitempty"`
 		Seconds    float64        `json:"seconds"`
 	}{
-		r.OK() && (compared == nil || compared.OK), r.Database, r.Objects, r.Tables, r.Rows, r.RawBytes,
+		r.OK() && (compared == nil || compared.OK), r.Database, r.Route, r.RouteReason, r.DirectTables, r.Objects, r.Tables, r.Rows, r.RawBytes,
 		failures, mismatches, append([]string{}, r.Warnings...), compared, took.Seconds(),
 	}
 }
