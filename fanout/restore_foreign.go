@@ -9,11 +9,14 @@ import (
 	"github.com/pgark/pgark/wire"
 )
 
+// kindForeign is the kind of entry of a foreign table.
+const kindForeign = "FOREIGN TABLE"
+
 // loadsForeign tells whether a TABLE DATA entry is of a foreign table: another server keeps its rows, and they stay there
 // when the foreign table is dropped.
 func (p *Plan) loadsForeign(dataID int32) bool {
 	e := p.byID[p.tables[dataID]]
-	return e != nil && e.Kind == kindForeignTable
+	return e != nil && e.Kind == kindForeign
 }
 
 // ForeignNotEmptyError says that a restore would have added rows to tables of other servers that hold some already: the
