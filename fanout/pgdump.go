@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -91,6 +92,9 @@ func (p PgDump) Catalog(ctx context.Context, o CatalogOptions) (*archive.Catalog
 		for i := range cat.Entries {
 			cat.Entries[i].Owner = ""
 		}
+	}
+	if o.NoComments {
+		cat.Entries = slices.DeleteFunc(cat.Entries, func(e archive.Entry) bool { return e.Kind == kindComment })
 	}
 	return cat, nil
 }

@@ -7,6 +7,9 @@ import (
 	"github.com/pgark/pgark/wire"
 )
 
+// majorNoComments is the first release of pg_dump that can leave out comments. They are taken out of what older ones give.
+const majorNoComments = 11
+
 // catalogArgs is the command line that gives the catalog. Switches that this pg_dump does not have are an error
 // that names the version which has them.
 func (p PgDump) catalogArgs(o CatalogOptions) ([]string, error) {
@@ -22,7 +25,7 @@ func (p PgDump) catalogArgs(o CatalogOptions) ([]string, error) {
 		{o.DataOnly, "--data-only"},
 		{o.NoOwner, "--no-owner"},
 		{o.NoACL, "--no-privileges"},
-		{o.NoComments, "--no-comments"},
+		{o.NoComments && p.Major >= majorNoComments, "--no-comments"},
 	} {
 		if f.on {
 			args = append(args, f.flag)

@@ -184,4 +184,3 @@ func pgDumpCandidates(path string) []string {
 	}
 	return append(all, wrappers...)
 }
-

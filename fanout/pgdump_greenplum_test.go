@@ -153,8 +153,12 @@ func TestGreenplumCatalog(t *testing.T) {
 		t.Errorf("TOC %s: %v", cat.TOCVersion, kinds)
 	}
 	for _, o := range []CatalogOptions{
-		{SchemaOnly: true}, {DataOnly: true}, {NoOwner: true, NoACL: true, NoComments: true}, {Sections: []string{"pre-data"}},
-		{Filter: Filter{Schemas: []string{"sales"}, ExcludeTables: []string{"sales.ao_*"}}}, {Filter: Filter{Tables: []string{"sales.part_range"}}},
+		{SchemaOnly: true},
+		{DataOnly: true},
+		{NoOwner: true, NoACL: true, NoComments: true},
+		{Sections: []string{"pre-data"}},
+		{Filter: Filter{Schemas: []string{"sales"}, ExcludeTables: []string{"sales.ao_*"}}},
+		{Filter: Filter{Tables: []string{"sales.part_range"}}},
 	} {
 		if cat := relayedCatalog(t, conn, tool, o); len(cat.Entries) < 4 {
 			t.Errorf("%+v: %d entries", o, len(cat.Entries))
@@ -164,8 +168,10 @@ func TestGreenplumCatalog(t *testing.T) {
 
 func relayedCatalog(t *testing.T, conn *wire.Conn, tool PgDump, o CatalogOptions) *archive.Catalog {
 	t.Helper()
-	// A pg_dump prepares statements, and a session of a dump serves one.
-	_, err := conn.Exec(t.Context(), "DEALLOCATE ALL; BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
+	// pg_dump prepares statements, so a session of a dump serves one only.
+	_, err := conn.Exec(t.Context(), "DEALLOCATE ALL")
+	check(t, err)
+	_, err = conn.Exec(t.Context(), "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 	check(t, err)
 	relay, err := wire.NewRelay(conn, catalogQuery)
 	check(t, err)

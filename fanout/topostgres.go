@@ -70,7 +70,7 @@ func newTranslator(cat *archive.Catalog) *translator {
 
 // entry translates one entry, or leaves it out.
 func (t *translator) entry(e *archive.Entry) {
-	if isForeignTable(e.Kind) {
+	if e.Kind == kindForeign {
 		t.foreignTable(e)
 	}
 	if !t.segmented {
@@ -78,12 +78,13 @@ func (t *translator) entry(e *archive.Entry) {
 	}
 	switch e.Kind {
 	case "EXTERNAL TABLE":
-		t.leaveOut(e, "external tables left out", "they read and write files and programs of the cluster; a foreign table may take their place")
+		t.leaveOutQuietly(e)
+		t.note(noteExternal, e)
 	case "PROTOCOL":
 		t.leaveOut(e, "protocols of external tables left out", "PostgreSQL has no external tables")
 	case "TYPE STORAGE OPTIONS":
 		t.leaveOutQuietly(e)
-		t.notes.add(noteStorage, e)
+		t.note(noteStorage, e)
 	case "TAG", "TASK", "STORAGE SERVER", "STORAGE USER MAPPING", "DIRECTORY TABLE", "DYNAMIC TABLE", "RESOURCE QUEUE",
 		"RESOURCE GROUP", "PROFILE":
 		t.leaveOut(e, strings.ToLower(e.Kind)+" entries left out", "PostgreSQL has no such objects")
@@ -110,7 +111,7 @@ func (t *translator) entry(e *archive.Entry) {
 		t.databaseSettings(e)
 	}
 	if t.gone[e.ID] == "" && isGreenplumAM(e.TableAM) {
-		t.notes.add(noteStorage, e)
+		t.note(noteStorage, e)
 		e.TableAM = "heap"
 	}
 }
@@ -147,9 +148,7 @@ func (t *translator) leaveOutDependents() {
 				t.leaveOutQuietly(e)
 			case "VIEW", "MATERIALIZED VIEW", "MATERIALIZED VIEW DATA", "RULE", "TRIGGER", "INDEX":
 				t.leaveOutQuietly(e)
-				t.notes.add(noteKind{
-					What: "left out with what they are made of", Why: "they read what is left out itself", Lost: true,
-				}, e)
+				t.note(noteDependent, e)
 			default:
 				continue
 			}

@@ -7,12 +7,6 @@ import (
 	"github.com/pgark/pgark/archive"
 )
 
-const kindForeignTable = "FOREIGN TABLE"
-
-func isForeignTable(kind string) bool { return kind == kindForeignTable }
-
-var noteForeign = noteKind{What: "foreign tables made ordinary tables", Why: "their rows come from the archive"}
-
 // foreignTable makes an ordinary table of a foreign one whose rows belong to this database: a partition, or one whose rows
 // are in the catalog. Others, and the external tables of Greenplum 7 and Cloudberry, are left to what they read.
 func (t *translator) foreignTable(e *archive.Entry) {
@@ -23,7 +17,8 @@ func (t *translator) foreignTable(e *archive.Entry) {
 	s := statements[0]
 	switch {
 	case t.segmented && (!s.is(0, "CREATE", "FOREIGN") || readsExternal(s)):
-		t.leaveOut(e, "external tables left out", "they read and write files and programs of the cluster; a foreign table may take their place")
+		t.leaveOutQuietly(e)
+		t.note(noteExternal, e)
 		return
 	case !t.rowsAreHere(e):
 		return
@@ -40,7 +35,7 @@ func (t *translator) foreignTable(e *archive.Entry) {
 	}
 	all := []string{s.result()}
 	for _, s := range statements[1:] {
-		if s.is(0, "ALTER", kindForeign) {
+		if s.is(0, "ALTER", "FOREIGN") {
 			if slices.ContainsFunc(places(s), func(i int) bool { return s.tokens[i].depth == 0 && s.is(i, "OPTIONS", "(") }) {
 				continue
 			}
@@ -55,10 +50,8 @@ func (t *translator) foreignTable(e *archive.Entry) {
 		e.RelKind = 'r'
 	}
 	t.local[e.ID] = true
-	t.notes.add(noteForeign, e)
+	t.note(noteForeign, e)
 }
-
-const kindForeign = "FOREIGN"
 
 // places are those of all tokens.
 func places(s *statement) []int {
@@ -113,7 +106,7 @@ func (t *translator) onLocal(e *archive.Entry) {
 	var all []string
 	for _, s := range t.statements(e) {
 		for _, at := range []int{1, 2, 4} { // ALTER FOREIGN TABLE, COMMENT ON FOREIGN TABLE, SECURITY LABEL FOR x ON FOREIGN TABLE
-			if s.is(at, kindForeign, kindTable) {
+			if s.is(at, "FOREIGN", kindTable) {
 				s.cut(at, at)
 				edited = true
 				break
@@ -158,7 +151,7 @@ func (t *translator) usedByLocalOnly(server *archive.Entry) bool {
 		switch e := t.byID[id]; {
 		case t.local[id]:
 			n++
-		case e.Kind == kindForeignTable && t.gone[id] == "":
+		case e.Kind == kindForeign && t.gone[id] == "":
 			return false
 		}
 	}

@@ -64,26 +64,40 @@ func TestToPostgresOfRealCatalog(t *testing.T) {
 	defineAll(t, srv, db, out)
 	query := func(sql string) string { return srv.QueryString(t, db, sql) }
 	for _, tt := range []struct{ what, sql, want string }{
-		{"kinds of relation of partitioned tables", `SELECT string_agg(relname || ' ' || relkind::text, ', ' ORDER BY relname) FROM pg_class
+		{
+			"kinds of relation of partitioned tables", `SELECT string_agg(relname || ' ' || relkind::text, ', ' ORDER BY relname) FROM pg_class
 			WHERE relnamespace = 'sales'::regnamespace AND relname LIKE 'part\_%' AND relname NOT LIKE '%\_1\_prt\_%' AND relkind IN ('r', 'p')`,
-			"part_bounds p, part_list p, part_mixed p, part_multi r, part_nullable p, part_numeric r, part_range p, part_three_levels p, part_two_levels p"},
-		{"leaves", `SELECT string_agg(r || ' ' || (SELECT count(*) FROM pg_partition_tree(r::regclass) WHERE isleaf), ', ') FROM
+			"part_bounds p, part_list p, part_mixed p, part_multi r, part_nullable p, part_numeric r, part_range p, part_three_levels p, part_two_levels p",
+		},
+		{
+			"leaves", `SELECT string_agg(r || ' ' || (SELECT count(*) FROM pg_partition_tree(r::regclass) WHERE isleaf), ', ') FROM
 			unnest(ARRAY['sales.part_range', 'sales.part_list', 'sales.part_two_levels', 'sales.part_three_levels', 'sales.part_nullable']) r`,
-			"sales.part_range 5, sales.part_list 3, sales.part_two_levels 9, sales.part_three_levels 8, sales.part_nullable 3"},
-		{"a range", `SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'part_range_1_prt_3'`,
-			"FOR VALUES FROM ('2024-02-01') TO ('2024-03-01')"},
-		{"a range that excludes its start", `SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'part_bounds_1_prt_b'`,
-			"FOR VALUES FROM (11) TO (21)"},
-		{"an odd value", `SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'part_list_1_prt_odd name'`,
-			"FOR VALUES IN ('it''s, (x)')"},
+			"sales.part_range 5, sales.part_list 3, sales.part_two_levels 9, sales.part_three_levels 8, sales.part_nullable 3",
+		},
+		{
+			"a range", `SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'part_range_1_prt_3'`,
+			"FOR VALUES FROM ('2024-02-01') TO ('2024-03-01')",
+		},
+		{
+			"a range that excludes its start", `SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'part_bounds_1_prt_b'`,
+			"FOR VALUES FROM (11) TO (21)",
+		},
+		{
+			"an odd value", `SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'part_list_1_prt_odd name'`,
+			"FOR VALUES IN ('it''s, (x)')",
+		},
 		{"the default of a default", `SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'part_two_levels_1_prt_dflt_2_prt_o'`, "DEFAULT"},
 		{"a primary key over partitions", `SELECT count(*) FROM pg_index WHERE indisprimary AND indisvalid AND indrelid::regclass::text LIKE 'sales.%part_list%'`, "4"},
 		{"an index over partitions", `SELECT count(*) FROM pg_index i JOIN pg_class c ON c.oid = indrelid WHERE indisvalid AND relname LIKE 'part_range%'`, "6"},
 		{"bitmap indexes", `SELECT string_agg(amname::text, ' ') FROM pg_class c JOIN pg_am a ON a.oid = relam WHERE relname LIKE '%_bitmap'`, "btree btree"},
-		{"a default that speaks of distribution", `SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'sales.heap_hash'::regclass AND adnum = 2`,
-			"'DISTRIBUTED BY (name) ENCODING (compresstype=zlib)'::text"},
-		{"a default before a storage clause", `SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'sales.ao_col_mixed'::regclass AND adnum = 2`,
-			"'ENCODING (x)'::text"},
+		{
+			"a default that speaks of distribution", `SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'sales.heap_hash'::regclass AND adnum = 2`,
+			"'DISTRIBUTED BY (name) ENCODING (compresstype=zlib)'::text",
+		},
+		{
+			"a default before a storage clause", `SELECT pg_get_expr(adbin, adrelid) FROM pg_attrdef WHERE adrelid = 'sales.ao_col_mixed'::regclass AND adnum = 2`,
+			"'ENCODING (x)'::text",
+		},
 		{"a comment that speaks of distribution", `SELECT obj_description('sales.heap_hash'::regclass)`, "a comment; DISTRIBUTED BY (id) -- and /* more"},
 		{"fillfactor", `SELECT reloptions::text FROM pg_class WHERE relname = 'heap_random'`, "{fillfactor=70}"},
 		{"unlogged", `SELECT relpersistence FROM pg_class WHERE relname = 'unlogged'`, "u"},

@@ -40,11 +40,72 @@ type noteKind struct {
 	Lost      bool
 }
 
-// Notes about what does not change what the database says.
-var (
-	noteDistributed = noteKind{What: "DISTRIBUTED clauses left out", Why: "one server has all rows"}
-	noteStorage     = noteKind{What: "storage clauses left out", Why: "PostgreSQL stores tables its own way"}
+// noteID is a kind of note that is told in more than one place, or of many objects.
+type noteID uint8
+
+const (
+	noteDistributed noteID = iota + 1
+	noteStorage
+	noteOIDs
+	noteTemplate
+	noteExchanged
+	noteExternal
+	noteDependent
+	noteExecuteOn
+	noteSQLData
+	noteSettings
+	noteBitmap
+	noteClusterOn
+	noteLeafACL
+	noteForeign
 )
+
+// kind is what such a note says.
+func (id noteID) kind() noteKind {
+	switch id {
+	case noteDistributed:
+		return noteKind{What: "DISTRIBUTED clauses left out", Why: "one server has all rows"}
+	case noteStorage:
+		return noteKind{What: "storage clauses left out", Why: "PostgreSQL stores tables its own way"}
+	case noteOIDs:
+		return noteKind{What: "WITH OIDS left out", Why: "servers from version 12 on have no such column"}
+	case noteTemplate:
+		return noteKind{What: "subpartition templates left out", Why: "PostgreSQL has none: name the parts of a partition when you add it"}
+	case noteExchanged:
+		return noteKind{
+			What: "external partitions made ordinary, empty partitions", Why: "they read files and programs of the cluster", Lost: true,
+		}
+	case noteExternal:
+		return noteKind{
+			What: "external tables left out", Lost: true,
+			Why: "they read and write files and programs of the cluster; a foreign table may take their place",
+		}
+	case noteDependent:
+		return noteKind{What: "left out with what they are made of", Why: "they read what is left out itself", Lost: true}
+	case noteExecuteOn:
+		return noteKind{What: "EXECUTE ON left out of functions", Why: "there is one server to run them on"}
+	case noteSQLData:
+		return noteKind{What: "SQL data access left out of functions", Why: "PostgreSQL does not tell functions apart by it"}
+	case noteSettings:
+		return noteKind{What: "settings of the cluster's planner left out", Why: "PostgreSQL does not know them"}
+	case noteBitmap:
+		return noteKind{What: "bitmap indexes made btree indexes", Why: "PostgreSQL makes bitmaps as it reads"}
+	case noteClusterOn:
+		return noteKind{What: "CLUSTER ON left out", Why: "PostgreSQL's partitioned tables can't be marked so", Lost: true}
+	case noteLeafACL:
+		return noteKind{
+			What: "rights set on partitioned tables alone",
+			Why:  "they hold for rows read through the table; who reads a partition by its own name needs them there",
+		}
+	case noteForeign:
+		return noteKind{What: "foreign tables made ordinary tables", Why: "their rows come from the archive"}
+	default:
+		return noteKind{}
+	}
+}
+
+// note adds an object to one of these.
+func (t *translator) note(id noteID, e *archive.Entry) { t.notes.add(id.kind(), e) }
 
 // noteBook collects notes.
 type noteBook struct {

@@ -6,19 +6,6 @@ import (
 	"github.com/pgark/pgark/archive"
 )
 
-// What is said of functions only for the planner of a cluster.
-var (
-	noteExecuteOn = noteKind{What: "EXECUTE ON left out of functions", Why: "there is one server to run them on"}
-	noteSQLData   = noteKind{What: "SQL data access left out of functions", Why: "PostgreSQL does not tell functions apart by it"}
-	noteSettings  = noteKind{What: "settings of the cluster's planner left out", Why: "PostgreSQL does not know them"}
-	noteBitmap    = noteKind{What: "bitmap indexes made btree indexes", Why: "PostgreSQL makes bitmaps as it reads"}
-	noteClusterOn = noteKind{What: "CLUSTER ON left out", Why: "PostgreSQL's partitioned tables can't be marked so", Lost: true}
-	noteLeafACL   = noteKind{
-		What: "rights set on partitioned tables alone",
-		Why:  "they hold for rows read through the table; who reads a partition by its own name needs them there",
-	}
-)
-
 // materializedView cuts out how the view is stored and spread.
 func (t *translator) materializedView(e *archive.Entry) {
 	statements := t.statements(e)
@@ -51,7 +38,7 @@ func (t *translator) createMaterializedView(e *archive.Entry, s *statement) {
 		switch {
 		case s.is(i, "USING") && s.isName(i+1) && isGreenplumAM(s.name(i+1)):
 			s.cut(i, i+1)
-			t.notes.add(noteStorage, e)
+			t.note(noteStorage, e)
 		case s.is(i, "WITH", "("):
 			next = s.closing(i+1) + 1
 			d := &tableDDL{s: s, with: [2]int{i, next - 1}, options: t.storageOptions(e, s, i+1)}
@@ -79,7 +66,7 @@ func (t *translator) index(e *archive.Entry) {
 					i = len(s.tokens)
 				case s.is(i, "USING", "bitmap"):
 					s.replace(i+1, i+1, "btree")
-					t.notes.add(noteBitmap, e)
+					t.note(noteBitmap, e)
 				case s.is(i, "WITH", "("):
 					d := &tableDDL{s: s, with: [2]int{i, s.closing(i + 1)}, options: t.storageOptions(e, s, i+1)}
 					d.keepOptions()
@@ -106,19 +93,19 @@ func (t *translator) function(e *archive.Entry) {
 		switch {
 		case s.is(i, "EXECUTE", "ON", "ALL", "SEGMENTS"):
 			s.cut(i, i+3)
-			t.notes.add(noteExecuteOn, e)
+			t.note(noteExecuteOn, e)
 		case s.is(i, "EXECUTE", "ON") && s.isAny(i+2, "ANY", "MASTER", "COORDINATOR", "INITPLAN"):
 			s.cut(i, i+2)
-			t.notes.add(noteExecuteOn, e)
+			t.note(noteExecuteOn, e)
 		case s.is(i, "NO", "SQL"), s.is(i, "CONTAINS", "SQL"):
 			s.cut(i, i+1)
-			t.notes.add(noteSQLData, e)
+			t.note(noteSQLData, e)
 		case s.is(i, "READS", "SQL", "DATA"), s.is(i, "MODIFIES", "SQL", "DATA"):
 			s.cut(i, i+2)
-			t.notes.add(noteSQLData, e)
+			t.note(noteSQLData, e)
 		case s.is(i, "SET") && s.isName(i+1) && isGreenplumSetting(s.name(i+1)) && s.isAny(i+2, "TO", "="):
 			s.cut(i, min(i+3, len(s.tokens)-1))
-			t.notes.add(noteSettings, e)
+			t.note(noteSettings, e)
 		}
 	}
 	if len(s.edits) > 0 {
@@ -158,7 +145,7 @@ func (t *translator) databaseSettings(e *archive.Entry) {
 			}
 		}
 		if s.is(0, "ALTER") && s.isName(i) && isGreenplumSetting(s.name(i)) {
-			t.notes.add(noteSettings, e)
+			t.note(noteSettings, e)
 			cut = true
 			continue
 		}
@@ -178,7 +165,7 @@ func (t *translator) onPartitioned(e, table *archive.Entry) {
 		e.Nulls &^= archive.NullDDL
 		return
 	case kindACL:
-		t.notes.add(noteLeafACL, table)
+		t.note(noteLeafACL, table)
 		return
 	case "CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT", "DEFAULT", "INDEX", "TRIGGER":
 	default:
@@ -192,7 +179,7 @@ func (t *translator) onPartitioned(e, table *archive.Entry) {
 			i++
 		}
 		if i, _ = s.qualified(i); s.is(0, "ALTER", "TABLE") && s.is(i, "CLUSTER", "ON") {
-			t.notes.add(noteClusterOn, table)
+			t.note(noteClusterOn, table)
 			continue
 		}
 		all = append(all, s.result())

@@ -10,7 +10,7 @@ import (
 // table translates a TABLE entry: CREATE TABLE and the statements that follow it.
 func (t *translator) table(e *archive.Entry) {
 	if e.WithOIDs {
-		t.notes.add(noteOIDs, e)
+		t.note(noteOIDs, e)
 		e.WithOIDs = false
 	}
 	statements := t.statements(e)
@@ -30,14 +30,6 @@ func (t *translator) table(e *archive.Entry) {
 	}
 	e.DDL = joinStatements(all)
 }
-
-var (
-	noteOIDs  = noteKind{What: "WITH OIDS left out", Why: "servers from version 12 on have no such column"}
-	noteNames = noteKind{What: "subpartition templates left out", Why: "PostgreSQL has none: name the parts of a partition when you add it"}
-	noteAlien = noteKind{
-		What: "external partitions made ordinary, empty partitions", Why: "they read files and programs of the cluster", Lost: true,
-	}
-)
 
 // keepsStatement tells whether a statement after CREATE TABLE means something to PostgreSQL.
 func (t *translator) keepsStatement(e *archive.Entry, s *statement) bool {
@@ -62,13 +54,13 @@ func (t *translator) keepsStatement(e *archive.Entry, s *statement) bool {
 	}
 	switch {
 	case s.is(i, "SET", "SUBPARTITION", "TEMPLATE"):
-		t.notes.add(noteNames, e)
+		t.note(noteTemplate, e)
 		return false
 	case s.is(i, "EXCHANGE", "PARTITION"):
-		t.notes.add(noteAlien, e)
+		t.note(noteExchanged, e)
 		return false
 	case s.is(i, "SET", "DISTRIBUTED"), s.is(i, "SET", "WITH"):
-		t.notes.add(noteDistributed, e)
+		t.note(noteDistributed, e)
 		return false
 	}
 	return true
@@ -147,7 +139,7 @@ func (t *translator) clauses(e *archive.Entry, d *tableDDL, i int) {
 			next = i + 2
 			if isGreenplumAM(s.name(i + 1)) {
 				s.cut(i, i+1)
-				t.notes.add(noteStorage, e)
+				t.note(noteStorage, e)
 			}
 		case s.is(i, "DISTRIBUTED"):
 			next = t.distribution(e, s, i)
@@ -173,7 +165,7 @@ func (t *translator) distribution(e *archive.Entry, s *statement, i int) (next i
 	}
 	last = min(last, len(s.tokens)-1)
 	s.cut(i, last)
-	t.notes.add(noteDistributed, e)
+	t.note(noteDistributed, e)
 	return last + 1
 }
 
@@ -199,7 +191,7 @@ func (t *translator) columns(e *archive.Entry, d *tableDDL, open int) {
 				first-- // the comma
 			}
 			s.cut(first, to-1)
-			t.notes.add(noteStorage, e)
+			t.note(noteStorage, e)
 			continue
 		}
 		if s.isName(from) && from+1 < to {
@@ -208,7 +200,7 @@ func (t *translator) columns(e *archive.Entry, d *tableDDL, open int) {
 		for i := from + 2; i < to-1; i++ {
 			if s.tokens[i].depth == s.tokens[from].depth && s.is(i, "ENCODING", "(") {
 				s.cut(i, s.closing(i+1))
-				t.notes.add(noteStorage, e)
+				t.note(noteStorage, e)
 			}
 		}
 	}
@@ -227,12 +219,12 @@ func (t *translator) storageOptions(e *archive.Entry, s *statement, open int) []
 			keep = append(keep, text)
 		case name == "oids":
 			if after+1 < item[1] && !strings.EqualFold(strings.Trim(s.text(after+1), "'"), "false") {
-				t.notes.add(noteOIDs, e)
+				t.note(noteOIDs, e)
 			}
 		case name == "tablename":
 		case name == "appendonly" && strings.EqualFold(strings.Trim(s.text(item[1]-1), "'"), "false"):
 		default:
-			t.notes.add(noteStorage, e)
+			t.note(noteStorage, e)
 		}
 	}
 	return keep
