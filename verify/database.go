@@ -3,7 +3,7 @@ package verify
 import (
 	"context"
 	"fmt"
-	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -12,27 +12,28 @@ import (
 	"github.com/pgark/pgark/wire"
 )
 
-// Database compares every table of an archive with a live database: it reads the same columns in the same order and the same
+// Database compares every table of an archive with a live cluster: it reads the same columns in the same order and the same
 // text form, over o.Jobs sessions that share one snapshot, and compares the digests. Large tables are read in parts
 // where the server can do that. What the database has and the archive has not is no finding.
 //
-// Memory is bounded by o.Jobs read buffers, and by one small record for each table.
-func Database(ctx context.Context, a *archive.Reader, cfg *wire.Config, o Options) (*Report, error) {
+// How many nodes hold the rows does not matter, in the archive nor in the cluster. All are read through the coordinator;
+// but of a cluster of equal nodes ([topology.LayoutEqual]) each node is read by itself, at a moment of its own, and a table's rows on all
+// of them are compared together: such a comparison is only right while nobody writes. Floats are compared as values, whatever the
+// number of digits that each server prints.
+//
+// Memory is bounded by o.Jobs read buffers for each server that is read, and by one small record for each table and server.
+func Database(ctx context.Context, a *archive.Reader, cluster *topology.Cluster, o Options) (*Report, error) {
 	o = o.withDefaults()
 	cat, err := a.Catalog()
 	if err != nil {
 		return nil, fmt.Errorf("the archive's catalog: %w", err)
 	}
-	cluster, err := topology.Discover(ctx, cfg, topology.Options{})
-	if err != nil {
-		return nil, err
-	}
 	targets, err := archivedTables(a, cat, o.Entries)
 	if err != nil {
 		return nil, err
 	}
-	c := &comparison{cfg: cluster.Coordinator.Config, settings: textSettings(a, cat), options: o, rangeMin: rangeMin}
-	if err := c.run(ctx, targets, cluster.Dialect); err != nil {
+	c := newComparison(cluster, textSettings(a, cat), o)
+	if err := c.run(ctx, targets); err != nil {
 		return nil, err
 	}
 	return c.report(targets), nil
@@ -56,16 +57,59 @@ func textSettings(a *archive.Reader, cat *archive.Catalog) wire.Settings {
 
 // comparison is one run of [Database].
 type comparison struct {
-	cfg      *wire.Config
+	dialect  topology.Dialect
+	sites    []*site
 	settings wire.Settings
 	options  Options
 	rangeMin uint64 // smallest range of a table worth a query of its own, in bytes
+}
+
+func newComparison(cluster *topology.Cluster, s wire.Settings, o Options) *comparison {
+	c := &comparison{dialect: cluster.Dialect, settings: s, options: o, rangeMin: rangeMin}
+	c.sites = []*site{{comparison: c, cfg: cluster.Coordinator.Config, first: true}}
+	if cluster.Layout == topology.LayoutEqual {
+		for _, n := range cluster.Nodes {
+			c.sites = append(c.sites, &site{comparison: c, cfg: n.Config, name: n.Name})
+		}
+	}
+	if len(c.sites) > 1 {
+		c.sites[0].name = cluster.Coordinator.Name
+	}
+	return c
+}
+
+// run reads every target on every server.
+func (c *comparison) run(ctx context.Context, targets []*target) error {
+	var bytes uint64
+	for _, t := range targets {
+		bytes += t.raw
+	}
+	c.options.Progress.Plan(len(targets), bytes)
+	g, ctx := errgroup.WithContext(ctx)
+	for _, s := range c.sites {
+		g.Go(func() error {
+			err := s.run(ctx, targets)
+			if err != nil && s.name != "" {
+				return fmt.Errorf("%s: %w", s.name, err)
+			}
+			return err
+		})
+	}
+	return g.Wait()
+}
+
+// site is one server whose rows are compared.
+type site struct {
+	*comparison
+	cfg      *wire.Config
+	name     string // for messages, empty if it is the only one
+	first    bool   // large objects are read here only
 	snapshot string
 }
 
-// run reads every target that the database has.
-func (c *comparison) run(ctx context.Context, targets []*target, dialect topology.Dialect) (err error) {
-	leader, err := wire.Connect(ctx, c.cfg, c.settings)
+// run reads every target that the server has.
+func (s *site) run(ctx context.Context, targets []*target) error {
+	leader, err := wire.Connect(ctx, s.cfg, s.settings)
 	if err != nil {
 		return err
 	}
@@ -73,39 +117,35 @@ func (c *comparison) run(ctx context.Context, targets []*target, dialect topolog
 	if _, err := leader.Exec(ctx, "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"); err != nil {
 		return fmt.Errorf("begin the leader's transaction: %w", err)
 	}
-	jobs := c.options.Jobs
-	if dialect.ExportSnapshot {
-		if c.snapshot, err = leader.QueryString(ctx, "SELECT pg_catalog.pg_export_snapshot()"); err != nil {
+	jobs := s.options.Jobs
+	if s.dialect.ExportSnapshot {
+		if s.snapshot, err = leader.QueryString(ctx, "SELECT pg_catalog.pg_export_snapshot()"); err != nil {
 			return fmt.Errorf("export the snapshot: %w", err)
 		}
 	} else {
 		jobs = 1 // without a shared snapshot only one session can read one moment
 	}
-	if err := describe(ctx, leader, targets); err != nil {
+	split := s.dialect.TIDRangeScan && jobs > 1
+	places, err := s.describe(ctx, leader, targets, split)
+	if err != nil {
 		return err
 	}
-	units := planUnits(targets, jobs, dialect.TIDRangeScan, c.rangeMin)
-	var bytes uint64
-	for _, t := range targets {
-		bytes += t.want.Bytes
-	}
-	c.options.Progress.Plan(len(targets), bytes)
-
-	todo := make(chan unit)
+	work := batches(planUnits(places, jobs, split, s.rangeMin))
+	todo := make(chan []unit)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(todo)
-		for _, u := range units {
+		for _, b := range work {
 			select {
-			case todo <- u:
+			case todo <- b:
 			case <-ctx.Done():
 				return context.Cause(ctx)
 			}
 		}
 		return nil
 	})
-	for range min(jobs, max(len(units), 1)) {
-		g.Go(func() error { return c.work(ctx, todo) })
+	for range min(jobs, max(len(work), 1)) {
+		g.Go(func() error { return s.work(ctx, todo) })
 	}
 	if err := g.Wait(); err != nil {
 		return err
@@ -114,6 +154,14 @@ func (c *comparison) run(ctx context.Context, targets []*target, dialect topolog
 		return fmt.Errorf("the session that held the snapshot was lost, so one moment is no longer certain: %w", err)
 	}
 	return nil
+}
+
+// where names the server in findings.
+func (s *site) where() string {
+	if s.name == "" {
+		return "the database"
+	}
+	return "the database of " + s.name
 }
 
 // report turns what was read into findings, in the order of the tables' names.
@@ -146,50 +194,24 @@ func (t *target) verdict() (class, message string) {
 		return "", ""
 	case t.got.Rows != t.want.Rows:
 		return ClassDiffers, fmt.Sprintf("the archive has %d rows, the database has %d", t.want.Rows, t.got.Rows)
+	case len(t.unknown) > 0:
+		return ClassIncomparable, fmt.Sprintf("both have %d rows, but their text can't be compared: %s %s floats inside a composite type, "+
+			"which servers before PostgreSQL 12 print with more digits than later ones", t.want.Rows, plural("column", t.unknown),
+			map[bool]string{true: "holds", false: "hold"}[len(t.unknown) == 1])
 	default:
 		return ClassDiffers, fmt.Sprintf("both have %d rows, but not the same: digest %s in the archive, %s in the database",
 			t.want.Rows, t.want, t.got)
 	}
 }
 
-// archivedTables lists what the archive holds rows of, ordered by name. The digests of a table's streams are joined.
-func archivedTables(a *archive.Reader, cat *archive.Catalog, entries map[int32]bool) ([]*target, error) {
-	kinds := make(map[int32]string, len(cat.Entries))
-	for i := range cat.Entries {
-		kinds[cat.Entries[i].ID] = cat.Entries[i].Kind
+// plural is "column a" or "columns a, b", quoted where needed.
+func plural(noun string, names []string) string {
+	quoted := make([]string, len(names))
+	for i, n := range names {
+		quoted[i] = wire.Ident(n)
 	}
-	type key struct {
-		entry         int32
-		schema, table string
+	if len(names) > 1 {
+		noun += "s"
 	}
-	byKey := make(map[key]*target)
-	var targets []*target
-	for _, s := range a.Streams() {
-		if entries != nil && !entries[s.Entry] {
-			continue
-		}
-		k := key{s.Entry, s.Schema, s.Table}
-		t := byKey[k]
-		if t == nil {
-			t = &target{entry: s.Entry, schema: s.Schema, table: s.Table, columns: s.Columns, blobs: kinds[s.Entry] == "BLOBS"}
-			if t.blobs {
-				var err error
-				if t.oids, err = largeObjectOIDs(cat, s.Entry); err != nil {
-					return nil, err
-				}
-				t.schema, t.table = "", "large objects"
-			}
-			byKey[k] = t
-			targets = append(targets, t)
-		}
-		if s.Form != archive.FormText {
-			t.class, t.message = ClassIncomparable, "the archive does not hold these rows as COPY text"
-		}
-		t.want.Merge(s.Digest)
-		t.streams = append(t.streams, s.ID)
-	}
-	slices.SortFunc(targets, func(x, y *target) int {
-		return slices.Compare([]string{x.schema, x.table}, []string{y.schema, y.table})
-	})
-	return targets, nil
+	return noun + " " + strings.Join(quoted, ", ")
 }

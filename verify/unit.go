@@ -10,11 +10,11 @@ import (
 	"github.com/pgark/pgark/wire"
 )
 
-// unit is one query whose rows belong to one target: a table, or a part of it.
+// unit is one query whose rows belong to one target: a table on one server, or a part of it.
 type unit struct {
-	target *target
-	sql    string
-	size   uint64 // estimate, to put the largest first
+	place *place
+	sql   string
+	size  uint64 // estimate, to put the largest first
 }
 
 const (
@@ -22,38 +22,55 @@ const (
 	rangeMin = 32 << 20
 	// rangesPerJob is how many ranges each session gets, so that all end at about the same time.
 	rangesPerJob = 4
+	// batchTables and batchBytes bound how many small tables one session asks for before it waits for the first answer.
+	batchTables = 64
+	batchBytes  = 4 << 20
 )
 
-// planUnits cuts the targets into units, largest first. A table is split only where the server can read a range of it
+// planUnits cuts the places into units, largest first. A table is split only where the server can read a range of it
 // without scanning everything (split), and into parts of least bytes or more.
-func planUnits(targets []*target, jobs int, split bool, least uint64) []unit {
+func planUnits(places []*place, jobs int, split bool, least uint64) []unit {
 	var total uint64
-	for _, t := range targets {
-		total += t.size
+	for _, p := range places {
+		total += p.size
 	}
 	size := max(total/uint64(jobs*rangesPerJob), least)
 	var units []unit
-	for _, t := range targets {
-		switch {
-		case t.class != "":
-		case t.blobs:
-			units = append(units, unit{target: t, sql: largeObjectSQL(t.oids), size: t.want.Bytes})
-		default:
-			parts := uint64(1)
-			if split && jobs > 1 && t.kind == 'r' && t.condition == "" {
-				parts = min(t.size/size+1, max(t.pages, 1))
-			}
-			for i := range parts {
-				units = append(units, unit{target: t, sql: tableSQL(t, i, parts), size: t.size / parts})
-			}
+	for _, p := range places {
+		if p.blobs {
+			units = append(units, unit{place: p, sql: largeObjectSQL(p.oids), size: p.size})
+			continue
+		}
+		parts := uint64(1)
+		if split && jobs > 1 && p.kind == 'r' && p.condition == "" {
+			parts = min(p.size/size+1, max(p.pages, 1))
+		}
+		for i := range parts {
+			units = append(units, unit{place: p, sql: tableSQL(p, i, parts), size: p.size / parts})
 		}
 	}
 	slices.SortStableFunc(units, func(a, b unit) int { return cmp.Compare(b.size, a.size) })
 	return units
 }
 
+// batches groups units, which are in the order of their sizes: a large one alone, small ones together, to be asked for back to back.
+func batches(units []unit) [][]unit {
+	var all [][]unit
+	var size uint64
+	for _, u := range units {
+		last := len(all) - 1
+		if last < 0 || size+u.size > batchBytes || len(all[last]) == batchTables {
+			all, size = append(all, nil), 0
+			last++
+		}
+		all[last] = append(all[last], u)
+		size += u.size
+	}
+	return all
+}
+
 // tableSQL reads part i of a table in equal ranges of pages. The first has no lower and the last no upper bound.
-func tableSQL(t *target, i, parts uint64) string {
+func tableSQL(t *place, i, parts uint64) string {
 	quoted := make([]string, len(t.columns))
 	for k, c := range t.columns {
 		quoted[k] = wire.Ident(c)

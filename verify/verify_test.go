@@ -44,15 +44,26 @@ SELECT lo_from_bytea(4712, '');
 // dumped makes an archive of a database.
 func dumped(t *testing.T, srv *pgtest.Server, db string) []byte {
 	t.Helper()
-	cluster, err := topology.Discover(t.Context(), config(t, srv, db), topology.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
 	var b bytes.Buffer
-	if _, err := fanout.Dump(t.Context(), &b, fanout.DumpOptions{Cluster: cluster, Jobs: 2}); err != nil {
+	if _, err := fanout.Dump(t.Context(), &b, fanout.DumpOptions{Cluster: cluster(t, srv, db), Jobs: 2}); err != nil {
 		t.Fatal(err)
 	}
 	return b.Bytes()
+}
+
+// cluster is a server of its own.
+func cluster(t *testing.T, srv *pgtest.Server, db string) *topology.Cluster {
+	t.Helper()
+	return discover(t, config(t, srv, db), topology.Options{})
+}
+
+func discover(t *testing.T, cfg *wire.Config, o topology.Options) *topology.Cluster {
+	t.Helper()
+	c, err := topology.Discover(t.Context(), cfg, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }
 
 func config(t *testing.T, srv *pgtest.Server, db string) *wire.Config {
@@ -88,7 +99,7 @@ func TestDatabaseIsTheSame(t *testing.T) {
 	srv.Exec(t, db, fill)
 	a := reader(t, dumped(t, srv, db))
 	for _, jobs := range []int{1, 3} {
-		r, err := Database(t.Context(), a, config(t, srv, db), Options{Jobs: jobs})
+		r, err := Database(t.Context(), a, cluster(t, srv, db), Options{Jobs: jobs})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -119,7 +130,7 @@ SELECT lo_create(4713);
 CREATE ROLE reads_little LOGIN; GRANT USAGE ON SCHEMA "S ""x" TO reads_little;
 GRANT SELECT ON wide TO reads_little;`)
 	t.Cleanup(func() { srv.Exec(t, db, "DROP OWNED BY reads_little; DROP ROLE reads_little") })
-	r, err := Database(t.Context(), a, config(t, srv, db), Options{Jobs: 2})
+	r, err := Database(t.Context(), a, cluster(t, srv, db), Options{Jobs: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -130,7 +141,7 @@ GRANT SELECT ON wide TO reads_little;`)
 	if diff := cmp.Diff(want, classes(r)); diff != "" {
 		t.Error(diff)
 	}
-	r, err = Database(t.Context(), a, config(t, srv, db).With(wire.Overrides{User: "reads_little"}), Options{Jobs: 2})
+	r, err = Database(t.Context(), a, discover(t, config(t, srv, db).With(wire.Overrides{User: "reads_little"}), topology.Options{}), Options{Jobs: 2})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,14 +169,26 @@ func TestRangesCoverTheTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	const pages = 16 << 10
-	c := &comparison{cfg: config(t, srv, db), settings: textSettings(a, cat), options: Options{Jobs: 3}.withDefaults(), rangeMin: pages}
-	if err := c.run(t.Context(), targets, topology.Dialect{ExportSnapshot: true, TIDRangeScan: true}); err != nil {
+	live := cluster(t, srv, db)
+	live.Dialect.TIDRangeScan = true
+	c := newComparison(live, textSettings(a, cat), Options{Jobs: 3}.withDefaults())
+	c.rangeMin = pages
+	if err := c.run(t.Context(), targets); err != nil {
 		t.Fatal(err)
 	}
 	if r := c.report(targets); !r.OK {
 		t.Error(r.Findings)
 	}
-	if n := len(planUnits(targets, 3, true, pages)); n < 10 {
+	conn, err := wire.Connect(t.Context(), live.Coordinator.Config, c.settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	places, err := c.sites[0].describe(t.Context(), conn, targets, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = conn.Close(t.Context())
+	if n := len(planUnits(places, 3, true, pages)); n < 10 {
 		t.Errorf("%d units: nothing was split", n)
 	}
 }
@@ -178,7 +201,7 @@ func TestDatabaseInOtherEncoding(t *testing.T) {
 	srv.Exec(t, utf, rows)
 	a := reader(t, dumped(t, srv, latin))
 	for _, db := range []string{latin, utf} {
-		r, err := Database(t.Context(), a, config(t, srv, db), Options{})
+		r, err := Database(t.Context(), a, cluster(t, srv, db), Options{})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -194,7 +217,7 @@ func TestDatabaseCancelled(t *testing.T) {
 	srv.Exec(t, db, fill)
 	a := reader(t, dumped(t, srv, db))
 	ctx, cancel := context.WithCancel(t.Context())
-	r, err := Database(ctx, a, config(t, srv, db), Options{Jobs: 2, Progress: cancelAt{cancel}})
+	r, err := Database(ctx, a, cluster(t, srv, db), Options{Jobs: 2, Progress: cancelAt{cancel}})
 	if err == nil {
 		t.Errorf("no error, but %+v", r)
 	}

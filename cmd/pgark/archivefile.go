@@ -89,6 +89,7 @@ func archiveText(path string) textDecoder {
 type holding struct {
 	streams []archive.Stream
 	digest  archive.Digest
+	raw     uint64
 	stored  uint64
 	blocks  int
 }
@@ -104,6 +105,7 @@ func holdings(a *archive.Reader) map[int32]*holding {
 		}
 		h.streams = append(h.streams, s)
 		h.digest.Merge(s.Digest)
+		h.raw += s.Raw
 		h.stored += s.Stored
 		h.blocks += s.Blocks
 	}

@@ -80,7 +80,7 @@ func (o *catOptions) write(ctx context.Context, w io.Writer, a *archive.Reader, 
 	dec := a.NewDecoder()
 	defer dec.Close()
 	for i, s := range t.streams {
-		if s.Form != archive.FormText {
+		if s.Form != archive.FormText && s.Form != archive.FormFloats {
 			return fmt.Errorf("the rows of %s are not COPY text", quotedName(text.String(t.schema), text.String(t.table)))
 		}
 		if err := o.writeStream(ctx, w, a, dec, s, text, i == 0); err != nil {

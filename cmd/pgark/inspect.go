@@ -70,6 +70,8 @@ type inspection struct {
 	Promise       string            `json:"promise"`
 	Settings      map[string]string `json:"settings"`
 	Nodes         []inspectNode     `json:"nodes"`
+	Distributions []inspectPolicy   `json:"distributions"`
+	Spread        []inspectSpread   `json:"spread"`
 	Losses        []inspectLoss     `json:"losses"`
 	Codec         string            `json:"codec"`
 	Level         int               `json:"level"`
@@ -90,11 +92,13 @@ type inspectNode struct {
 	Name        string  `json:"name"`
 	Host        string  `json:"host"`
 	Port        uint16  `json:"port"`
+	Database    string  `json:"database"` // its name there
+	Content     int32   `json:"content"`  // Greenplum's id of a segment, -1 for other nodes
 	Snapshot    string  `json:"snapshot"`
 	Rows        uint64  `json:"rows"`
 	RawBytes    uint64  `json:"raw_bytes"`
 	StoredBytes uint64  `json:"stored_bytes"`
-	Skew        float64 `json:"skew"` // its share of the rows' bytes, divided by an even share
+	Skew        float64 `json:"skew"` // its share of the rows' bytes, divided by an even share; 0 for a coordinator that holds none
 }
 
 type inspectLoss struct {
@@ -159,17 +163,19 @@ func newInspection(a *archive.File, path string, blocks bool) (*inspection, erro
 		FormatVersion: fmt.Sprintf("%d.%d", h.Major, h.Minor), Created: h.Created.UTC(), Tool: h.Tool,
 		DBName: text.String(cat.Database), Encoding: cat.Encoding, ServerVersion: cat.ServerVersion, Product: cat.Product,
 		PgDumpVersion: cat.PgDumpVersion, Moment: moment.Time.UTC(), Route: moment.Route, Promise: moment.Promise,
-		Settings: moment.Settings, Nodes: []inspectNode{}, Losses: []inspectLoss{}, Streams: []inspectStream{},
+		Settings: moment.Settings, Nodes: []inspectNode{}, Distributions: []inspectPolicy{}, Spread: []inspectSpread{}, Losses: []inspectLoss{}, Streams: []inspectStream{},
 		Codec: h.Codec.String(), Level: h.Level, Objects: len(cat.Entries), RootDigest: root,
 		Volumes: []inspectVolume{{fmt.Sprintf("%x", h.ID), filepath.Base(path), a.Size(), root}},
 	}
 	for _, n := range moment.Nodes {
-		in.Nodes = append(in.Nodes, inspectNode{ID: n.ID, Name: n.Name, Host: n.Host, Port: n.Port, Snapshot: n.Snapshot})
+		in.Nodes = append(in.Nodes, newInspectNode(n, in.DBName))
 	}
 	for _, l := range moment.Losses {
 		in.Losses = append(in.Losses, inspectLoss{text.String(l.Schema), text.String(l.Table), l.Blocks, l.Rows, l.Message})
 	}
 	in.addStreams(a.Reader, text)
+	in.addPolicies(moment, text)
+	in.addSpread(a.Reader, cat, moment, text)
 	in.addBlocks(a.Reader, blocks)
 	return in, nil
 }
@@ -182,26 +188,14 @@ func (in *inspection) addStreams(a *archive.Reader, text textDecoder) {
 			tables[key{s.Schema, s.Table}] = true
 		}
 		in.Rows += s.Digest.Rows
-		in.RawBytes += s.Digest.Bytes
+		in.RawBytes += s.Raw
 		in.StoredBytes += s.Stored
 		in.Streams = append(in.Streams, inspectStream{
-			uint32(s.ID), text.String(s.Schema), text.String(s.Table), s.Node, s.Range, s.Digest.Rows, s.Digest.Bytes, s.Stored,
+			uint32(s.ID), text.String(s.Schema), text.String(s.Table), s.Node, s.Range, s.Digest.Rows, s.Raw, s.Stored,
 			s.Blocks, s.Digest.String(),
 		})
-		for i := range in.Nodes {
-			if n := &in.Nodes[i]; n.ID == s.Node {
-				n.Rows += s.Digest.Rows
-				n.RawBytes += s.Digest.Bytes
-				n.StoredBytes += s.Stored
-			}
-		}
 	}
 	in.Tables = len(tables)
-	for i := range in.Nodes {
-		if in.RawBytes > 0 {
-			in.Nodes[i].Skew = float64(in.Nodes[i].RawBytes) * float64(len(in.Nodes)) / float64(in.RawBytes)
-		}
-	}
 }
 
 func (in *inspection) addBlocks(a *archive.Reader, list bool) {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -35,15 +36,53 @@ func (in *inspection) print(w io.Writer) {
 		field("lost", "%s.%s: %s", l.Schema, l.Table, l.Message)
 	}
 	in.printNodes(w)
+	in.printSpread(w)
 	in.printStreams(w)
 	in.printBlocks(w)
 }
 
 func (in *inspection) printNodes(w io.Writer) {
-	table := newColumns("node", "address", "snapshot", ">rows", ">raw", ">stored", ">skew")
+	table := newColumns("node", "address", "database", "snapshot", ">rows", ">raw", ">stored", ">skew")
 	for _, n := range in.Nodes {
-		table.add(n.Name, fmt.Sprintf("%s:%d", n.Host, n.Port), dash(n.Snapshot), humanCount(n.Rows), humanBytes(n.RawBytes),
-			humanBytes(n.StoredBytes), fmt.Sprintf("%.2f", n.Skew))
+		name := visible(n.Name)
+		if n.Content >= 0 {
+			name += fmt.Sprintf(" (content %d)", n.Content)
+		}
+		table.add(name, fmt.Sprintf("%s:%d", n.Host, n.Port), dash(visible(n.Database)), dash(n.Snapshot), humanCount(n.Rows), humanBytes(n.RawBytes),
+			humanBytes(n.StoredBytes), skewText(n.Skew))
+	}
+	fmt.Fprintln(w)
+	_ = table.write(w)
+}
+
+// skewText is a skew, or that there is none.
+func skewText(skew float64) string {
+	if skew == 0 {
+		return "-"
+	}
+	return fmt.Sprintf("%.2f", skew)
+}
+
+// printSpread shows for each table how its rows lie on the nodes.
+func (in *inspection) printSpread(w io.Writer) {
+	if len(in.Spread) == 0 {
+		return
+	}
+	names := make(map[uint32]string)
+	for _, n := range in.Nodes {
+		names[n.ID] = n.Name
+	}
+	table := newColumns("schema", "table", "distribution", ">rows", ">skew", "rows per node")
+	for _, t := range in.Spread {
+		var nodes []string
+		for _, n := range t.Nodes {
+			nodes = append(nodes, visible(names[n.Node])+" "+humanCount(n.Rows))
+		}
+		const most = 16
+		if len(nodes) > most {
+			nodes = append(nodes[:most], fmt.Sprintf("and %d more nodes", len(t.Nodes)-most))
+		}
+		table.add(dash(visible(t.Schema)), visible(t.Table), dash(visible(t.Distribution)), humanCount(t.Rows), skewText(t.Skew), strings.Join(nodes, ", "))
 	}
 	fmt.Fprintln(w)
 	_ = table.write(w)

@@ -88,7 +88,7 @@ func newListRows(h *holding) *listRows {
 	if h == nil {
 		h = &holding{}
 	}
-	return &listRows{h.digest.Rows, h.digest.Bytes, h.stored, h.digest.String()}
+	return &listRows{h.digest.Rows, h.raw, h.stored, h.digest.String()}
 }
 
 func listObjects(a *archive.Reader, cat *archive.Catalog) []listObject {
@@ -148,7 +148,7 @@ func listForPeople(a *archive.Reader, cat *archive.Catalog) *columns {
 		}
 		rows, raw, stored := "", "", ""
 		if h := held[id]; h != nil && id != 0 {
-			rows, raw, stored = humanCount(h.digest.Rows), humanBytes(h.digest.Bytes), humanBytes(h.stored)
+			rows, raw, stored = humanCount(h.digest.Rows), humanBytes(h.raw), humanBytes(h.stored)
 		}
 		out.add(dash(visible(text.String(e.Schema))), visible(text.String(e.Name)), e.Kind, dash(visible(text.String(e.Owner))),
 			rows, raw, stored)

@@ -34,7 +34,7 @@ func (o *restoreOptions) printPlan(a *archive.File) error {
 		if s.Data && (s.Rows() || s.Blobs()) {
 			what = "load"
 			if h := held[e.ID]; h != nil {
-				rows, raw = humanCount(h.digest.Rows), humanBytes(h.digest.Bytes)
+				rows, raw = humanCount(h.digest.Rows), humanBytes(h.raw)
 			}
 		}
 		table.add(what, fmt.Sprint(e.ID), e.Kind, visible(text.String(e.Schema)), visible(text.String(e.Name)), rows, raw)

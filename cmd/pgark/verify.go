@@ -133,7 +133,7 @@ func (o *verifyOptions) compare(ctx context.Context, path string, report *verify
 	}
 	m := o.app.startMeter("compared")
 	defer m.end()
-	compared, err := verify.Database(ctx, a.Reader, cluster.Coordinator.Config, verify.Options{
+	compared, err := verify.Database(ctx, a.Reader, cluster, verify.Options{
 		Jobs: jobsOrDefault(o.jobs), Progress: m, Log: o.app.logger(),
 	})
 	if err != nil && errors.Is(err, archive.ErrDamaged) && len(report.Findings) > 0 {
