@@ -32,6 +32,7 @@ type RestoreOptions struct {
 	NoOwner           bool
 	NoACL             bool
 	NoComments        bool
+	ToPostgres        bool // translate the definitions for a single plain PostgreSQL, see [ToPostgres]
 
 	// Route is the way of the rows: RouteCoordinator, RouteSegments (each node's rows straight back into that node), or
 	// RouteAuto, which "" is too: segments where that is proven to be right, else the coordinator.
@@ -126,7 +127,7 @@ func (o *RestoreOptions) planOptions() PlanOptions {
 	return PlanOptions{
 		Create: o.Create, Clean: o.Clean, IfExists: o.IfExists,
 		SchemaOnly: o.SchemaOnly, DataOnly: o.DataOnly, Sections: o.Sections, Select: o.Select,
-		NoOwner: o.NoOwner, NoACL: o.NoACL, NoComments: o.NoComments,
+		NoOwner: o.NoOwner, NoACL: o.NoACL, NoComments: o.NoComments, ToPostgres: o.ToPostgres,
 	}
 }
 
@@ -172,7 +173,7 @@ func newRestoreRun(a *archive.Reader, o RestoreOptions, limits restoreLimits, of
 	}
 	r := &restoreRun{
 		archive: a, opts: o, catalog: catalog, moment: moment, ofNode: ofNode, plan: plan, target: o.Target, limits: limits,
-		result: &RestoreResult{Database: o.Target.Database(), Warnings: slices.Clone(plan.Warnings)},
+		result: &RestoreResult{Database: o.Target.Database(), Warnings: slices.Clone(plan.Warnings), Notes: plan.Notes},
 		made:   make(map[int32]bool),
 	}
 	r.steps = parallelSteps(plan)

@@ -22,6 +22,7 @@ type RestoreResult struct {
 	Failures     []Failure
 	Mismatches   []Mismatch
 	Warnings     []string
+	Notes        []Note // what a translation did not keep; the warnings have their text
 }
 
 // OK reports whether all that was asked for is there, and is what the archive says.

@@ -57,6 +57,8 @@ func (r *restoreRun) notDirect() string {
 	switch {
 	case r.layout == LayoutSingle:
 		return "the archive does not hold the rows of several nodes"
+	case r.opts.ToPostgres:
+		return "the tables are translated for one server"
 	case r.opts.SingleTransaction:
 		return "one transaction (-1) is one session with the coordinator"
 	case r.cluster == nil:

@@ -36,6 +36,21 @@ func ToPostgres(cat *archive.Catalog) (*archive.Catalog, []Note) {
 // IsSegmentedCatalog tells whether a catalog is of a product whose DDL a plain PostgreSQL does not take.
 func IsSegmentedCatalog(cat *archive.Catalog) bool { return isSegmented(cat.Product) }
 
+// stillThere takes out of a list what a translation has left out. What never was in the catalog stays, to be refused.
+func stillThere(list []int32, before, after *archive.Catalog) []int32 {
+	if list == nil {
+		return nil
+	}
+	gone := make(map[int32]bool, len(before.Entries))
+	for i := range before.Entries {
+		gone[before.Entries[i].ID] = true
+	}
+	for i := range after.Entries {
+		delete(gone, after.Entries[i].ID)
+	}
+	return slices.DeleteFunc(slices.Clone(list), func(id int32) bool { return gone[id] })
+}
+
 // translator is one translation under way.
 type translator struct {
 	entries   []archive.Entry

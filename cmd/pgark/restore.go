@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,8 +31,12 @@ type restoreOptions struct {
 	route    string
 	servers  []string
 	verify   bool
-	dryRun   bool
-	json     bool
+
+	toPostgres string // auto, yes, no
+	translate  bool   // what auto comes to
+
+	dryRun bool
+	json   bool
 
 	schemaOnly, dataOnly       bool
 	sections                   []string
@@ -110,6 +115,9 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVarP(&o.listFile, "use-list", "L", "", "only what `FILE` lists, in its order (from pgark list --toc); - is standard input")
 	f.BoolVarP(&o.list, "list", "l", false, "print the archive's table of contents, as `pgark list --toc`, and restore nothing")
 	f.BoolVar(&o.appendRows, "append", false, "load into tables that hold rows already")
+	f.StringVar(&o.toPostgres, "to-postgres", "auto",
+		"translate Greenplum's or postgres_fdw shards' definitions for one plain PostgreSQL: `yes`, no, or auto (if Greenplum's archive meets one)")
+	f.Lookup("to-postgres").NoOptDefVal = "yes"
 	f.BoolVar(&o.verify, "verify", false, "afterwards, read every table back and compare its digest")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, in order, and do nothing")
 	f.StringVar(&o.route, "route", "auto", "`way` of the rows: auto, segments, coordinator")
@@ -140,6 +148,9 @@ func (o *restoreOptions) Validate(f *pflag.FlagSet) error {
 	var err error
 	if o.redirect, err = parseServers(o.servers); err != nil {
 		return err
+	}
+	if !slices.Contains([]string{"auto", "yes", "no"}, o.toPostgres) {
+		return usagef("--to-postgres is auto, yes or no, not %q", o.toPostgres)
 	}
 	if err := o.validatePairs(); err != nil || o.list || o.dryRun {
 		return err
@@ -193,7 +204,7 @@ func (o *restoreOptions) validateRoute() error {
 func (o *restoreOptions) planOptions() fanout.PlanOptions {
 	return fanout.PlanOptions{
 		Create: o.create, Clean: o.clean, IfExists: o.ifExists, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
-		Sections: o.sections, Select: o.sel, NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments,
+		Sections: o.sections, Select: o.sel, NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, ToPostgres: o.translate,
 	}
 }
 
@@ -209,6 +220,7 @@ func (o *restoreOptions) Run(ctx context.Context, path string) error {
 			return err
 		}
 	}
+	o.translate = o.toPostgres == "yes"
 	switch {
 	case o.list:
 		return printTOC(o.app.stdout, a, o.planOptions())
@@ -245,13 +257,16 @@ func (o *restoreOptions) restore(ctx context.Context, a *archive.File) error {
 	if err != nil {
 		return err
 	}
+	if err := o.chooseTranslation(a, cluster); err != nil {
+		return err
+	}
 	target := cluster.Coordinator.Config
 	m := o.app.startMeter("restored")
 	r, err := fanout.Restore(ctx, a.Reader, fanout.RestoreOptions{
 		Target: target, Jobs: jobsOrDefault(o.jobs), Create: o.create, Clean: o.clean, IfExists: o.ifExists,
 		SingleTransaction: o.single, ExitOnError: o.exitOnError, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
 		Append: o.appendRows, Sections: o.sections, Select: o.sel,
-		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, Log: o.app.logger(), Progress: m,
+		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, ToPostgres: o.translate, Log: o.app.logger(), Progress: m,
 		Route: o.route, Servers: o.redirect, Discover: o.rediscover(cluster),
 	})
 	m.end()

@@ -15,6 +15,11 @@ func decodeRestore(r *fanout.RestoreResult, text textDecoder) {
 		e := &r.Failures[i].Entry
 		e.Schema, e.Name = text.String(e.Schema), text.String(e.Name)
 	}
+	for i := range r.Notes {
+		for k, object := range r.Notes[i].Objects {
+			r.Notes[i].Objects[k] = text.String(object)
+		}
+	}
 	for i := range r.Mismatches {
 		m := &r.Mismatches[i]
 		m.Schema, m.Table, m.What = text.String(m.Schema), text.String(m.Table), text.String(m.What)
@@ -23,6 +28,7 @@ func decodeRestore(r *fanout.RestoreResult, text textDecoder) {
 
 // summary tells what was done, and lists what went wrong.
 func (o *restoreOptions) summary(r *fanout.RestoreResult, compared *verify.Report, took time.Duration) error {
+	o.tellNotes(r.Notes)
 	for _, m := range r.Mismatches {
 		o.app.say("table %s: %s", visible(wire.QualifiedName(m.Schema, m.Table)), m.What)
 	}
@@ -82,11 +88,12 @@ func (o *restoreOptions) jsonSummary(r *fanout.RestoreResult, compared *verify.R
 		Failures   []failure      `json:"failures"`
 		Mismatches []mismatch     `json:"mismatches"`
 		Warnings   []string       `json:"warnings"`
+		Notes      []note         `json:"translated"`
 		Verified   *verify.Report `json:"verified,omitempty"`
 		Seconds    float64        `json:"seconds"`
 	}{
 		r.OK() && (compared == nil || compared.OK), r.Database, r.Route, r.RouteReason, r.DirectTables, r.Objects, r.Tables, r.Rows, r.RawBytes,
-		failures, mismatches, append([]string{}, r.Warnings...), compared, took.Seconds(),
+		failures, mismatches, append([]string{}, r.Warnings...), jsonNotes(r.Notes), compared, took.Seconds(),
 	}
 }
 
