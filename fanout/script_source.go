@@ -36,7 +36,7 @@ func (s *archiveSource) Rows(ctx context.Context, entry int32, fn func(text []by
 	d := s.a.NewDecoder()
 	defer d.Close()
 	for i := range streams {
-		if streams[i].Form != archive.FormText {
+		if !loadable(streams[i].Form) {
 			return fmt.Errorf("stream %d holds rows in form %d, not COPY text", streams[i].ID, streams[i].Form)
 		}
 		for b := range s.a.Blocks(streams[i].ID) {

@@ -59,12 +59,21 @@ func tableName(schema, table string) string {
 	return wire.QualifiedName(schema, table)
 }
 
-// countTables counts the tables that have streams. Large objects have one too, without a schema.
+// countTables counts the tables that have streams; partitions without an entry of their own count as one with the others.
+// Large objects have streams too, without a schema.
 func countTables(a *archive.Reader) int {
-	tables := make(map[[2]string]bool)
+	type key struct {
+		entry         int32
+		schema, table string
+	}
+	tables := make(map[key]bool)
 	for _, s := range a.Streams() {
-		if s.Schema != "" {
-			tables[[2]string{s.Schema, s.Table}] = true
+		switch {
+		case s.Schema == "":
+		case s.Entry != 0:
+			tables[key{entry: s.Entry}] = true
+		default:
+			tables[key{schema: s.Schema, table: s.Table}] = true
 		}
 	}
 	return len(tables)

@@ -181,11 +181,18 @@ func newInspection(a *archive.File, path string, blocks bool) (*inspection, erro
 }
 
 func (in *inspection) addStreams(a *archive.Reader, text textDecoder) {
-	type key struct{ schema, table string }
-	tables := make(map[key]bool)
+	type key struct {
+		entry         int32
+		schema, table string
+	}
+	tables := make(map[key]bool) // partitions without an entry of their own count as one
 	for _, s := range a.Streams() {
-		if s.Schema != "" { // large objects have none
-			tables[key{s.Schema, s.Table}] = true
+		switch {
+		case s.Schema == "": // large objects
+		case s.Entry != 0:
+			tables[key{entry: s.Entry}] = true
+		default:
+			tables[key{schema: s.Schema, table: s.Table}] = true
 		}
 		in.Rows += s.Digest.Rows
 		in.RawBytes += s.Raw
