@@ -7,6 +7,7 @@ type Moment struct {
 	Time     time.Time // server's clock when the snapshot was taken, UTC, microseconds
 	Route    string    // "coordinator", "segments", "cursors"
 	Promise  string    // "snapshot", "barrier", "none"
+	Reason   string    // why this route was taken, for people
 	Nodes    []Node
 	Settings map[string]string // settings that shape text output: client_encoding, DateStyle, IntervalStyle, extra_float_digits, TimeZone, search_path ...
 	// Partial names why this archive does not hold everything of its moment: empty for a normal dump;

@@ -14,7 +14,7 @@ const maxMoment = 64 << 20
 // appendMoment writes m as a message:
 //
 //	1 time  2 route  3 promise  4 node, repeated  5 setting, repeated, by name  6 loss, repeated
-//	7 distribution, repeated
+//	7 distribution, repeated  8 reason
 func appendMoment(b []byte, m *Moment) []byte {
 	b = appendTime(b, 1, m.Time)
 	b = appendString(b, 2, m.Route)
@@ -31,7 +31,7 @@ func appendMoment(b []byte, m *Moment) []byte {
 	for i := range m.Distributions {
 		b = appendField(b, 7, appendDistribution(nil, &m.Distributions[i]))
 	}
-	return b
+	return appendString(b, 8, m.Reason)
 }
 
 func parseMoment(s string) (*Moment, error) {
@@ -76,6 +76,8 @@ func parseMoment(s string) (*Moment, error) {
 				return nil, fmt.Errorf("moment: distribution: %w", err)
 			}
 			m.Distributions = append(m.Distributions, d)
+		case 8:
+			m.Reason = f.str()
 		}
 	}
 	if f.err != nil {

@@ -100,7 +100,15 @@ func (a *attempt) getCatalog(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
-	cat.Product = a.o.Cluster.Dialect.Product
+	d := &a.o.Cluster.Dialect
+	if cat.Product = d.Product; d.UtilityOption != "" {
+		cat.ServerVersion = d.Version // pg_dump says which PostgreSQL it is based on
+	}
+	for i := range cat.Entries {
+		if e := &cat.Entries[i]; e.WithOIDs {
+			a.progress.Note("table " + wire.QualifiedName(e.Schema, e.Name) + " is WITH OIDS: the archive has its rows without their OIDs")
+		}
+	}
 	if err := a.match(cat); err != nil {
 		return err
 	}
@@ -236,8 +244,8 @@ func (a *attempt) describeMoment() *archive.Moment {
 	}
 	settings["client_encoding"] = lead.conn.Encoding()
 	m := &archive.Moment{
-		Time: lead.time, Route: a.m.route.Name, Promise: a.m.route.Promise, Settings: settings,
-		Distributions: a.m.distributions(),
+		Time: lead.time, Route: a.m.route.Name, Promise: a.m.route.Promise, Reason: a.result.RouteReason,
+		Settings: settings, Distributions: a.m.distributions(),
 	}
 	snapshots := make(map[uint32]string)
 	for _, x := range a.m.members {

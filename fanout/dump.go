@@ -116,13 +116,12 @@ func (o *DumpOptions) setDefaults() {
 // turns out not to work. An attempt that fails so has written nothing. passed says which routes do not, and why.
 func (d *dumper) dump(ctx context.Context, aw *archive.Writer, routes []Route, passed []string) error {
 	for attempt := 1; ; attempt++ {
+		// The reason of the one that works ends the list of those that don't.
+		d.result.RouteReason = strings.Join(append(slices.Clone(passed), routes[0].Reason), "; ")
 		err := d.attempt(ctx, aw, routes[0])
 		var broken *routeError
 		switch {
 		case err == nil:
-			if d.result.RouteReason = routes[0].Reason; len(passed) > 0 {
-				d.result.RouteReason = strings.Join(passed, "; ") + "; " + routes[0].Reason
-			}
 			return nil
 		case ctx.Err() == nil && len(routes) > 1 && (errors.Is(err, ErrBarrier) || errors.As(err, &broken)):
 			passed = append(passed, fmt.Sprintf("not %s: %v", routes[0].Name, err))

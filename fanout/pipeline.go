@@ -57,11 +57,17 @@ type stream struct {
 	total  archive.Digest // appender: what has been written
 }
 
-// slotsFor is how many frames may be under way: each session fills one while another waits, each encoder holds one.
-func slotsFor(jobs int) int { return 2*jobs + runtime.GOMAXPROCS(0) + 1 }
+// maxSlots bounds the memory of a dump from many nodes: 320 MiB. Sessions take turns then.
+const maxSlots = 40
 
-func newPipeline(w *archive.Writer, jobs int) *pipeline {
-	n := slotsFor(jobs)
+// slotsFor is how many frames may be under way: each session fills one while another waits, each encoder holds one.
+func slotsFor(sessions int) int {
+	procs := runtime.GOMAXPROCS(0)
+	return min(2*sessions+procs+1, max(maxSlots, 2*procs+1))
+}
+
+func newPipeline(w *archive.Writer, sessions int) *pipeline {
+	n := slotsFor(sessions)
 	p := &pipeline{
 		w: w, slots: make(chan *slot, n), encode: make(chan *slot, n),
 		// Streams opened and closed cost no slot; a bound on them keeps the small tables from running ahead.

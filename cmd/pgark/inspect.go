@@ -68,6 +68,7 @@ type inspection struct {
 	Moment        time.Time         `json:"moment"`
 	Route         string            `json:"route"`
 	Promise       string            `json:"promise"`
+	RouteReason   string            `json:"route_reason"`
 	Settings      map[string]string `json:"settings"`
 	Nodes         []inspectNode     `json:"nodes"`
 	Distributions []inspectPolicy   `json:"distributions"`
@@ -162,7 +163,7 @@ func newInspection(a *archive.File, path string, blocks bool) (*inspection, erro
 	in := &inspection{
 		FormatVersion: fmt.Sprintf("%d.%d", h.Major, h.Minor), Created: h.Created.UTC(), Tool: h.Tool,
 		DBName: text.String(cat.Database), Encoding: cat.Encoding, ServerVersion: cat.ServerVersion, Product: cat.Product,
-		PgDumpVersion: cat.PgDumpVersion, Moment: moment.Time.UTC(), Route: moment.Route, Promise: moment.Promise,
+		PgDumpVersion: cat.PgDumpVersion, Moment: moment.Time.UTC(), Route: moment.Route, Promise: moment.Promise, RouteReason: moment.Reason,
 		Settings: moment.Settings, Nodes: []inspectNode{}, Distributions: []inspectPolicy{}, Spread: []inspectSpread{}, Losses: []inspectLoss{}, Streams: []inspectStream{},
 		Codec: h.Codec.String(), Level: h.Level, Objects: len(cat.Entries), RootDigest: root,
 		Volumes: []inspectVolume{{fmt.Sprintf("%x", h.ID), filepath.Base(path), a.Size(), root}},
