@@ -1,0 +1,307 @@
+package pgtest
+
+import (
+	"bytes"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+)
+
+// Front is one instance of an [Imitation]: a TCP server that changes what passes between a client and the stock server.
+type Front struct {
+	target    string
+	recording *Recording
+	instance  Instance
+	utility   string // option that a session must have; "" for the coordinator
+	listener  net.Listener
+	wg        sync.WaitGroup
+
+	mu     sync.Mutex
+	refuse Refusal // every session, with this
+	conns  map[net.Conn]struct{}
+	closed bool
+}
+
+// Codes of startup packets, see https://www.postgresql.org/docs/current/protocol-message-formats.html.
+const (
+	codeProtocol3 = 3 << 16
+	codeCancel    = 80877102
+	codeSSL       = 80877103
+	codeGSS       = 80877104
+	maxMessage    = 64 << 20
+)
+
+func newFront(tb testing.TB, srv *Server, r *Recording, i Instance, utility string) *Front {
+	tb.Helper()
+	l, err := net.Listen("tcp", net.JoinHostPort(loopback, "0"))
+	if err != nil {
+		tb.Fatalf("front: %v", err)
+	}
+	f := &Front{
+		target: srv.TCPAddr(), recording: r, instance: i, utility: utility, listener: l, conns: make(map[net.Conn]struct{}),
+	}
+	f.wg.Go(f.accept)
+	tb.Cleanup(f.Close)
+	return f
+}
+
+// Port is the port that the front listens on, on 127.0.0.1.
+func (f *Front) Port() int { return portOf(f.listener.Addr().String()) }
+
+// Refuse refuses new sessions in the words of the recording.
+func (f *Front) Refuse(why string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.refuse = f.recording.Refusals[why]
+}
+
+// Close ends the front, as an instance that is down, and waits for its goroutines. It may be called more than once.
+func (f *Front) Close() {
+	f.mu.Lock()
+	f.closed = true
+	f.listener.Close() //nolint:errcheck,gosec // accept ends with an error, as it should
+	for c := range f.conns {
+		c.Close() //nolint:errcheck,gosec // ending it is the purpose
+	}
+	f.mu.Unlock()
+	f.wg.Wait()
+}
+
+func (f *Front) accept() {
+	for {
+		client, err := f.listener.Accept()
+		if err != nil {
+			return
+		}
+		if f.add(client) {
+			f.wg.Go(func() {
+				defer f.drop(client)
+				_ = f.serve(client) // the client sees a closed connection
+			})
+		}
+	}
+}
+
+func (f *Front) add(c net.Conn) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.closed {
+		c.Close() //nolint:errcheck,gosec // nobody is left to tell
+		return false
+	}
+	f.conns[c] = struct{}{}
+	return true
+}
+
+func (f *Front) drop(c net.Conn) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	c.Close() //nolint:errcheck,gosec // may be closed already
+	delete(f.conns, c)
+}
+
+// serve brings one connection from its startup to its end.
+func (f *Front) serve(client net.Conn) error {
+	for {
+		packet, err := readPacket(client, nil)
+		if err != nil {
+			return err
+		}
+		if len(packet) < 8 {
+			return errors.New("startup packet without a code")
+		}
+		switch code := binary.BigEndian.Uint32(packet[4:]); code {
+		case codeSSL, codeGSS:
+			if _, err := client.Write([]byte{'N'}); err != nil {
+				return err
+			}
+		case codeCancel:
+			server, err := net.DialTimeout("tcp", f.target, 10*time.Second)
+			if err != nil {
+				return err
+			}
+			defer server.Close() //nolint:errcheck // it has had its request
+			_, err = server.Write(packet)
+			return err
+		default:
+			return f.session(client, code, packet[8:])
+		}
+	}
+}
+
+// session decides about a startup, and passes what follows.
+func (f *Front) session(client net.Conn, code uint32, body []byte) error {
+	f.mu.Lock()
+	refusal := f.refuse
+	f.mu.Unlock()
+	body, wrong := f.startup(body)
+	if refusal == nil {
+		refusal = wrong
+	}
+	if refusal != nil {
+		_, err := client.Write(refusal.message())
+		return err
+	}
+	server, err := net.DialTimeout("tcp", f.target, 10*time.Second)
+	if err != nil {
+		return err
+	}
+	if !f.add(server) {
+		return net.ErrClosed
+	}
+	packet := binary.BigEndian.AppendUint32(nil, uint32(8+len(body))) //nolint:gosec // a startup packet is small
+	packet = binary.BigEndian.AppendUint32(packet, code)
+	if _, err := server.Write(append(packet, body...)); err != nil {
+		f.drop(server)
+		return err
+	}
+	f.wg.Go(func() {
+		defer f.drop(client)
+		_ = pass(client, server, f.toClient)
+	})
+	defer f.drop(server)
+	return pass(server, client, f.toServer)
+}
+
+// startup takes the utility option out of a startup's parameters, and gives the refusal of a session that lacks it.
+func (f *Front) startup(body []byte) ([]byte, Refusal) {
+	if f.utility == "" {
+		return body, nil
+	}
+	fields := strings.Split(strings.TrimSuffix(string(body), "\x00\x00"), "\x00")
+	at := -1
+	for i := 0; i+1 < len(fields); i += 2 {
+		if fields[i] == "options" {
+			at = i
+		}
+	}
+	if at < 0 {
+		return body, f.recording.Refusals[RefusedPlain]
+	}
+	rest, found, other := stripOption(fields[at+1], f.utility)
+	switch {
+	case other:
+		return body, f.recording.Refusals[RefusedOption]
+	case !found:
+		return body, f.recording.Refusals[RefusedPlain]
+	}
+	if fields[at+1] = rest; rest == "" {
+		fields = slices.Delete(fields, at, at+2)
+	}
+	return []byte(strings.Join(fields, "\x00") + "\x00\x00"), nil
+}
+
+// toServer changes a client's message.
+func (f *Front) toServer(typ byte, body []byte) []byte {
+	if typ != 'Q' {
+		return body
+	}
+	return []byte(f.instance.rewrite(string(body), f.recording.Extensions))
+}
+
+// toClient changes a server's message.
+func (f *Front) toClient(typ byte, body []byte) []byte {
+	if typ != 'S' {
+		return body
+	}
+	name, _, _ := bytes.Cut(body, []byte{0})
+	if v, ok := f.instance.Parameters[string(name)]; ok {
+		return []byte(string(name) + "\x00" + v + "\x00")
+	}
+	return body
+}
+
+// pass copies messages until either side ends.
+func pass(dst io.Writer, src io.Reader, change func(typ byte, body []byte) []byte) error {
+	for {
+		typ := make([]byte, 1)
+		if _, err := io.ReadFull(src, typ); err != nil {
+			return err
+		}
+		packet, err := readPacket(src, typ)
+		if err != nil {
+			return err
+		}
+		body := change(typ[0], packet[5:])
+		out := binary.BigEndian.AppendUint32(typ, uint32(4+len(body))) //nolint:gosec // at most a little more than was read
+		if _, err := dst.Write(append(out, body...)); err != nil {
+			return err
+		}
+	}
+}
+
+// readPacket reads a length and as many bytes, and puts them after prefix.
+func readPacket(src io.Reader, prefix []byte) ([]byte, error) {
+	head := make([]byte, 4)
+	if _, err := io.ReadFull(src, head); err != nil {
+		return nil, err
+	}
+	n := binary.BigEndian.Uint32(head)
+	if n < 4 || n > maxMessage {
+		return nil, fmt.Errorf("message of %d bytes", n)
+	}
+	packet := append(slices.Clone(prefix), head...)
+	body := make([]byte, n-4)
+	if _, err := io.ReadFull(src, body); err != nil {
+		return nil, err
+	}
+	return append(packet, body...), nil
+}
+
+// message is the ErrorResponse.
+func (r Refusal) message() []byte {
+	var body bytes.Buffer
+	for _, field := range []string{"S", "C", "M", "D", "H", "F", "L", "R"} {
+		if r[field] != "" {
+			body.WriteString(field + r[field] + "\x00")
+		}
+	}
+	body.WriteByte(0)
+	out := binary.BigEndian.AppendUint32([]byte{'E'}, uint32(4+body.Len())) //nolint:gosec // a short text
+	return append(out, body.Bytes()...)
+}
+
+// RecordRefusal asks a server for a session from a local address, with startup parameters, and gives the error with
+// which it refuses.
+func RecordRefusal(tb testing.TB, from, addr string, parameters ...string) Refusal {
+	tb.Helper()
+	d := net.Dialer{Timeout: 10 * time.Second, LocalAddr: &net.TCPAddr{IP: net.ParseIP(from)}}
+	conn, err := d.Dial("tcp", addr)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer conn.Close() //nolint:errcheck // a throw-away session
+	body := strings.Join(parameters, "\x00") + "\x00\x00"
+	packet := binary.BigEndian.AppendUint32(nil, uint32(8+len(body))) //nolint:gosec // a short text
+	packet = binary.BigEndian.AppendUint32(packet, codeProtocol3)
+	if _, err := conn.Write(append(packet, body...)); err != nil {
+		tb.Fatal(err)
+	}
+	for {
+		typ := make([]byte, 1)
+		if _, err := io.ReadFull(conn, typ); err != nil {
+			tb.Fatal(err)
+		}
+		message, err := readPacket(conn, typ)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		switch typ[0] {
+		case 'E':
+			r := Refusal{}
+			for field := range strings.SplitSeq(strings.TrimRight(string(message[5:]), "\x00"), "\x00") {
+				r[field[:1]] = field[1:]
+			}
+			return r
+		case 'Z':
+			tb.Fatalf("%s let a session in: %q", addr, parameters)
+		}
+	}
+}
