@@ -65,8 +65,12 @@ func (c *chooser) wants(e *archive.Entry, section archive.Section) want {
 		return want{special: true}
 	case kindDatabase, kindDatabaseProp:
 		return want{schema: c.opts.Create}
+	case kindSchema:
+		if c.oldPublic(e.Name) {
+			return want{}
+		}
 	case kindComment:
-		if c.opts.NoComments {
+		if c.opts.NoComments || e.Name == "SCHEMA public" && c.oldPublic("public") {
 			return want{}
 		}
 	case kindStatistics, "EXTENDED STATISTICS DATA":
@@ -84,6 +88,13 @@ func (c *chooser) wants(e *archive.Entry, section archive.Section) want {
 		return want{}
 	}
 	return c.components(e)
+}
+
+// oldPublic tells whether a schema is the one that every database has from the start. Before version 11 pg_dump wrote it
+// all the same, and pg_restore left it out unless it had been dropped.
+func (c *chooser) oldPublic(schema string) bool {
+	major := dumpMajor(c.plan.Catalog.PgDumpVersion)
+	return schema == "public" && major > 0 && major < 11 && !c.opts.Clean
 }
 
 // selected applies the switches that pick objects by name.

@@ -44,8 +44,9 @@ func (r *restoreRun) segmentNodes() (map[uint32]*Node, string) {
 // policy is where a table of the target has its rows.
 type policy struct {
 	archive.Distribution
-	kind  byte   // relkind
-	types string // of the key, for those whose hash is not that of the value alone
+	kind   byte   // relkind
+	parent bool   // has partitions, or tables that inherit from it
+	types  string // why the hash of its key's types may be another one in another database
 }
 
 // placeSegments decides about tables of Greenplum.
@@ -94,8 +95,8 @@ func (p *placement) segmentParts(e *entryLoad, pieces []*piece, policies map[tab
 		if of.table != own && !made {
 			return nil, "their partitions were there before this restore, so what belongs into each is not proven"
 		}
-		if is.kind != 'r' || p.run.only(of.table.schema, of.table.table) == "" {
-			return nil, "they are no ordinary tables in the target"
+		if is.kind != 'r' || is.parent {
+			return nil, "segments take no rows of their own for tables that are partitioned or that others inherit from"
 		}
 		sql := copyInto(of.table.schema, of.table.table, of.columns)
 		if d.Kind == archive.DistributedReplicated {
@@ -169,10 +170,11 @@ func policiesOf(ctx context.Context, conn *wire.Conn, names []tableName) (map[ta
 	}
 	policies := make(map[tableName]*policy, len(oids))
 	err = conn.Query(ctx, `SELECT n.nspname, c.relname, c.oid, c.relkind, p.policytype, p.numsegments,
-  a.attname, opn.nspname, o.opcname, t.typname
+  a.attname, opn.nspname, o.opcname, t.typname,
+  EXISTS (SELECT 1 FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid)
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 JOIN (SELECT localoid, policytype, numsegments, distkey, distclass,
-    pg_catalog.generate_series(0, COALESCE(pg_catalog.array_upper(distkey, 1), 0)) AS i
+    pg_catalog.generate_series(0, GREATEST(pg_catalog.array_upper(distkey, 1), 0)) AS i
   FROM pg_catalog.gp_distribution_policy WHERE policytype <> 'e') p ON p.localoid = c.oid
 LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.distkey[p.i]
 LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
@@ -198,7 +200,7 @@ func addPolicy(policies map[tableName]*policy, row wire.Row) error {
 		if err != nil {
 			return fmt.Errorf("gp_distribution_policy.numsegments: %w", err)
 		}
-		p = &policy{kind: row.Get(3)[0]}
+		p = &policy{kind: row.Get(3)[0], parent: string(row.Get(10)) == "t"}
 		p.OID, p.Schema, p.Table, p.Segments = uint32(oid), name.schema, name.table, uint32(segments)
 		p.Kind = archive.DistributedRandom
 		if string(row.Get(4)) == "r" {
