@@ -60,7 +60,7 @@ func readTOC(s *scanner) (*TOC, error) {
 	for i := range int(count) {
 		s.entry = i + 1
 		e := s.readEntry(&t.Header)
-		if s.err == nil && seen[e.ID] {
+		if s.err == nil && seen[e.ID] && e.Kind != kindTypeStorage {
 			s.damaged("id", "%d appears twice", e.ID)
 		}
 		if s.err != nil {
@@ -69,7 +69,26 @@ func readTOC(s *scanner) (*TOC, error) {
 		seen[e.ID] = true
 		t.Entries = append(t.Entries, e)
 	}
+	t.renumber()
 	return t, nil
+}
+
+// kindTypeStorage is an entry of Greenplum that is written with the ID of the type that it belongs to.
+const kindTypeStorage = "TYPE STORAGE OPTIONS"
+
+// renumber gives such entries IDs of their own, above all others.
+func (t *TOC) renumber() {
+	var last int32
+	for i := range t.Entries {
+		last = max(last, t.Entries[i].ID)
+	}
+	for i := range t.Entries {
+		if e := &t.Entries[i]; e.Kind == kindTypeStorage && last < math.MaxInt32 {
+			last++
+			e.Deps = append(e.Deps, e.ID)
+			e.ID = last
+		}
+	}
 }
 
 // readEntry reads one entry, field by field in the archive's order.

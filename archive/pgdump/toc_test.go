@@ -243,3 +243,35 @@ func FuzzReadTOC(f *testing.F) {
 		}
 	})
 }
+
+// Greenplum writes how a type is stored with the ID of the type; every entry of a catalog needs one of its own.
+func TestTypeStorageHasItsOwnID(t *testing.T) {
+	f, err := os.Open("../../testdata/greenplum/kinds.toc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	toc, err := ReadTOC(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	byID := make(map[int32]*Entry)
+	var storage *Entry
+	for i := range toc.Entries {
+		e := &toc.Entries[i]
+		if byID[e.ID] != nil {
+			t.Errorf("%s %s and %s %s have ID %d", byID[e.ID].Kind, byID[e.ID].Name, e.Kind, e.Name, e.ID)
+		}
+		byID[e.ID] = e
+		if e.Kind == "TYPE STORAGE OPTIONS" {
+			storage = e
+		}
+	}
+	if storage == nil {
+		t.Fatal("there is no such entry")
+	}
+	last := byID[storage.Deps[len(storage.Deps)-1]]
+	if last.Kind != "TYPE" || last.Name != storage.Name {
+		t.Errorf("it depends on %s %s, not on its type", last.Kind, last.Name)
+	}
+}

@@ -16,6 +16,10 @@ GRANT USAGE ON SCHEMA sales TO gpkinds_reader;
 -- Types, sequences, functions.
 CREATE TYPE sales.mood AS ENUM ('sad', 'ok', 'it''s WITH (appendonly=true)');
 CREATE TYPE sales.point3 AS (x double precision, y real, z int);
+CREATE TYPE sales.packed;
+CREATE FUNCTION sales.packed_in(cstring) RETURNS sales.packed LANGUAGE internal IMMUTABLE STRICT AS 'int4in';
+CREATE FUNCTION sales.packed_out(sales.packed) RETURNS cstring LANGUAGE internal IMMUTABLE STRICT AS 'int4out';
+CREATE TYPE sales.packed (INPUT = sales.packed_in, OUTPUT = sales.packed_out, LIKE = int4, COMPRESSTYPE = zlib);
 CREATE DOMAIN sales.positive AS int CHECK (VALUE > 0);
 CREATE SEQUENCE sales.seq START 41 INCREMENT 2 CACHE 1;
 SELECT setval('sales.seq', 43);
