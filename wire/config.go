@@ -159,7 +159,9 @@ func (c *Config) User() string { return c.get("user", func() string { return c.p
 func (c *Config) Password() string { return c.get("password", func() string { return c.pg.Password }) }
 
 // HoldsPassword says that the connection string itself has a password, of the server or of a client key.
-func (c *Config) HoldsPassword() bool { return c.params["password"] != "" || c.params["sslpassword"] != "" }
+func (c *Config) HoldsPassword() bool {
+	return c.params["password"] != "" || c.params["sslpassword"] != ""
+}
 
 func (c *Config) get(key string, from func() string) string {
 	if c.pg == nil {

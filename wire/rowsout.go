@@ -23,6 +23,7 @@ type RowsOut struct {
 	fields int    // columns that have not been begun
 	left   int    // bytes of the current column that have not been read
 	part   bool   // the row has been given out in part
+	behind bool   // there are other rows in the buffer before those of this call
 	held   []byte // at most 2 bytes that had no room in the last buffer
 }
 
@@ -130,6 +131,18 @@ func embedsASCII(encoding string) bool {
 // Columns are the names of the columns. The caller must not change them.
 func (o *RowsOut) Columns() []string { return o.columns }
 
+// FillAfter is Fill for a buffer that holds other whole rows already, in its first used bytes: those of several small
+// results gather in one buffer. n counts only what has been added; it is 0, without an error, if the next row does
+// not fit, so a row never comes in parts behind others.
+func (o *RowsOut) FillAfter(ctx context.Context, buf []byte, used int) (n int, open bool, err error) {
+	if used == len(buf) && o.err == nil {
+		return 0, false, nil
+	}
+	o.behind = used > 0
+	defer func() { o.behind = false }()
+	return o.Fill(ctx, buf[used:])
+}
+
 // fill is what Fill calls.
 func (o *RowsOut) fill(ctx context.Context, buf []byte) (n int, open bool, err error) {
 	if o.part {
@@ -152,7 +165,7 @@ func (o *RowsOut) fill(ctx context.Context, buf []byte) (n int, open bool, err e
 				return n, false, nil // the end is for the next call
 			}
 			return 0, false, o.end()
-		case size > (len(buf)-n-rowSlack)/2 && n > 0:
+		case size > (len(buf)-n-rowSlack)/2 && (n > 0 || o.behind):
 			return n, false, nil
 		case size <= (len(buf)-n-rowSlack)/2 && headerLen+size <= len(in.buf) && in.w-in.r < headerLen+size:
 			if err := in.await(headerLen + size); err != nil {

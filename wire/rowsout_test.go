@@ -191,6 +191,49 @@ func TestRowsOutInPipeline(t *testing.T) {
 	usable(t, c)
 }
 
+// Several results gather in one buffer; a row that does not fit behind others waits for the next one.
+func TestRowsOutGather(t *testing.T) {
+	_, _, c := newDB(t)
+	ctx := testContext(t)
+	var want strings.Builder
+	for i := range 50 {
+		if err := c.Send(fmt.Sprintf(`SELECT repeat(E'a\t%d', g * %d) FROM generate_series(1, %d) g`, i, i%7*i, i%5)); err != nil {
+			t.Fatal(err)
+		}
+		for g := range i % 5 {
+			want.WriteString(strings.Repeat(fmt.Sprintf(`a\t%d`, i), (g+1)*(i%7*i)) + "\n")
+		}
+	}
+	var got strings.Builder
+	buf, used, wasOpen := make([]byte, 2000), 0, false
+	give := func() { got.Write(buf[:used]); used = 0 }
+	for c.Pending() > 0 {
+		r, err := c.NextRowsOut(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for {
+			n, open, err := r.FillAfter(ctx, buf, used)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if open && used > 0 || n == 0 && used == 0 {
+				t.Fatalf("%d bytes behind %d, open %v", n, used, open)
+			}
+			if used += n; n == 0 || open || wasOpen {
+				give()
+			}
+			wasOpen = open
+		}
+	}
+	if give(); got.String() != want.String() {
+		t.Errorf("%d bytes, want %d", got.Len(), want.Len())
+	}
+}
+
 func TestRowsOutFaults(t *testing.T) {
 	srv, db, c := newDB(t)
 	const endless = "SELECT generate_series(1, 1000000000), repeat('x', 200)"
