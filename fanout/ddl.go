@@ -30,8 +30,8 @@ type Plan struct {
 	Options  PlanOptions
 	DataOnly bool     // asked for, or implied: no definition is selected
 	Steps    []*Step  // the selected entries in the order of a serial restore: main pass, ACL pass, post-ACL pass
-	Warnings []string // what people should know about it, notes included
-	Notes    []Note   // what a translation did not keep
+	Warnings []string // what people should know about it
+	Notes    []Note   // what a translation did not keep of what is selected
 
 	order  []*archive.Entry         // all entries, in the catalog's order or the list's
 	byID   map[int32]*archive.Entry // all entries
@@ -104,14 +104,13 @@ func NewPlan(cat *archive.Catalog, o PlanOptions) (*Plan, error) {
 	if err := o.validate(); err != nil {
 		return nil, err
 	}
-	var notes []Note
+	whole, notes := cat, []Note(nil)
 	if o.ToPostgres {
-		whole := cat
 		cat, notes = ToPostgres(whole)
 		o.Select.List = stillThere(o.Select.List, whole, cat)
 	}
 	p := &Plan{
-		Catalog: cat, Notes: notes, Options: o, DataOnly: o.DataOnly,
+		Catalog: cat, Options: o, DataOnly: o.DataOnly,
 		byID:   make(map[int32]*archive.Entry, len(cat.Entries)),
 		wanted: make(map[int32]want, len(cat.Entries)),
 		rows:   make(map[int32][]int32),
@@ -130,6 +129,7 @@ func NewPlan(cat *archive.Catalog, o PlanOptions) (*Plan, error) {
 		return nil, err
 	}
 	p.choose()
+	p.Notes = p.selectedNotes(notes, whole)
 	p.addSteps()
 	p.addDependencies()
 	p.warn()
@@ -220,9 +220,6 @@ func (p *Plan) Table(dataID int32) *archive.Entry {
 }
 
 func (p *Plan) warn() {
-	for _, n := range p.Notes {
-		p.Warnings = append(p.Warnings, n.String())
-	}
 	for _, s := range p.Steps {
 		if s.Entry.WithOIDs {
 			p.Warnings = append(p.Warnings, fmt.Sprintf("%s %s was made WITH OIDS, which servers from version 12 on don't have: it is restored without",

@@ -173,7 +173,7 @@ func newRestoreRun(a *archive.Reader, o RestoreOptions, limits restoreLimits, of
 	}
 	r := &restoreRun{
 		archive: a, opts: o, catalog: catalog, moment: moment, ofNode: ofNode, plan: plan, target: o.Target, limits: limits,
-		result: &RestoreResult{Database: o.Target.Database(), Warnings: slices.Clone(plan.Warnings), Notes: plan.Notes},
+		result: &RestoreResult{Database: o.Target.Database(), Warnings: append(slices.Clone(plan.Warnings), noteTexts(plan.Notes)...), Notes: plan.Notes},
 		made:   make(map[int32]bool),
 	}
 	r.steps = parallelSteps(plan)

@@ -13,6 +13,8 @@ type Note struct {
 	Why     string   // for people
 	Lost    bool     // whole objects, or what they do, are missing; else only how rows are spread or stored
 	Objects []string // as TABLE sales.orders, in the catalog's order and encoding
+
+	entries []int32 // of the objects
 }
 
 // notedObjects is how many objects the text of a note names.
@@ -110,34 +112,74 @@ func (t *translator) note(id noteID, e *archive.Entry) { t.notes.add(id.kind(), 
 // noteBook collects notes.
 type noteBook struct {
 	order []noteKind
-	notes map[noteKind][]string
+	notes map[noteKind]*Note
 }
 
 func (b *noteBook) add(kind noteKind, e *archive.Entry) {
 	if b.notes == nil {
-		b.notes = make(map[noteKind][]string)
+		b.notes = make(map[noteKind]*Note)
 	}
-	objects, known := b.notes[kind]
-	if !known {
+	n := b.notes[kind]
+	if n == nil {
+		n = &Note{What: kind.What, Why: kind.Why, Lost: kind.Lost}
+		b.notes[kind] = n
 		b.order = append(b.order, kind)
 	}
-	name := sanitizeLine(describeEntry(e))
-	if n := len(objects); n > 0 && objects[n-1] == name {
+	if k := len(n.entries); k > 0 && n.entries[k-1] == e.ID {
 		return
 	}
-	b.notes[kind] = append(objects, name)
+	n.Objects = append(n.Objects, sanitizeLine(describeEntry(e)))
+	n.entries = append(n.entries, e.ID)
 }
 
 // list gives the notes, what is lost first.
 func (b *noteBook) list() []Note {
 	var lost, changed []Note
 	for _, kind := range b.order {
-		n := Note{What: kind.What, Why: kind.Why, Lost: kind.Lost, Objects: b.notes[kind]}
-		if n.Lost {
+		if n := *b.notes[kind]; n.Lost {
 			lost = append(lost, n)
 		} else {
 			changed = append(changed, n)
 		}
 	}
 	return append(lost, changed...)
+}
+
+// selectedNotes are the notes on definitions that the plan carries out, or would if they had not been left out.
+func (p *Plan) selectedNotes(notes []Note, whole *archive.Catalog) []Note {
+	if len(notes) == 0 {
+		return nil
+	}
+	c := newChooser(p)
+	selected := make(map[int32]bool, len(whole.Entries))
+	for i := range whole.Entries {
+		e := &whole.Entries[i]
+		w := p.wanted[e.ID]
+		if p.byID[e.ID] == nil {
+			w = c.wants(e, e.Section)
+		}
+		selected[e.ID] = w.schema
+	}
+	var all []Note
+	for _, n := range notes {
+		kept := Note{What: n.What, Why: n.Why, Lost: n.Lost}
+		for i, id := range n.entries {
+			if selected[id] {
+				kept.Objects = append(kept.Objects, n.Objects[i])
+				kept.entries = append(kept.entries, id)
+			}
+		}
+		if len(kept.Objects) > 0 {
+			all = append(all, kept)
+		}
+	}
+	return all
+}
+
+func noteTexts(notes []Note) []string {
+	texts := make([]string, len(notes))
+	for i, n := range notes {
+		texts[i] = n.String()
+	}
+	return texts
 }

@@ -39,6 +39,8 @@ func (o *restoreOptions) printPlan(a *archive.File) error {
 		}
 		table.add(what, fmt.Sprint(e.ID), e.Kind, visible(text.String(e.Schema)), visible(text.String(e.Name)), rows, raw)
 	}
+	decodeNotes(plan.Notes, text)
+	o.tellNotes(plan.Notes)
 	for _, w := range plan.Warnings {
 		o.app.say("warning: %s", w)
 	}
@@ -62,6 +64,9 @@ func (o *restoreOptions) writeScript(ctx context.Context, a *archive.File) error
 			state = "the script on standard output is not complete"
 		}
 		return &stateError{err: err, state: state}
+	}
+	if err := o.tellTranslation(a); err != nil {
+		return err
 	}
 	return out.Commit()
 }

@@ -15,11 +15,7 @@ func decodeRestore(r *fanout.RestoreResult, text textDecoder) {
 		e := &r.Failures[i].Entry
 		e.Schema, e.Name = text.String(e.Schema), text.String(e.Name)
 	}
-	for i := range r.Notes {
-		for k, object := range r.Notes[i].Objects {
-			r.Notes[i].Objects[k] = text.String(object)
-		}
-	}
+	decodeNotes(r.Notes, text)
 	for i := range r.Mismatches {
 		m := &r.Mismatches[i]
 		m.Schema, m.Table, m.What = text.String(m.Schema), text.String(m.Table), text.String(m.What)

@@ -24,6 +24,24 @@ func (o *restoreOptions) chooseTranslation(a *archive.File, target *topology.Clu
 	return nil
 }
 
+// tellTranslation tells what the translation for a script does not keep.
+func (o *restoreOptions) tellTranslation(a *archive.File) error {
+	if !o.translate {
+		return nil
+	}
+	cat, err := a.Catalog()
+	if err != nil {
+		return err
+	}
+	plan, err := fanout.NewPlan(cat, o.planOptions())
+	if err != nil {
+		return err
+	}
+	decodeNotes(plan.Notes, newTextDecoder(cat.Encoding))
+	o.tellNotes(plan.Notes)
+	return nil
+}
+
 // tellNotes tells what a translation did not keep.
 func (o *restoreOptions) tellNotes(notes []fanout.Note) {
 	for _, n := range notes {
@@ -32,6 +50,15 @@ func (o *restoreOptions) tellNotes(notes []fanout.Note) {
 			continue
 		}
 		o.app.tell("translated: %s", visible(n.String()))
+	}
+}
+
+// decodeNotes turns names, in the encoding of the archived database, into UTF-8.
+func decodeNotes(notes []fanout.Note, text textDecoder) {
+	for _, n := range notes {
+		for i, object := range n.Objects {
+			n.Objects[i] = text.String(object)
+		}
 	}
 }
 
@@ -46,7 +73,7 @@ type note struct {
 func jsonNotes(notes []fanout.Note) []note {
 	all := make([]note, len(notes))
 	for i, n := range notes {
-		all[i] = note(n)
+		all[i] = note{n.What, n.Why, n.Lost, n.Objects}
 	}
 	return all
 }
