@@ -189,7 +189,7 @@ func (a *attempt) worker(ctx context.Context, l *lane, joined *wire.Conn) error 
 	if a.m.route.Name == RouteCursors {
 		c := newCursorReader(conn, a.p, a.o.Cluster)
 		defer c.close(ctx)
-		read = func(batch []unit) error { return a.readCursors(ctx, c, batch) }
+		read = func(batch []unit) error { return a.readCursors(ctx, c, batch, &l.queue) }
 	}
 	for {
 		if err := read(first); err != nil {
@@ -207,12 +207,17 @@ func (a *attempt) worker(ctx context.Context, l *lane, joined *wire.Conn) error 
 	}
 }
 
-func (a *attempt) readCursors(ctx context.Context, c *cursorReader, batch []unit) error {
+func (a *attempt) readCursors(ctx context.Context, c *cursorReader, batch []unit, toLeader *leaderQueue) error {
 	for i := range batch {
 		if batch[i].info.OID == 0 {
 			return fmt.Errorf("%s can't be read over cursors", batch[i].name())
 		}
-		if err := c.read(ctx, &batch[i]); err != nil {
+		err := c.read(ctx, &batch[i])
+		if wire.IsLockTimeout(err) {
+			toLeader.add(batch[i])
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("table %s: %w", batch[i].name(), err)
 		}
 	}
