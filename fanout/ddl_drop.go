@@ -40,7 +40,7 @@ func (p *Plan) eachDrop(st *State, fn func(e *archive.Entry, sets []string, sql 
 	}
 	for _, e := range slices.Backward(p.order) {
 		isDB := e.Kind == kindDatabase || e.Kind == kindDatabaseProp
-		if p.Options.Create && !isDB || !p.wanted[e.ID].any() || e.Nulls&archive.NullDrop != 0 {
+		if p.Options.Create && !isDB || !p.wanted[e.ID].any() || e.Nulls&archive.NullDrop != 0 || p.isBuiltIn(e) {
 			continue
 		}
 		fn(e, p.schemaSetting(st, e), p.dropStatement(e))
@@ -49,9 +49,20 @@ func (p *Plan) eachDrop(st *State, fn func(e *archive.Entry, sets []string, sql 
 	st.schema = setting{}
 }
 
+// isBuiltIn tells whether an object is in every database from the start and needed there. Before version 11 pg_dump wrote
+// it all the same, to be created if it is missing.
+func (p *Plan) isBuiltIn(e *archive.Entry) bool {
+	major := dumpMajor(p.Catalog.PgDumpVersion)
+	return e.Kind == "EXTENSION" && e.Name == "plpgsql" && major > 0 && major < 11
+}
+
 // dropStatement is an entry's own, with IF EXISTS where that is asked for.
 func (p *Plan) dropStatement(e *archive.Entry) string {
 	switch {
+	case e.Kind == "EXTERNAL TABLE" && strings.HasSuffix(e.Drop, "."): // so says Greenplum 6, and does not mean it
+		fixed := *e
+		fixed.Drop = strings.TrimSuffix(e.Drop, ".") + ";\n"
+		return p.dropStatement(&fixed)
 	case e.Kind == kindBlobMetadata && p.Options.IfExists:
 		return blobCommands(e.DDL, unlinkIfExists, "'") + "\n\n"
 	case e.Kind == kindBlobMetadata:

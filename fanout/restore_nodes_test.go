@@ -18,7 +18,9 @@ import (
 
 // discoverer finds clusters as the command line does.
 func discoverer(o topology.Options) func(context.Context, *wire.Config) (*fanout.Cluster, error) {
-	return func(ctx context.Context, cfg *wire.Config) (*fanout.Cluster, error) { return topology.Discover(ctx, cfg, o) }
+	return func(ctx context.Context, cfg *wire.Config) (*fanout.Cluster, error) {
+		return topology.Discover(ctx, cfg, o)
+	}
 }
 
 // dumped is an archive of a cluster.
