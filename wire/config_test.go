@@ -158,3 +158,25 @@ func FuzzParseConninfo(f *testing.F) {
 		}
 	})
 }
+
+// TestOpenSettings fills in what a connection string leaves open, before the environment does.
+func TestOpenSettings(t *testing.T) {
+	t.Setenv("PGPASSWORD", "from the environment")
+	t.Setenv("PGDATABASE", "from_the_environment")
+	t.Setenv("PGPASSFILE", "/nonexistent")
+	for conninfo, want := range map[string][2]string{
+		"host=h":                                {"filled", "from the environment"},
+		"host=h dbname=own password=''":         {"own", ""},
+		"host=h dbname=own password=own":        {"own", "own"},
+		"postgres://u:own@h/own?sslmode=prefer": {"own", "own"},
+	} {
+		cfg, err := ParseConfig(conninfo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := cfg.Default(Overrides{Database: "filled"})
+		if c.Database() != want[0] || c.Password() != want[1] || c.HoldsPassword() != (want[1] == "own") {
+			t.Errorf("%s: database %s, password %q, %v", conninfo, c.Database(), c.Password(), c.HoldsPassword())
+		}
+	}
+}

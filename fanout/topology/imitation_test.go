@@ -171,6 +171,14 @@ func TestWrongSegment(t *testing.T) {
 	astray := map[string]Address{"seg0": {Host: "127.0.0.1", Port: uint16(im.Segments[1].Port())}}
 	failing(t, discover(t, cfg, Options{Overrides: astray}), 0, "content 1, not 0", "--node")
 
+	// Another cluster's segment with the same numbers, whose database of the same name is another one.
+	foreign := pgtest.Start(t)
+	foreign.Exec(t, "postgres", "CREATE DATABASE before")
+	foreign.Exec(t, "postgres", "CREATE DATABASE "+cfg.Database())
+	other := pgtest.Imitate(t, foreign, cfg.Database(), pgtest.ReadRecording(t, recorded))
+	astray = map[string]Address{"seg0": {Port: uint16(other.Segments[0].Port())}}
+	failing(t, discover(t, cfg, Options{Overrides: astray}), 0, "a segment of another cluster")
+
 	_, cfg = imitate(t, func(r *pgtest.Recording) { r.Segments[2].Settings["gp_dbid"] = "17" })
 	failing(t, discover(t, cfg, Options{}), 2, "dbid 17, not 4")
 
