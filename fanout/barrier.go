@@ -155,7 +155,8 @@ func (b *barrier) inWay() string {
 // try asks for all locks at once, and gives all back before its time is over.
 func (b *barrier) try(ctx context.Context, allowed time.Duration, under func(context.Context) error) (granted bool, err error) {
 	b.late = time.Now().Add(allowed)
-	tryCtx, cancel := context.WithDeadline(ctx, b.late)
+	// The server ends the statement in time by itself. Only if that is not heard of it is cancelled.
+	tryCtx, cancel := context.WithDeadline(ctx, b.late.Add(allowed/8))
 	defer cancel()
 	g, gctx := errgroup.WithContext(tryCtx)
 	for _, l := range b.lockers {
@@ -271,7 +272,13 @@ func (l *locker) release(ctx context.Context) error {
 		_, err = l.conn.Exec(ctx, barrierRelease)
 	}
 	if err != nil {
-		return fmt.Errorf("node %s: give back the locks of the write barrier: %w", l.node.Name, err)
+		err = fmt.Errorf("node %s: give back the locks of the write barrier: %w", l.node.Name, err)
+		if isServerError(err) {
+			// A cancelled SAVEPOINT or RELEASE may have come to some segments and not to others. The end of the session
+			// gives the locks back.
+			err = fmt.Errorf("%w: %w", errSlipped, err)
+		}
+		return err
 	}
 	return nil
 }

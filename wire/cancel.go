@@ -14,6 +14,7 @@ import (
 const (
 	cancelGrace  = 5 * time.Second        // how long the server may take to answer after a context has ended
 	cancelRepeat = 500 * time.Millisecond // one request cancels one statement, and several may be queued
+	cancelPassed = time.Second            // how long a request that was sent may take to be passed on
 )
 
 // watch stands by to interrupt what the session does when a context ends. Its end must be called.
@@ -109,6 +110,11 @@ func (c *Conn) sendCancel(ctx context.Context) error {
 		}
 	}
 	if _, err := nc.Write(cancelRequest(c.pid, c.key)); err != nil {
+		return err
+	}
+	// The call may be over meanwhile. A request on its way must not be left to hit the session's next statement.
+	stop()
+	if err := nc.SetDeadline(time.Now().Add(cancelPassed)); err != nil {
 		return err
 	}
 	if _, err := nc.Read(make([]byte, 1)); err != nil && !errors.Is(err, io.EOF) {
