@@ -225,6 +225,10 @@ func (p *Plan) warn() {
 			p.Warnings = append(p.Warnings, fmt.Sprintf("%s %s was made WITH OIDS, which servers from version 12 on don't have: it is restored without",
 				s.Entry.Kind, sanitizeLine(s.Entry.Name)))
 		}
+		if s.Schema && !p.Options.NoOwner && p.ownerIsNumber(s.Entry) {
+			p.Warnings = append(p.Warnings, fmt.Sprintf("the archive has the owner of database %s as a number only, %s: it belongs to who creates it",
+				sanitizeLine(s.Entry.Name), s.Entry.Owner))
+		}
 		if s.Schema && p.ownerWanted(s.Entry) && !ownerKnown(s.Entry.Kind) {
 			p.Warnings = append(p.Warnings, fmt.Sprintf("can't set the owner of %s %s: unknown kind of object",
 				s.Entry.Kind, sanitizeLine(s.Entry.Name)))

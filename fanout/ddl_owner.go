@@ -9,7 +9,12 @@ import (
 // ownerWanted tells whether the owner of an entry's object is to be set. What has no statement to drop it is no
 // object of its own.
 func (p *Plan) ownerWanted(e *archive.Entry) bool {
-	return !p.Options.NoOwner && e.Owner != "" && e.Drop != ""
+	return !p.Options.NoOwner && e.Owner != "" && e.Drop != "" && !p.ownerIsNumber(e)
+}
+
+// ownerIsNumber tells whether the owner of a database is an OID, which Greenplum 6's pg_dump writes where the name belongs.
+func (p *Plan) ownerIsNumber(e *archive.Entry) bool {
+	return e.Kind == kindDatabase && p.Catalog.Product == "Greenplum" && e.Owner != "" && strings.Trim(e.Owner, "0123456789") == ""
 }
 
 // ownerForm is how the object of an entry is named in ALTER ... OWNER TO.

@@ -177,6 +177,9 @@ func newRestoreRun(a *archive.Reader, o RestoreOptions, limits restoreLimits, of
 		made:   make(map[int32]bool),
 	}
 	r.steps = parallelSteps(plan)
+	for _, w := range plan.Warnings {
+		o.Log.Warn(w)
+	}
 	r.planLoads()
 	return r, nil
 }

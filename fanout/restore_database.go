@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/pgark/pgark/wire"
 )
@@ -37,6 +38,7 @@ func (r *restoreRun) createDatabase(ctx context.Context) error {
 		if _, err := maintenance.conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("create database %q: %w", step.Entry.Name, err)
 		}
+		r.change = r.change || strings.HasPrefix(sql, "CREATE DATABASE")
 	}
 	r.change = true
 	r.done(step.Entry.ID)
