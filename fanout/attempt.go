@@ -157,7 +157,7 @@ func (a *attempt) match(cat *archive.Catalog) error {
 	var missed error
 	for i := range cat.Entries {
 		e := &cat.Entries[i]
-		if e.Kind != "TABLE DATA" {
+		if e.Kind != "TABLE DATA" || !a.o.wantsData() {
 			continue
 		}
 		if a.m.tables[e.OID] == nil && !roots[e.OID] && !a.m.parents[e.OID] {

@@ -109,6 +109,17 @@ func (c *Cluster) route(name string) (Route, error) {
 	return Route{}, fmt.Errorf("%w: %s: not known", ErrRoute, name)
 }
 
+// withoutRows is the cluster for a dump of definitions, which are all on the coordinator: no other node is asked.
+func (c *Cluster) withoutRows() *Cluster {
+	return &Cluster{
+		Dialect: c.Dialect, Layout: LayoutSingle, Coordinator: c.Coordinator,
+		Routes: []Route{{
+			Name: RouteCoordinator, Works: true, Promise: PromiseSnapshot,
+			Reason: "only definitions are wanted, and the coordinator has them all",
+		}},
+	}
+}
+
 // candidates are the routes to try for a name, in order of preference. "" and auto give all that work, and say why
 // others don't that should.
 func (c *Cluster) candidates(name string) (routes []Route, why []string, err error) {

@@ -73,6 +73,9 @@ func (o *DumpOptions) wantsData() bool {
 // and what w returned.
 func Dump(ctx context.Context, w io.Writer, o DumpOptions) (*DumpResult, error) {
 	o.setDefaults()
+	if !o.wantsData() {
+		o.Cluster, o.Route = o.Cluster.withoutRows(), RouteCoordinator
+	}
 	d := &dumper{
 		o: o, log: orDiscard(o.Log), progress: orSilent(o.Progress), result: &DumpResult{},
 		scope: scope{filter: o.Filter, dialect: o.Cluster.Dialect, foreign: o.Cluster.Layout == LayoutForeign},

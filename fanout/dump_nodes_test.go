@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"testing"
 
@@ -94,6 +95,25 @@ func TestDumpShards(t *testing.T) {
 	}
 	if diff := cmp.Diff(digests[0], digests[1]); diff != "" {
 		t.Errorf("routes differ:\n%s", diff)
+	}
+}
+
+// TestDumpShardsDefinitions needs no session with a shard.
+func TestDumpShardsDefinitions(t *testing.T) {
+	t.Parallel()
+	s, db := shardedDB(t)
+	s.Coordinator.Exec(t, db, "ALTER SERVER shard2 OPTIONS (SET port '1')")
+	c := cluster(t, s.Coordinator.TCPConninfo(db))
+	result, err := fanout.Dump(t.Context(), io.Discard, fanout.DumpOptions{Cluster: c, SchemaOnly: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if result.Route != fanout.RouteCoordinator || result.Promise != fanout.PromiseSnapshot || result.Entries == 0 {
+		t.Errorf("route %s, promise %s, %d entries", result.Route, result.Promise, result.Entries)
+	}
+	_, err = fanout.Dump(t.Context(), io.Discard, fanout.DumpOptions{Cluster: c})
+	if !errors.Is(err, fanout.ErrRoute) || !strings.Contains(err.Error(), "shard2") {
+		t.Errorf("with rows: %v; want an error that names shard2", err)
 	}
 }
 

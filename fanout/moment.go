@@ -242,6 +242,9 @@ func (d *dumper) look(ctx context.Context, m *moment) error {
 			return fmt.Errorf("%w: %s is there and was not locked", errSlipped, r.quoted())
 		}
 	}
+	if !d.o.wantsData() {
+		return nil
+	}
 	if m.tables, err = describeTables(ctx, lead.conn, seen, lead.dialect); err != nil {
 		return err
 	}
