@@ -83,15 +83,15 @@ func (o *catOptions) write(ctx context.Context, w io.Writer, a *archive.Reader, 
 		if s.Form != archive.FormText && s.Form != archive.FormFloats {
 			return fmt.Errorf("the rows of %s are not COPY text", quotedName(text.String(t.schema), text.String(t.table)))
 		}
-		if err := o.writeStream(ctx, w, a, dec, s, text, i == 0); err != nil {
+		if err := o.writeStream(ctx, w, a, dec, s, t.streams[0].Columns, text, i == 0); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (o *catOptions) writeStream(ctx context.Context, w io.Writer, a *archive.Reader, dec *archive.Decoder, s archive.Stream, text textDecoder, first bool) error {
-	shape, err := o.shaper(w, s, text)
+func (o *catOptions) writeStream(ctx context.Context, w io.Writer, a *archive.Reader, dec *archive.Decoder, s archive.Stream, order []string, text textDecoder, first bool) error {
+	shape, err := o.shaper(w, s, order, text)
 	if err != nil {
 		return err
 	}
@@ -115,9 +115,20 @@ func (o *catOptions) writeStream(ctx context.Context, w io.Writer, a *archive.Re
 	return nil
 }
 
-func (o *catOptions) shaper(w io.Writer, s archive.Stream, text textDecoder) (*rowShaper, error) {
+// shaper picks the columns that were asked for, or puts those of a partition into the order of the others'.
+func (o *catOptions) shaper(w io.Writer, s archive.Stream, order []string, text textDecoder) (*rowShaper, error) {
 	shape := &rowShaper{w: w, fields: len(s.Columns), csv: o.csv}
 	if o.columns == "" {
+		if slices.Equal(s.Columns, order) {
+			return shape, nil
+		}
+		for _, c := range order {
+			i := slices.Index(s.Columns, c)
+			if i < 0 {
+				return nil, fmt.Errorf("partition %s has no column %s", quotedName(text.String(s.Schema), text.String(s.Table)), quotedIdent(text.String(c)))
+			}
+			shape.pick = append(shape.pick, i)
+		}
 		return shape, nil
 	}
 	for _, want := range splitColumns(o.columns) {

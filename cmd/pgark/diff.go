@@ -16,10 +16,10 @@ type diffOptions struct {
 
 const diffLong = `Compare two archives by their catalogs and the digests of their tables. Rows are not read, so this is quick however large
 the archives are; that the rows have their digests is what pgark verify proves. Names of databases, numbers of objects,
-and how rows are spread over streams and nodes are no difference.
+and how rows are spread over streams, nodes and partitions are no difference.
 
 --json prints {"ok", "differences": [{"class", "kind", "schema", "name", "message"}]}; classes are only-a, only-b,
-definition, owner and rows.`
+definition, owner, rows, and incomparable (floats in composite types, printed by servers before and after PostgreSQL 12).`
 
 func newDiff(a *app) *cobra.Command {
 	o := &diffOptions{app: a}

@@ -15,12 +15,17 @@ type archived struct {
 	streams       []archive.Stream
 }
 
-// archivedTables lists the tables in the order of their first streams.
+// archivedTables lists the tables in the order of their first streams. A partition that has no entry of its own is there twice: by
+// its name, and with the others as the table that has the entry.
 func archivedTables(a *archive.Reader, cat *archive.Catalog) []*archived {
 	blobs := make(map[int32]bool)
+	data := make(map[int32]*archive.Entry)
 	for i := range cat.Entries {
-		if cat.Entries[i].Kind == "BLOBS" {
-			blobs[cat.Entries[i].ID] = true
+		switch e := &cat.Entries[i]; e.Kind {
+		case "BLOBS":
+			blobs[e.ID] = true
+		case "TABLE DATA":
+			data[e.ID] = e
 		}
 	}
 	type key struct {
@@ -29,18 +34,24 @@ func archivedTables(a *archive.Reader, cat *archive.Catalog) []*archived {
 	}
 	byKey := make(map[key]*archived)
 	var all []*archived
-	for _, s := range a.Streams() {
-		if blobs[s.Entry] {
-			continue
-		}
-		k := key{s.Entry, s.Schema, s.Table}
+	add := func(k key, s *archive.Stream) {
 		t := byKey[k]
 		if t == nil {
-			t = &archived{entry: s.Entry, schema: s.Schema, table: s.Table}
+			t = &archived{entry: k.entry, schema: k.schema, table: k.table}
 			byKey[k] = t
 			all = append(all, t)
 		}
-		t.streams = append(t.streams, s)
+		t.streams = append(t.streams, *s)
+	}
+	for i := range a.Streams() {
+		s := &a.Streams()[i]
+		if blobs[s.Entry] {
+			continue
+		}
+		add(key{s.Entry, s.Schema, s.Table}, s)
+		if e := data[s.Entry]; e != nil && (e.Schema != s.Schema || e.Name != s.Table) {
+			add(key{s.Entry, e.Schema, e.Name}, s)
+		}
 	}
 	return all
 }
