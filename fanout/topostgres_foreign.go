@@ -125,10 +125,19 @@ func (t *translator) dropForeign() {
 	if len(t.local) == 0 {
 		return
 	}
+	servers := make(map[string]bool)
 	for i := range t.entries {
 		e := &t.entries[i]
 		if e.Kind == "SERVER" && t.usedByLocalOnly(e) {
-			t.leaveOut(e, "foreign servers and user mappings left out", "the tables that lay there are ordinary ones now")
+			t.leaveOutQuietly(e)
+			t.note(noteServers, e)
+			servers[e.Name] = true
+		}
+	}
+	for i := range t.entries {
+		// pg_dump does not say on what a user mapping depends.
+		if e := &t.entries[i]; e.Kind == "USER MAPPING" && servers[t.serverOf(e)] {
+			t.leaveOutQuietly(e)
 		}
 	}
 	for _, kind := range []string{"FOREIGN DATA WRAPPER", "EXTENSION"} {
@@ -138,10 +147,23 @@ func (t *translator) dropForeign() {
 				continue
 			}
 			if used, left := t.usersOf(e); left > 0 && used == 0 {
-				t.leaveOut(e, "foreign data wrappers left out", "no server of theirs is left")
+				t.leaveOutQuietly(e)
+				t.note(noteWrappers, e)
 			}
 		}
 	}
+}
+
+// serverOf is the server that CREATE USER MAPPING FOR ... SERVER ... names.
+func (t *translator) serverOf(e *archive.Entry) string {
+	for _, s := range t.statements(e) {
+		for i := 4; s.is(0, "CREATE", "USER", "MAPPING", "FOR") && i+1 < len(s.tokens); i++ {
+			if s.is(i, "SERVER") && s.isName(i+1) && i > 4 {
+				return s.name(i + 1)
+			}
+		}
+	}
+	return ""
 }
 
 // usedByLocalOnly tells whether all foreign tables on a server are ordinary tables now, and there are some.

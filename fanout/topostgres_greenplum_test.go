@@ -9,6 +9,7 @@ import (
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/archive/pgdump"
 	"github.com/pgark/pgark/internal/pgtest"
+	"github.com/pgark/pgark/wire"
 )
 
 // greenplumKinds is the catalog that the pg_dump of a real Greenplum 6.24.3 gave of testdata/greenplum/kinds.sql.
@@ -129,6 +130,50 @@ func TestToPostgresOfRealCatalog(t *testing.T) {
 	}
 	if len(notes) > 14 {
 		t.Errorf("%d notes", len(notes))
+	}
+}
+
+// An archive of a real Greenplum, whose rows came straight from three segments, goes into one PostgreSQL, however its tables
+// are loaded.
+func TestRestoreGreenplumArchive(t *testing.T) {
+	srv := pgtest.Shared(t)
+	srv.Exec(t, "postgres", `DO $$ BEGIN CREATE ROLE gpkinds_reader; EXCEPTION WHEN duplicate_object THEN END $$`)
+	file, err := os.ReadFile("../testdata/greenplum/kinds.pgark")
+	check(t, err)
+	for name, o := range map[string]RestoreOptions{
+		"frozen": {Jobs: 1}, "shared": {Jobs: 3}, "one transaction": {SingleTransaction: true}, "one table": {Select: Selection{Tables: []string{"part_range"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			db := srv.CreateDB(t)
+			all := len(o.Select.Tables) == 0
+			if !all {
+				srv.Exec(t, db, `CREATE SCHEMA sales`)
+			}
+			o.ToPostgres = true
+			o.Target, err = wire.ParseConfig(srv.Conninfo(db))
+			check(t, err)
+			res, err := restore(t.Context(), openArchive(t, file), o, restoreLimits{freezeFrom: 1, shareFrom: 1, joinFrom: 1})
+			check(t, err)
+			for _, f := range res.Failures {
+				t.Error(f)
+			}
+			for _, m := range res.Mismatches {
+				t.Errorf("%s.%s: %s", m.Schema, m.Table, m.What)
+			}
+			if all {
+				got := srv.QueryString(t, db, `SELECT concat_ws(' ', (SELECT count(*) FROM sales.part_two_levels), (SELECT count(*) FROM sales.heap_replicated),
+					(SELECT sum(n) FROM sales.by_region), (SELECT last_value FROM sales.seq))`)
+				if got != "300 3 40 43" {
+					t.Errorf("counts %s", got)
+				}
+			}
+			if got := srv.QueryString(t, db, `SELECT count(*) FROM sales.part_range_1_prt_3 WHERE d >= '2024-02-01' AND d < '2024-03-01'`); got != "29" {
+				t.Errorf("%s rows of February", got)
+			}
+			if len(res.Notes) == 0 || len(res.Warnings) != len(res.Notes) {
+				t.Errorf("%d notes, %d warnings", len(res.Notes), len(res.Warnings))
+			}
+		})
 	}
 }
 

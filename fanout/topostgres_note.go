@@ -60,6 +60,8 @@ const (
 	noteClusterOn
 	noteLeafACL
 	noteForeign
+	noteServers
+	noteWrappers
 )
 
 // kind is what such a note says.
@@ -100,7 +102,11 @@ func (id noteID) kind() noteKind {
 			Why:  "they hold for rows read through the table; who reads a partition by its own name needs them there",
 		}
 	case noteForeign:
-		return noteKind{What: "foreign tables made ordinary tables", Why: "their rows come from the archive"}
+		return noteKind{What: "foreign tables made ordinary tables", Why: "indexes and constraints that only their servers have are not in the archive"}
+	case noteServers:
+		return noteKind{What: "foreign servers and their user mappings left out", Why: "the tables that lay there are ordinary ones now"}
+	case noteWrappers:
+		return noteKind{What: "foreign data wrappers left out", Why: "no server of theirs is left"}
 	default:
 		return noteKind{}
 	}
