@@ -33,10 +33,8 @@ func askPgDump(ctx context.Context, path string) (PgDump, error) {
 	if p.Version, p.Major, ok = parsePgDumpVersion(out); !ok {
 		return PgDump{}, fmt.Errorf("%w: %s says it is %.80q, which is no pg_dump", ErrPgDumpMissing, path, strings.TrimSpace(out))
 	}
-	help, err := p.ask(ctx, "--help")
-	if err != nil {
-		return PgDump{}, err
-	}
+	// A program that can't say what it does will say why when it is run.
+	help, _ := p.ask(ctx, "--help")
 	p.Segmented = strings.Contains(help, "--gp-syntax") || namesSegmented(help) || namesSegmented(out)
 	if p.Segmented {
 		p.Libraries = librariesOf(path)
