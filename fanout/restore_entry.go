@@ -67,7 +67,7 @@ func (e *entryLoad) loaded() (rows, bytes uint64) {
 		p.mu.Lock()
 		if !p.again {
 			rows += p.rows
-			bytes += p.got.Bytes
+			bytes += p.raw - p.remaining
 		}
 		p.mu.Unlock()
 	}
