@@ -121,12 +121,22 @@ func (c *Conn) setUp(ctx context.Context, s Settings) error {
 		return nil
 	}
 	var answers [][]string
-	err := c.Query(ctx, s.query(c.Parameter("server_encoding")), func(row Row) error {
-		if row.Len() >= 2 {
-			answers = append(answers, []string{string(row.Get(0)), string(row.Get(1))})
+	query := func() error {
+		answers = nil
+		return c.Query(ctx, s.query(c.Parameter("server_encoding")), func(row Row) error {
+			if row.Len() >= 2 {
+				answers = append(answers, []string{string(row.Get(0)), string(row.Get(1))})
+			}
+			return nil
+		})
+	}
+	err := query()
+	if IsCancelled(err) && ctx.Err() == nil {
+		// A role's statement_timeout can be too short even for this on a busy machine.
+		if err = c.endTimeout(ctx); err == nil {
+			err = query()
 		}
-		return nil
-	})
+	}
 	if err != nil {
 		return fmt.Errorf("apply session settings: %w", err)
 	}
@@ -142,6 +152,16 @@ func (c *Conn) setUp(ctx context.Context, s Settings) error {
 		return fmt.Errorf("%w: server_version_num is %q", ErrProtocol, version)
 	}
 	return nil
+}
+
+// endTimeout takes away statement_timeout, which may strike here, too.
+func (c *Conn) endTimeout(ctx context.Context) (err error) {
+	for range 50 {
+		if _, err = c.Exec(ctx, "SET statement_timeout = 0"); !IsCancelled(err) || ctx.Err() != nil {
+			return err
+		}
+	}
+	return err
 }
 
 // PID is the server process that serves this session.
