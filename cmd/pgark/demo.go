@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"strconv"
 	"strings"
@@ -17,14 +16,16 @@ import (
 	"github.com/pgark/pgark/wire"
 )
 
-const demoLong = `Start a throw-away PostgreSQL server, load sample data, and run dump, list, verify, salvage, restore and compare on it,
-saying at each step what it does and what that proves. It takes less than two minutes, needs PostgreSQL's server programs,
-and leaves nothing behind.`
+const demoLong = `Start throw-away PostgreSQL servers, a coordinator and three shards, load sample data, and run dump, list, verify, salvage,
+restore and compare on them, saying at each step what it does and what that proves. It takes less than two minutes, needs
+PostgreSQL's server programs, and leaves nothing behind.`
+
+const demoShards = 3
 
 func newDemo(a *app) *cobra.Command {
 	return &cobra.Command{
 		Use:         "demo",
-		Short:       "show the main job on a throw-away server",
+		Short:       "show the main job on throw-away servers",
 		Long:        demoLong,
 		Annotations: exitCodes(""),
 		Args:        args(cobra.NoArgs),
@@ -35,24 +36,24 @@ func newDemo(a *app) *cobra.Command {
 // demo is one demonstration under way.
 type demo struct {
 	app    *app
-	server *pgtest.Server
+	shards *pgtest.Shards
 	dir    string
 	step   int
 	moved  atomic.Int64 // transfers that the writer has committed
 }
 
-// runDemo starts the server, shows everything, and cleans up whatever happens.
+// runDemo starts the servers, shows everything, and cleans up whatever happens.
 func runDemo(ctx context.Context, a *app) (err error) {
 	d := &demo{app: a}
 	begun := time.Now()
-	d.say("pgark demo: a throw-away PostgreSQL server, sample data, and the whole way of a backup.")
-	d.next("Start a server")
-	d.server, err = pgtest.Launch(ctx, pgtest.Options{})
+	d.say("pgark demo: throw-away PostgreSQL servers, sample data, and the whole way of a backup.")
+	d.next("Start four servers: a coordinator and three shards, joined by postgres_fdw")
+	d.shards, err = pgtest.LaunchShards(ctx, demoShards, pgtest.Options{})
 	if err != nil {
-		return withHint(fmt.Errorf("start a throw-away PostgreSQL server: %w", err),
+		return withHint(fmt.Errorf("start throw-away PostgreSQL servers: %w", err),
 			"the demo needs PostgreSQL's server programs (Debian, Ubuntu: apt install postgresql)")
 	}
-	defer func() { err = errors.Join(err, d.server.Stop()) }()
+	defer func() { err = errors.Join(err, d.shards.Stop()) }()
 	if d.dir, err = os.MkdirTemp("", "pgark-demo-"); err != nil {
 		return err
 	}
@@ -67,11 +68,11 @@ func runDemo(ctx context.Context, a *app) (err error) {
 	if err := d.show(ctx); err != nil {
 		return fmt.Errorf("the demo did not go as it should: %w", err)
 	}
-	d.say("\nDone in %s. The server and all files are gone.", humanDuration(time.Since(begun)))
+	d.say("\nDone in %s. The servers and all files are gone.", humanDuration(time.Since(begun)))
 	return nil
 }
 
-// moveIn makes directory and server the ones that commands use by default, so that they read as a user would type them.
+// moveIn makes directory and coordinator the ones that commands use by default, so that they read as a user would type them.
 // The demo is all that this process does, so what it changes of the process concerns nobody else.
 func (d *demo) moveIn() error {
 	for _, kv := range os.Environ() {
@@ -81,25 +82,27 @@ func (d *demo) moveIn() error {
 			}
 		}
 	}
-	d.say("$ export PGHOST=%s PGPORT=%d PGUSER=postgres", d.server.Host(), d.server.Port())
-	return errors.Join(os.Chdir(d.dir), os.Setenv("PGHOST", d.server.Host()), os.Setenv("PGPORT", strconv.Itoa(d.server.Port())),
+	srv := d.shards.Coordinator
+	d.say("$ export PGHOST=%s PGPORT=%d PGUSER=postgres", srv.Host(), srv.Port())
+	return errors.Join(os.Chdir(d.dir), os.Setenv("PGHOST", srv.Host()), os.Setenv("PGPORT", strconv.Itoa(srv.Port())),
 		os.Setenv("PGUSER", "postgres"))
 }
 
 // show is the play, act by act.
 func (d *demo) show(ctx context.Context) error {
-	for _, act := range []func(context.Context) error{d.load, d.dump, d.look, d.damage, d.salvage, d.restore} {
+	for _, act := range []func(context.Context) error{d.load, d.dump, d.look, d.damage, d.salvage, d.single, d.rebuild} {
 		if err := act(ctx); err != nil {
 			return err
 		}
 	}
 	d.say(`
 What this proved:
-  - The archive shows one moment: %s transfers were committed by a writer meanwhile, and in the restored
-    copy the money adds up to the cent.
+  - The archive shows one moment of four servers: %s transfers were committed by a writer meanwhile, each over several
+    of them, and in both restored copies the money adds up to the cent.
+  - Rows travel straight from and to the shards, past the coordinator.
   - Every byte of it counts: one flipped bit was found, and the table and block that it hit were named.
   - What is left of a broken file is not lost: whole blocks were saved, and the loss was told table by table.
-  - The copy is the same: every table was read back and its digest is the archive's.`, humanCount(uint64(d.moved.Load())))
+  - The copies are the same, be it on one server or on four: every table was read back and its digest is the archive's.`, humanCount(uint64(d.moved.Load())))
 	return nil
 }
 
@@ -137,9 +140,9 @@ func (d *demo) pgark(ctx context.Context, want int, args ...string) error {
 	return nil
 }
 
-// exec runs SQL on a session of its own.
-func (d *demo) exec(ctx context.Context, db string, statements ...string) error {
-	conn, err := d.connect(ctx, db)
+// execSQL runs SQL on a session of its own.
+func execSQL(ctx context.Context, srv *pgtest.Server, db string, statements ...string) error {
+	conn, err := demoSession(ctx, srv, db)
 	if err != nil {
 		return err
 	}
@@ -152,8 +155,8 @@ func (d *demo) exec(ctx context.Context, db string, statements ...string) error 
 	return nil
 }
 
-func (d *demo) connect(ctx context.Context, db string) (*wire.Conn, error) {
-	cfg, err := wire.ParseConfig(d.server.Conninfo(db))
+func demoSession(ctx context.Context, srv *pgtest.Server, db string) (*wire.Conn, error) {
+	cfg, err := wire.ParseConfig(srv.Conninfo(db))
 	if err != nil {
 		return nil, err
 	}
@@ -162,129 +165,10 @@ func (d *demo) connect(ctx context.Context, db string) (*wire.Conn, error) {
 
 // total asks for all the money in a database.
 func (d *demo) total(ctx context.Context, db string) (string, error) {
-	conn, err := d.connect(ctx, db)
+	conn, err := demoSession(ctx, d.shards.Coordinator, db)
 	if err != nil {
 		return "", err
 	}
 	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	return conn.QueryString(ctx, "SELECT shop.total()")
-}
-
-func (d *demo) load(ctx context.Context) error {
-	d.next("Load a shop: about 400,000 rows; types, partitions, views, functions, triggers, policies, a large object")
-	if err := d.exec(ctx, "postgres", "CREATE DATABASE shop", "CREATE DATABASE copy"); err != nil {
-		return err
-	}
-	if err := d.exec(ctx, "shop", demoSchema, demoRows); err != nil {
-		return err
-	}
-	total, err := d.total(ctx, "shop")
-	if err != nil {
-		return err
-	}
-	d.say("The money in shop.account and shop.savings together: %s cents.", total)
-	return nil
-}
-
-// dump runs while a writer moves money from one table to the other.
-func (d *demo) dump(ctx context.Context) error {
-	d.next("Dump it, over 4 sessions, while a writer moves money between two tables all the time")
-	wctx, stop := context.WithCancel(ctx)
-	wrote := make(chan error, 1)
-	go func() { wrote <- d.write(wctx) }()
-	err := d.pgark(ctx, exitDone, "dump", "-d", "shop", "-j", "4", "-f", "shop.pgark")
-	stop()
-	if werr := <-wrote; werr != nil {
-		err = errors.Join(err, fmt.Errorf("the writer: %w", werr))
-	}
-	if err != nil {
-		return err
-	}
-	d.say("Meanwhile the writer committed %s transfers.", humanCount(uint64(d.moved.Load())))
-	return nil
-}
-
-// write moves money until ctx ends.
-func (d *demo) write(ctx context.Context) error {
-	conn, err := d.connect(ctx, "shop")
-	if err != nil {
-		return err
-	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
-	for ctx.Err() == nil {
-		// Not ctx: a transfer that has begun is finished, so that the count is true.
-		if _, err := conn.Exec(context.WithoutCancel(ctx), fmt.Sprintf(demoMove, 1+rand.IntN(1000), 1+rand.IntN(1000))); err != nil {
-			return err
-		}
-		d.moved.Add(1)
-	}
-	return nil
-}
-
-func (d *demo) look(ctx context.Context) error {
-	d.next("Look into it, without a database")
-	if err := d.pgark(ctx, exitDone, "list", "shop.pgark"); err != nil {
-		return err
-	}
-	d.say("")
-	if err := d.pgark(ctx, exitDone, "cat", "--csv", "--header", "shop.pgark", `shop."Strange ""names"", and values"`); err != nil {
-		return err
-	}
-	d.next("Verify it: read every byte, check every digest")
-	return d.pgark(ctx, exitDone, "verify", "shop.pgark")
-}
-
-// damage flips one bit in the middle of a copy.
-func (d *demo) damage(ctx context.Context) error {
-	d.next("Flip one single bit in the middle of a copy, and verify that")
-	b, err := os.ReadFile("shop.pgark")
-	if err != nil {
-		return err
-	}
-	b[len(b)/2] ^= 1
-	if err := os.WriteFile("flipped.pgark", b, 0o600); err != nil {
-		return err
-	}
-	return d.pgark(ctx, exitFound, "verify", "flipped.pgark")
-}
-
-// salvage cuts the last third off a copy, index included.
-func (d *demo) salvage(ctx context.Context) error {
-	d.next("Cut the last third off a copy, as a full disk would, and save what is left")
-	b, err := os.ReadFile("shop.pgark")
-	if err != nil {
-		return err
-	}
-	if err := os.WriteFile("cut.pgark", b[:len(b)*2/3], 0o600); err != nil {
-		return err
-	}
-	if err := d.pgark(ctx, exitFound, "salvage", "cut.pgark", "-f", "saved.pgark"); err != nil {
-		return err
-	}
-	d.say("What was saved is a valid archive:")
-	return d.pgark(ctx, exitDone, "verify", "saved.pgark")
-}
-
-func (d *demo) restore(ctx context.Context) error {
-	d.next("Restore the whole archive into a new database, and read every table back")
-	if err := d.pgark(ctx, exitDone, "restore", "-d", "copy", "--verify", "shop.pgark"); err != nil {
-		return err
-	}
-	want, err := d.total(ctx, "shop")
-	if err != nil {
-		return err
-	}
-	got, err := d.total(ctx, "copy")
-	if err != nil {
-		return err
-	}
-	if got != want {
-		return fmt.Errorf("the copy has %s cents, not %s", got, want)
-	}
-	d.say("The money in the copy: %s cents, as in the original.", got)
-	d.next("Change one cent in one row of the copy, and compare it with the archive")
-	if err := d.exec(ctx, "copy", "UPDATE shop.savings SET cents = cents + 1 WHERE id = 500"); err != nil {
-		return err
-	}
-	return d.pgark(ctx, exitFound, "verify", "-d", "copy", "shop.pgark")
+	return conn.QueryString(ctx, demoTotal)
 }

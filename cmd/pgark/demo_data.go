@@ -1,7 +1,10 @@
 package main
 
-// demoSchema makes a small shop: many kinds of objects, a few hundred thousand rows. Money is in two tables, and the writer
-// moves it between them, so that the sum of both is constant at every moment and a dump that mixes moments is found out.
+import "github.com/pgark/pgark/internal/pgtest"
+
+// demoSchema makes a small shop on the coordinator: many kinds of objects. The large table of visits lies on three shards, by
+// region, and most of it on one of them. Money is in two tables, accounts on the shards and savings on the coordinator; the
+// writer moves it about, so that the sum of all is constant at every moment and a dump that mixes moments is found out.
 const demoSchema = `
 CREATE SCHEMA shop;
 COMMENT ON SCHEMA shop IS 'sample data of pgark demo';
@@ -30,23 +33,11 @@ CREATE TABLE shop.orders (
   PRIMARY KEY (id, ordered)
 ) PARTITION BY RANGE (ordered);
 CREATE TABLE shop.orders_2024 PARTITION OF shop.orders FOR VALUES FROM ('2024-01-01') TO ('2025-01-01');
-CREATE TABLE shop.orders_2025 PARTITION OF shop.orders FOR VALUES FROM ('2025-01-01') TO ('2026-01-01');
 CREATE TABLE shop.orders_rest PARTITION OF shop.orders DEFAULT;
-CREATE TABLE shop.line (
-  order_id bigint NOT NULL,
-  position int NOT NULL,
-  product int NOT NULL REFERENCES shop.product,
-  amount int NOT NULL,
-  weight double precision,
-  PRIMARY KEY (order_id, position)
-);
 CREATE TABLE shop."Strange ""names"", and values" ("a column" text, "tab	column" text);
-CREATE TABLE shop.account (id int PRIMARY KEY, cents bigint NOT NULL);
 CREATE TABLE shop.savings (id int PRIMARY KEY, cents bigint NOT NULL);
-CREATE VIEW shop.rich AS SELECT id, cents FROM shop.account WHERE cents > 1000000;
+CREATE VIEW shop.rich AS SELECT id, cents FROM shop.savings WHERE cents > 1000000;
 CREATE SEQUENCE shop.invoice START 1000;
-CREATE FUNCTION shop.total() RETURNS numeric LANGUAGE sql STABLE AS
-  $$ SELECT (SELECT sum(cents) FROM shop.account) + (SELECT sum(cents) FROM shop.savings) $$;
 CREATE FUNCTION shop.note() RETURNS trigger LANGUAGE plpgsql AS
   $$ BEGIN NEW.name := trim(NEW.name); RETURN NEW; END $$;
 CREATE TRIGGER tidy BEFORE INSERT OR UPDATE ON shop.customer FOR EACH ROW EXECUTE FUNCTION shop.note();
@@ -54,22 +45,36 @@ ALTER TABLE shop.savings ENABLE ROW LEVEL SECURITY;
 CREATE POLICY everybody ON shop.savings USING (true);
 `
 
-// demoRows fills the tables.
+// demoTotal is all the money there is.
+const demoTotal = "SELECT (SELECT sum(cents) FROM shop.account) + (SELECT sum(cents) FROM shop.savings)"
+
+// demoMoney is what demoTotal always gives.
+const demoMoney = "200000000"
+
+// region is a part of the shop's world; its visits are on one shard.
+type region struct {
+	name   string
+	visits int
+}
+
+// demoRegions are the regions in the order of their shards. Most happens in one of them.
+func demoRegions() []region {
+	return []region{{"north", 500_000}, {"south", 200_000}, {"west", 100_000}}
+}
+
+// demoRows fills the coordinator's tables.
 const demoRows = `
 INSERT INTO shop.customer (name, email, born, tags, notes)
   SELECT 'customer ' || i, 'c' || i || '@example.org', date '1950-01-01' + i % 20000,
     ARRAY['t' || i % 7, NULL, 'with "quotes", commas'], jsonb_build_object('visits', i % 50, 'vip', i % 100 = 0)
-  FROM generate_series(1, 50000) i;
+  FROM generate_series(1, 20000) i;
 INSERT INTO shop.product (id, name, price, picture)
   SELECT i, 'product ' || i, (i * 37 % 10000) / 100.0, decode(md5(i::text) || md5((i + 1)::text), 'hex')
   FROM generate_series(1, 2000) i;
 INSERT INTO shop.orders (id, customer, ordered, state)
-  SELECT i, 1 + i % 50000, timestamptz '2024-01-01 00:00+00' + i * interval '7 minutes',
+  SELECT i, 1 + i % 20000, timestamptz '2024-01-01 00:00+00' + i * interval '17 minutes',
     (ARRAY['new', 'paid', 'sent', 'returned'])[1 + i % 4]::shop.state
-  FROM generate_series(1, 150000) i;
-INSERT INTO shop.line (order_id, position, product, amount, weight)
-  SELECT i, p, 1 + (i * 7 + p) % 2000, 1 + i % 5, i / 3.0
-  FROM generate_series(1, 100000) i, generate_series(1, 2) p;
+  FROM generate_series(1, 50000) i;
 INSERT INTO shop."Strange ""names"", and values" VALUES ('', NULL), (E'tab\tnewline\nbackslash\\', '\.'), ('ünïcödé', '\N');
 INSERT INTO shop.account SELECT i, 100000 FROM generate_series(1, 1000) i;
 INSERT INTO shop.savings SELECT i, 100000 FROM generate_series(1, 1000) i;
@@ -77,14 +82,41 @@ SELECT nextval('shop.invoice') FROM generate_series(1, 42);
 SELECT lo_from_bytea(0, decode(repeat(md5('large'), 20000), 'hex'));
 CREATE MATERIALIZED VIEW shop.per_state AS SELECT state, count(*) FROM shop.orders GROUP BY state;
 CREATE INDEX ON shop.orders (customer);
-CREATE INDEX ON shop.line (product);
-CREATE STATISTICS shop.line_stats ON order_id, product FROM shop.line;
-ANALYZE;
+ANALYZE shop.customer, shop.product, shop.orders, shop.savings;
 `
 
-// demoMove moves money between the two tables, in one transaction.
+// demoAccount is spread evenly over the shards.
+func demoAccount() pgtest.Table {
+	return pgtest.Table{
+		Schema: "shop", Name: "account", Columns: "id int NOT NULL, cents bigint NOT NULL", Key: "id",
+		Remote: "ALTER TABLE shop.account ADD PRIMARY KEY (id);",
+	}
+}
+
+const demoVisitColumns = "region text NOT NULL, id bigint NOT NULL, at timestamptz NOT NULL, page text, took double precision, referrer text"
+
+// demoVisitShard makes a shard's part of the visits.
+const demoVisitShard = "CREATE TABLE shop.visit (" + demoVisitColumns + ");"
+
+// demoVisits makes visits of one region, on its shard.
+const demoVisits = `
+INSERT INTO shop.visit
+  SELECT '%[1]s', i, timestamptz '2025-01-01 00:00+00' + i * interval '3 seconds', '/product/' || i * 7 %% 2000 || '?view=' || i %% 13,
+    (i * 31 %% 100000) / 7.0, 'https://www.example.org/search?q=' || md5((i %% 5000)::text)
+  FROM generate_series(1, %[2]d) i;
+ALTER TABLE shop.visit ADD PRIMARY KEY (id);`
+
+// demoVisit is the whole of the visits on the coordinator.
+const demoVisit = "CREATE TABLE shop.visit (" + demoVisitColumns + `) PARTITION BY LIST (region);
+CREATE FOREIGN TABLE shop.visit_north PARTITION OF shop.visit FOR VALUES IN ('north') SERVER shard1 OPTIONS (table_name 'visit');
+CREATE FOREIGN TABLE shop.visit_south PARTITION OF shop.visit FOR VALUES IN ('south') SERVER shard2 OPTIONS (table_name 'visit');
+CREATE FOREIGN TABLE shop.visit_west PARTITION OF shop.visit FOR VALUES IN ('west') SERVER shard3 OPTIONS (table_name 'visit');
+`
+
+// demoMove moves money between two accounts, mostly on different shards, and the savings on the coordinator.
 const demoMove = `
 BEGIN;
 UPDATE shop.account SET cents = cents - 17 WHERE id = %[1]d;
-UPDATE shop.savings SET cents = cents + 17 WHERE id = %[2]d;
+UPDATE shop.account SET cents = cents + 11 WHERE id = %[2]d;
+UPDATE shop.savings SET cents = cents + 6 WHERE id = %[2]d;
 COMMIT;`
