@@ -211,3 +211,22 @@ func FuzzSalvage(f *testing.F) {
 		}
 	})
 }
+
+// Any row has one canonical text however it is cut, and that is canonical itself.
+func FuzzCanonical(f *testing.F) {
+	f.Add("8", "0.10000000000000001", uint16(3))
+	f.Add("-4?", "1\t[0:1]={9.99999975e-05,-0,1e+39}\t0.1", uint16(12))
+	f.Fuzz(func(t *testing.T, floats, row string, cut uint16) {
+		c := canonical{floats: floats}
+		whole := string(c.end(c.add(nil, []byte(row))))
+		at := min(int(cut), len(row))
+		parts := c.add(nil, []byte(row[:at]))
+		parts = c.add(parts, []byte(row[at:]))
+		if parts = c.end(parts); string(parts) != whole {
+			t.Fatalf("%q cut at %d: %q, not %q", row, at, parts, whole)
+		}
+		if again := string(c.end(c.add(nil, []byte(whole)))); again != whole {
+			t.Fatalf("%q is made %q, and that %q", row, whole, again)
+		}
+	})
+}

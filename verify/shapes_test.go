@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -223,6 +224,39 @@ func TestEqualNodes(t *testing.T) {
 	compare("differs public.t")
 	srv.Exec(t, two, "DROP TABLE u")
 	compare("differs public.t", "missing-table public.u")
+}
+
+// Partitions on other servers are read through the coordinator.
+func TestForeignPartitions(t *testing.T) {
+	srv := pgtest.Shared(t)
+	coordinator, one, two := srv.CreateDB(t), srv.CreateDB(t), srv.CreateDB(t)
+	for i, db := range []string{one, two} {
+		srv.Exec(t, db, fmt.Sprintf("CREATE TABLE p%d (i int, v float8)", i))
+		srv.Exec(t, coordinator, fmt.Sprintf(`CREATE EXTENSION IF NOT EXISTS postgres_fdw;
+CREATE TABLE IF NOT EXISTS p (i int, v float8) PARTITION BY HASH (i);
+CREATE SERVER shard%[1]d FOREIGN DATA WRAPPER postgres_fdw OPTIONS (host '%[2]s', port '%[3]d', dbname '%[4]s');
+CREATE USER MAPPING FOR CURRENT_USER SERVER shard%[1]d OPTIONS (user 'postgres');
+CREATE FOREIGN TABLE p%[1]d PARTITION OF p FOR VALUES WITH (MODULUS 2, REMAINDER %[1]d) SERVER shard%[1]d;`, i, srv.Host(), srv.Port(), db))
+	}
+	srv.Exec(t, coordinator, "CREATE TABLE l (i int); INSERT INTO l VALUES (1); INSERT INTO p SELECT i, i / 3.0 FROM generate_series(1, 100) i")
+	live := cluster(t, srv, coordinator)
+	if live.Layout == topology.LayoutEqual || len(live.Nodes) != 2 {
+		t.Fatalf("%+v", live)
+	}
+	a := reader(t, dumped(t, srv, coordinator))
+	compare := func(want ...string) {
+		t.Helper()
+		r, err := Database(t.Context(), a, live, Options{Jobs: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if d := cmp.Diff(append([]string{}, want...), classes(r)); d != "" || r.Tables != 3 || r.Rows != 101 {
+			t.Error(d, r)
+		}
+	}
+	compare()
+	srv.Exec(t, two, "UPDATE p1 SET v = 0 WHERE i = (SELECT min(i) FROM p1)")
+	compare("differs public.p1")
 }
 
 // Many small tables are asked for in batches; one that can't be read takes nothing from the others.
