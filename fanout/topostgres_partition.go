@@ -53,6 +53,7 @@ func (d *tableDDL) partitionBy(i int) (next int) {
 		}
 	}
 	if !s.is(i, "(") {
+		d.native = true
 		return i
 	}
 	c.spec = i

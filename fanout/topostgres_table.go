@@ -83,6 +83,7 @@ type tableDDL struct {
 	inherits  bool
 	options   []string // those that PostgreSQL knows
 	with      [2]int   // tokens of WITH (...)
+	native    bool     // it is a partitioned table as PostgreSQL has them
 	partition *partitionClause
 	clause    [2]int // tokens of the partition clause
 }
@@ -151,6 +152,9 @@ func (t *translator) clauses(e *archive.Entry, d *tableDDL, i int) {
 			next = s.closing(i) + 1
 		}
 		i = next
+	}
+	if d.native {
+		d.options = nil // PostgreSQL stores nothing for it
 	}
 	if d.partition == nil {
 		d.keepOptions()
