@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -118,19 +119,23 @@ func (r *cursorReader) retrieveAll(ctx context.Context, name string, u *unit) er
 	}
 	// Before the first stream is opened: from then on the tally is the appender's.
 	u.table.units += len(endpoints) - 1
+	var once sync.Once
+	var reason error
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range endpoints {
 		g.Go(func() error {
-			if err := endpoints[i].retrieve(gctx, r.p, u); err != nil {
-				return fmt.Errorf("retrieve from %s: %w", endpoints[i].node.Name, err)
+			err := endpoints[i].retrieve(gctx, r.p, u)
+			if err != nil {
+				// The coordinator may know why: it must be asked before the others are cancelled, which is an error, too.
+				once.Do(func() { _, reason = r.finished(gctx, name, 1) })
+				err = fmt.Errorf("retrieve from %s: %w", endpoints[i].node.Name, err)
 			}
-			return nil
+			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
-		// The coordinator may know why.
-		if _, reason := r.finished(ctx, name, 1); reason != nil && ctx.Err() == nil {
-			err = fmt.Errorf("%w; %w", err, reason)
+		if reason != nil {
+			err = fmt.Errorf("%w (%w)", reason, err)
 		}
 		return err
 	}
