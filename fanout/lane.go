@@ -207,17 +207,14 @@ func (a *attempt) worker(ctx context.Context, l *lane, joined *wire.Conn) error 
 	}
 }
 
-func (a *attempt) readCursors(ctx context.Context, c *cursorReader, batch []unit, toLeader *leaderQueue) error {
+// readCursors reads a batch over parallel retrieve cursors. A unit whose table somebody waits for goes to the leader.
+func readCursors(ctx context.Context, c *cursorReader, batch []unit, toLeader *leaderQueue) error {
 	for i := range batch {
-		if batch[i].info.OID == 0 {
-			return fmt.Errorf("%s can't be read over cursors", batch[i].name())
-		}
 		err := c.read(ctx, &batch[i])
-		if wire.IsLockTimeout(err) {
+		switch {
+		case wire.IsLockTimeout(err):
 			toLeader.add(batch[i])
-			continue
-		}
-		if err != nil {
+		case err != nil:
 			return fmt.Errorf("table %s: %w", batch[i].name(), err)
 		}
 	}
