@@ -189,7 +189,7 @@ func (a *attempt) worker(ctx context.Context, l *lane, joined *wire.Conn) error 
 	if a.m.route.Name == RouteCursors {
 		c := newCursorReader(conn, a.p, a.o.Cluster)
 		defer c.close(ctx)
-		read = func(batch []unit) error { return a.readCursors(ctx, c, batch, &l.queue) }
+		read = func(batch []unit) error { return readCursors(ctx, c, batch, &l.queue) }
 	}
 	for {
 		if err := read(first); err != nil {
