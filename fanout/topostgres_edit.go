@@ -105,7 +105,8 @@ func (s *statement) closing(i int) int {
 
 // inner is the text between the parenthesis at i and the one that closes it.
 func (s *statement) inner(i int) string {
-	return strings.TrimSpace(s.sql[s.tokens[i].to:s.tokens[s.closing(i)].from])
+	from := s.tokens[i].to
+	return strings.TrimSpace(s.sql[from:max(from, s.tokens[s.closing(i)].from)])
 }
 
 // list divides what is in parentheses at its commas: places of the first token and after the last one, for each element.
