@@ -39,6 +39,11 @@ func (p *placement) placeForeign(ctx context.Context, pool *sessionPool) (string
 	for i := range r.cluster.Nodes {
 		servers[r.cluster.Nodes[i].Name] = &r.cluster.Nodes[i]
 	}
+	if r.opts.Route == RouteSegments {
+		if why := r.unusable(); why != "" {
+			return why, nil
+		}
+	}
 	parents := r.parentsInCatalog()
 	for i, e := range candidates {
 		if !e.foreign {
@@ -71,6 +76,9 @@ func (p *placement) foreignPart(e *entryLoad, leaf *foreignLeaf, parent tableNam
 	node := servers[leaf.server]
 	if node == nil {
 		return nil, "no direct way to their foreign server is known"
+	}
+	if node.Err != nil {
+		return nil, "their foreign server can't be used from here: " + node.Err.Error()
 	}
 	pieces := p.pieces(e)
 	of := pieces[0]

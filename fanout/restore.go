@@ -83,8 +83,12 @@ func (r *restoreRun) start(ctx context.Context) error {
 		return err
 	}
 	if r.layout == LayoutEqual {
-		if r.result.Route == RouteSegments {
+		switch {
+		case r.result.Route == RouteSegments:
 			return r.runEqual(ctx)
+		case r.opts.Route != RouteCoordinator && r.cluster != nil && r.cluster.Layout == LayoutEqual:
+			// Whoever lists nodes does not want all rows in one database, unless it is asked for.
+			return fmt.Errorf("%w: %s: %s; with the route coordinator all rows would go into the one database", ErrRoute, RouteSegments, r.result.RouteReason)
 		}
 		r.warn(fmt.Sprintf("the rows of %d nodes come together in one database", len(r.moment.Nodes)))
 	}

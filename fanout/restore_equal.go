@@ -61,9 +61,6 @@ func (r *restoreRun) members() ([]equalMember, error) {
 		o.Target, o.Route, o.Discover = n.Config, RouteCoordinator, nil
 		o.Progress = &memberProgress{sharedProgress: progress, member: i}
 		of := was[n.Name]
-		if i == 0 {
-			of = 0
-		}
 		run, err := newRestoreRun(r.archive, o, r.limits, &of)
 		if err != nil {
 			return nil, err

@@ -222,6 +222,16 @@ func TestRestoreShardsFaults(t *testing.T) {
 		t.Errorf("failures: %v", result.Failures)
 	}
 
+	to = s.CreateEqualDB(t)
+	shardTables(t, s, to)
+	s.Shards[0].Exec(t, to, `CREATE FUNCTION app.die() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$;
+CREATE TRIGGER die BEFORE INSERT ON app."line items" FOR EACH ROW EXECUTE FUNCTION app.die()`)
+	_, err = tryInto(t, s.Coordinator.TCPConninfo(to), file, fanout.RestoreOptions{Jobs: 2, Servers: elsewhere(s, to), Route: fanout.RouteSegments})
+	if err == nil || !strings.Contains(err.Error(), "TABLE DATA app.line items_shard3: the session was lost: node shard3: connection lost") ||
+		!strings.Contains(err.Error(), "holds what was restored until then") {
+		t.Errorf("a session that was ended: %v", err)
+	}
+
 	servers["shard2"]["port"] = "1"
 	to = s.CreateEqualDB(t)
 	_, err = tryInto(t, s.Coordinator.TCPConninfo(to), file, fanout.RestoreOptions{Servers: servers, Route: fanout.RouteSegments, ExitOnError: true})

@@ -63,7 +63,7 @@ func (r *restoreRun) notDirect() string {
 		return "one transaction (-1) is one session with the coordinator"
 	case r.cluster == nil:
 		return "nothing is known of the target's nodes"
-	case r.tables() == 0:
+	case r.tables() == 0 && r.layout != LayoutEqual:
 		return "no rows are to be loaded"
 	}
 	switch r.layout {
@@ -106,12 +106,11 @@ func (r *restoreRun) notForeign() string {
 
 // notEqual says why the target's nodes are not the archive's.
 func (r *restoreRun) notEqual() string {
-	var was, is []string
+	var was []string
 	for _, n := range r.moment.Nodes {
-		if n.ID != 0 {
-			was = append(was, n.Name)
-		}
+		was = append(was, n.Name)
 	}
+	is := []string{r.cluster.Coordinator.Name}
 	for i := range r.cluster.Nodes {
 		is = append(is, r.cluster.Nodes[i].Name)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -102,7 +103,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVarP(&o.create, "create", "C", false, "create the database that the archive names")
 	f.BoolVarP(&o.clean, "clean", "c", false, "drop what is to be restored first")
 	f.BoolVar(&o.ifExists, "if-exists", false, "with -c: don't mind if it is not there")
-	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` sessions that load rows and build indexes (default one per core, 8 at most)")
+	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` sessions that load rows, with each node on route segments, and build indexes (default one per core, 8 at most)")
 	f.BoolVarP(&o.single, "single-transaction", "1", false, "all of it in one transaction, on one session, or nothing")
 	f.BoolVarP(&o.exitOnError, "exit-on-error", "e", false, "stop at the first error")
 	addSelectFlags(f, &o.schemaOnly, &o.dataOnly, &o.sections, &o.noOwner, &o.noACL, &o.noComments)
@@ -121,7 +122,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.verify, "verify", false, "afterwards, read every table back and compare its digest")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, in order, and do nothing")
 	f.StringVar(&o.route, "route", "auto", "`way` of the rows: auto, segments, coordinator")
-	f.StringArrayVar(&o.servers, "server", nil, "create a foreign server with another address than the archive has: `NAME=HOST:PORT/DBNAME`, or key=value pairs after the first =; may be repeated")
+	f.StringArrayVar(&o.servers, "server", nil, "create a foreign server with another address: `NAME=HOST:PORT/DBNAME`, or NAME= and key=value pairs; may be repeated")
 	f.BoolVar(&o.json, "json", false, "print a summary as JSON")
 	o.later.add(f, "with-dependencies", "resume")
 	o.later.addValue(f, "redirect-schema")
@@ -253,7 +254,7 @@ func (o *restoreOptions) readList() error {
 // restore loads the archive into the database.
 func (o *restoreOptions) restore(ctx context.Context, a *archive.File) error {
 	begun := time.Now()
-	cluster, err := o.conn.discover(ctx, o.app)
+	cluster, err := o.leniently(func() (*topology.Cluster, error) { return o.conn.discover(ctx, o.app) })
 	if err != nil {
 		return err
 	}
@@ -299,8 +300,26 @@ func (o *restoreOptions) rediscover(known *topology.Cluster) func(context.Contex
 			known = nil // the next time it may be another one
 			return found, nil
 		}
-		return topology.Discover(ctx, cfg, o.conn.nodes.options(o.app))
+		return o.leniently(func() (*topology.Cluster, error) {
+			return topology.Discover(ctx, cfg, o.conn.nodes.options(o.app))
+		})
 	}
+}
+
+// leniently discovers once more without --node if what it names is not there and may come into being with the restore.
+func (o *restoreOptions) leniently(discover func() (*topology.Cluster, error)) (*topology.Cluster, error) {
+	cluster, err := discover()
+	nodes := &o.conn.nodes
+	if len(nodes.overrides) == 0 || !errors.Is(err, fanout.ErrUsage) {
+		return cluster, err
+	}
+	named := nodes.overrides
+	nodes.overrides = nil
+	defer func() { nodes.overrides = named }()
+	if cluster, again := discover(); again == nil && cluster.Layout == fanout.LayoutSingle {
+		return cluster, nil
+	}
+	return nil, err
 }
 
 // readBack compares every table that was restored with the archive. A table that could not be loaded has been reported.
