@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"strings"
 	"sync"
 
 	"golang.org/x/sync/errgroup"
@@ -15,8 +16,6 @@ import (
 // cursorReader reads units by the route cursors: one session on the coordinator declares a parallel retrieve cursor for
 // a unit, and one session on each node that has an endpoint of it retrieves the rows of that node, all at once. Each
 // endpoint's rows become a stream of their own, with the node's ID.
-//
-// Small tables are read by COPY through the coordinator's session, under the same snapshot: see cursorMin.
 //
 // It is for one goroutine at a time; several readers work side by side, each with a coordinator session of its own.
 //
@@ -40,7 +39,6 @@ type cursorReader struct {
 	cluster  *Cluster
 	sessions map[uint32]*wire.Conn // that retrieve, by Node.ID
 	declared int                   // cursors so far
-	least    uint64                // smaller tables are read by COPY, in bytes
 }
 
 const (
@@ -56,26 +54,28 @@ var errCursor = errors.New("parallel retrieve cursor")
 // newCursorReader makes a reader. conn is a session on the coordinator that shows the moment: its transaction is open
 // and has the snapshot. It stays the caller's; sessions on the nodes are opened when they are needed, and close ends them.
 func newCursorReader(conn *wire.Conn, p *pipeline, cluster *Cluster) *cursorReader {
-	return &cursorReader{conn: conn, p: p, cluster: cluster, sessions: make(map[uint32]*wire.Conn), least: cursorMin}
+	return &cursorReader{conn: conn, p: p, cluster: cluster, sessions: make(map[uint32]*wire.Conn)}
 }
 
-// cursorUnit makes the unit of a whole part for read: its sql is the SELECT that a cursor is declared for, and it has a
-// tally of its own.
+// cursorUnit makes the unit of a whole part, with a tally of its own. That of a large one is for a cursor, and its sql is
+// the SELECT that the cursor is declared for; a smaller one is to be copied through the coordinator, under the same snapshot.
 func cursorUnit(p *part) unit {
 	u := partUnit(p, 0, p.pages, true, true, p.bytes)
-	u.sql = p.selectSQL(p.where)
+	if p.bytes >= cursorMin {
+		u.sql = p.selectSQL(p.where)
+	}
 	u.table = &tally{units: 1}
 	return u
 }
 
-// read moves all rows of a unit that cursorUnit made into the pipeline. The unit must be the only one of its table: read
+// forCursor says whether a unit is for a cursor, not for a COPY.
+func (u *unit) forCursor() bool { return strings.HasPrefix(u.sql, "SELECT ") }
+
+// read moves all rows of a unit for a cursor into the pipeline. The unit must be the only one of its table: read
 // sets the tally to the number of streams. When it returns nil the server has confirmed that every node sent all of its
 // rows without an error. After a lock timeout (see [wire.IsLockTimeout]) nothing has been read, and the coordinator's
 // transaction goes on; after any other error it has usually failed, and with it the moment.
 func (r *cursorReader) read(ctx context.Context, u *unit) error {
-	if u.bytes < r.least {
-		return r.copyRows(ctx, u)
-	}
 	r.declared++
 	name := "pgark_" + strconv.Itoa(r.declared)
 	if err := r.declare(ctx, name, u.sql); err != nil {
@@ -161,23 +161,6 @@ func (r *cursorReader) finished(ctx context.Context, name string, seconds int) (
 		return false, fmt.Errorf("%w: the coordinator says: %w", errCursor, err)
 	}
 	return answer == "t", nil
-}
-
-// copyRows reads a unit by COPY through the coordinator.
-func (r *cursorReader) copyRows(ctx context.Context, u *unit) error {
-	whole := *u
-	whole.sql = "COPY (" + u.sql + ") TO STDOUT"
-	direct := &reader{conn: r.conn, p: r.p, node: r.cluster.Coordinator.Name}
-	_, err := direct.read(ctx, []unit{whole})
-	if wire.IsLockTimeout(err) {
-		// Behind the failed statement waits the rollback of the subtransaction.
-		for r.conn.Pending() > 0 {
-			if _, lost := r.conn.NextExec(ctx); lost != nil && !isServerError(lost) {
-				return errors.Join(err, lost)
-			}
-		}
-	}
-	return err
 }
 
 // close ends the sessions on the nodes.

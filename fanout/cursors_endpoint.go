@@ -20,7 +20,7 @@ const (
 	portionGrowth = 8
 	// portionBytes is the size of a portion, as text, that later ones aim at. The segment holds it in memory (work_mem,
 	// 32 MiB by default). Measured with 1,000,000 rows of 138 bytes over three segments, on the same two cores: portions of
-	// 1,000 rows 1.5 s, of 10,000 1.3 s, all at once 1.7 s.
+	// 1,000 rows 1.5 s, of 10,000 1.3 s, all at once 1.7 s, with 124 MB of temporary files on the segments.
 	portionBytes = 4 << 20
 	// portionMost is the largest number of rows in a portion.
 	portionMost = 1 << 20

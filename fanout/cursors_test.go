@@ -196,11 +196,6 @@ func (s *scriptedGreenplum) answer(b *pgproto3.Backend, content int, sql string)
 		s.endpoints(b, word)
 	case strings.HasPrefix(sql, "SELECT finished"):
 		sendRows(b, "SELECT 1", 1, []string{map[bool]string{true: "f", false: "t"}[word == sayFalse]})
-	case verb == "COPY":
-		b.Send(&pgproto3.CopyOutResponse{})
-		b.Send(&pgproto3.CopyData{Data: []byte("copied\n")})
-		b.Send(&pgproto3.CopyDone{})
-		b.Send(&pgproto3.CommandComplete{CommandTag: []byte("COPY 1")})
 	default:
 		b.Send(&pgproto3.CommandComplete{CommandTag: []byte(verb)})
 	}
@@ -258,7 +253,7 @@ func sendRows(b *pgproto3.Backend, tag string, columns int, rows ...[]string) {
 }
 
 // read reads tables over cursors, each of the same rows.
-func (s *scriptedGreenplum) read(least uint64, tables int) ([]archive.Stream, *wire.Conn, error) {
+func (s *scriptedGreenplum) read(tables int) ([]archive.Stream, *wire.Conn, error) {
 	s.t.Helper()
 	conn, err := wire.Connect(s.t.Context(), s.cluster.Coordinator.Config, wire.TextSettings(""))
 	if err != nil {
@@ -269,7 +264,7 @@ func (s *scriptedGreenplum) read(least uint64, tables int) ([]archive.Stream, *w
 	for i := range units {
 		units[i] = cursorOn("t", "SELECT v FROM t")
 	}
-	streams, err := readByCursors(s.t.Context(), conn, s.cluster, least, units...)
+	streams, err := readByCursors(s.t.Context(), conn, s.cluster, units...)
 	return streams, conn, err
 }
 
@@ -281,7 +276,7 @@ func TestCursorSessions(t *testing.T) {
 		s.rows[1] = append(s.rows[1], strings.Repeat(fmt.Sprint("b\n", i), i%100))
 	}
 	s.rows[1] = append(s.rows[1], strings.Repeat("x", 5<<20))
-	streams, _, err := s.read(0, 3)
+	streams, _, err := s.read(3)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -308,14 +303,16 @@ func TestCursorSessions(t *testing.T) {
 	}
 }
 
-func TestCursorSmallTablesAreCopied(t *testing.T) {
-	s := newScriptedGreenplum(t)
-	streams, _, err := s.read(cursorMin+1, 2)
-	if err != nil || len(streams) != 2 || streams[0].Node != 0 || streams[0].Digest.Rows != 1 {
-		t.Errorf("%v, %v", streams, err)
-	}
-	if len(s.sessions) != 0 || strings.Join(s.heard[:3], " ") != "SAVEPOINT COPY ROLLBACK" {
-		t.Errorf("%q, %q", s.sessions, s.heard)
+// A small table is not worth a cursor.
+func TestCursorUnits(t *testing.T) {
+	table := &table{relation: relation{OID: 1, Schema: "public", Name: "t"}, Columns: []string{"a"}}
+	for bytes, want := range map[uint64]string{
+		cursorMin - 1: `COPY "public"."t" ("a") TO STDOUT`, cursorMin: `SELECT "a" FROM ONLY "public"."t"`,
+	} {
+		u := cursorUnit(&part{table: table, from: "ONLY " + table.quoted(), columns: table.Columns, bytes: bytes})
+		if u.sql != want || u.forCursor() != (bytes == cursorMin) || u.table.units != 1 {
+			t.Errorf("%d bytes: %s, %v", bytes, u.sql, u.forCursor())
+		}
 	}
 }
 
@@ -339,7 +336,7 @@ func TestCursorFaults(t *testing.T) {
 		s := newScriptedGreenplum(t)
 		s.rows = [2][]string{{"a", "b"}, {"c"}}
 		s.say[tc.statement] = tc.say
-		streams, _, err := s.read(0, 1)
+		streams, _, err := s.read(1)
 		if err == nil || !strings.Contains(err.Error(), tc.want) {
 			t.Errorf("%s: %v, %v", name, streams, err)
 		}
@@ -349,11 +346,11 @@ func TestCursorFaults(t *testing.T) {
 	}
 	s := newScriptedGreenplum(t)
 	s.say["SELECT gp_segment_id"] = sayOne
-	if streams, _, err := s.read(0, 1); err != nil || len(streams) != 1 || streams[0].Node != 1 {
+	if streams, _, err := s.read(1); err != nil || len(streams) != 1 || streams[0].Node != 1 {
 		t.Errorf("one endpoint: %v, %v", streams, err)
 	}
 	s.cluster.Dialect.EndpointsQuery = "TABLE nothing"
-	if _, _, err := s.read(0, 1); err == nil || !strings.Contains(err.Error(), "it has no endpoints") {
+	if _, _, err := s.read(1); err == nil || !strings.Contains(err.Error(), "it has no endpoints") {
 		t.Errorf("no endpoints: %v", err)
 	}
 	s.cluster.Dialect.EndpointsQuery = endpointsOfSession
@@ -361,20 +358,17 @@ func TestCursorFaults(t *testing.T) {
 	s.rows[0] = []string{"a"}
 	s.say["RETRIEVE"], s.say["SELECT finished"] = "XX000 endpoint is not available", "22012 division by zero"
 	s.heard = nil
-	if _, _, err := s.read(0, 1); err == nil || !strings.HasPrefix(err.Error(), "parallel retrieve cursor: the coordinator says: ERROR: division by zero") {
+	if _, _, err := s.read(1); err == nil || !strings.HasPrefix(err.Error(), "parallel retrieve cursor: the coordinator says: ERROR: division by zero") {
 		t.Errorf("reason: %v", err)
 	}
 }
 
 func TestCursorLockTimeout(t *testing.T) {
-	for _, statement := range []string{"DECLARE", "COPY"} {
-		s := newScriptedGreenplum(t)
-		s.say[statement] = "55P03 canceling statement due to lock timeout"
-		least := map[string]uint64{"DECLARE": 0, "COPY": cursorMin + 1}[statement]
-		_, conn, err := s.read(least, 1)
-		if !wire.IsLockTimeout(err) || conn.Pending() != 0 || s.heard[len(s.heard)-1] != "ROLLBACK" {
-			t.Errorf("%s: %v, %d pending, %q", statement, err, conn.Pending(), s.heard)
-		}
+	s := newScriptedGreenplum(t)
+	s.say["DECLARE"] = "55P03 canceling statement due to lock timeout"
+	_, conn, err := s.read(1)
+	if !wire.IsLockTimeout(err) || conn.Pending() != 0 || s.heard[len(s.heard)-1] != "ROLLBACK" {
+		t.Errorf("%v, %d pending, %q", err, conn.Pending(), s.heard)
 	}
 }
 

@@ -139,7 +139,7 @@ func (a *attempt) read(ctx context.Context) error {
 		holder := a.reader(l, l.member.conn)
 		for _, u := range l.queue.units {
 			a.progress.Note("another session waits for table " + u.name() + ": the session that holds the lock reads it")
-			if a.m.route.Name == RouteCursors {
+			if u.forCursor() {
 				u.sql = "COPY (" + u.sql + ") TO STDOUT"
 			}
 			if _, err := holder.read(ctx, []unit{u}); err != nil {
@@ -189,7 +189,12 @@ func (a *attempt) worker(ctx context.Context, l *lane, joined *wire.Conn) error 
 	if a.m.route.Name == RouteCursors {
 		c := newCursorReader(conn, a.p, a.o.Cluster)
 		defer c.close(ctx)
-		read = func(batch []unit) error { return readCursors(ctx, c, batch, &l.queue) }
+		read = func(batch []unit) error {
+			if batch[0].forCursor() { // as the others are: batches are of small units, or of one
+				return readCursors(ctx, c, batch, &l.queue)
+			}
+			return r.readOrPass(ctx, batch, &l.queue)
+		}
 	}
 	for {
 		if err := read(first); err != nil {
