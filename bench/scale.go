@@ -51,8 +51,8 @@ func (s *scale) parse(args []string) error {
 	fs := flag.NewFlagSet("bench scale", flag.ContinueOnError)
 	counts := fs.String("nodes", "2,4,8", "`numbers` of nodes")
 	fs.StringVar(&s.pgark, "pgark", "bin/pgark", "the pgark `program` to measure")
-	fs.IntVar(&s.mbit, "mbit", 100, "megabits a second of each host's link")
-	fs.IntVar(&s.mb, "mb", 400, "MB of rows in all")
+	fs.IntVar(&s.mbit, "mbit", 50, "megabits a second of each host's link")
+	fs.IntVar(&s.mb, "mb", 200, "MB of rows in all")
 	fs.IntVar(&s.jobs, "jobs", 2, "sessions of pgark, on each node by the route segments")
 	fs.IntVar(&s.runs, "runs", 1, "rounds; the median is printed")
 	if err := fs.Parse(args); err != nil {
