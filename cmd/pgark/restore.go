@@ -64,6 +64,9 @@ each node's rows go straight back into that node: the same product, version and 
 the same distribution (Greenplum, Cloudberry); the same partition bounds (postgres_fdw); the same list of nodes. What
 went that way is checked afterwards. --route segments insists on it, --route coordinator avoids it.
 
+An archive of Greenplum or Cloudberry goes into a plain PostgreSQL with its definitions translated, and what could not be
+kept is reported; --to-postgres has scripts translated too, and makes ordinary tables of shards behind postgres_fdw.
+
 An object that can't be restored is reported, and the restore goes on with the others (exit code 3), unless -e is given.
 Names given to -n, -t, -I, -T and -P are exact, as in pg_restore, not patterns.`
 
@@ -117,7 +120,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVarP(&o.list, "list", "l", false, "print the archive's table of contents, as `pgark list --toc`, and restore nothing")
 	f.BoolVar(&o.appendRows, "append", false, "load into tables that hold rows already")
 	f.StringVar(&o.toPostgres, "to-postgres", "auto",
-		"translate Greenplum's or postgres_fdw shards' definitions for one plain PostgreSQL: `yes`, no, or auto (if Greenplum's archive meets one)")
+		"`when` to translate definitions of Greenplum or of shards for one plain PostgreSQL: yes, no, auto (Greenplum's for one)")
 	f.Lookup("to-postgres").NoOptDefVal = "yes"
 	f.BoolVar(&o.verify, "verify", false, "afterwards, read every table back and compare its digest")
 	f.BoolVar(&o.dryRun, "dry-run", false, "print what would be done, in order, and do nothing")
