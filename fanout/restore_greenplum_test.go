@@ -52,7 +52,7 @@ func (g *gpDatabases) query(t *testing.T, db, sql string) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer conn.Close(ctx) //nolint:errcheck // a throw-away session
+	defer conn.Close(ctx)
 	rows, err := conn.QueryStrings(ctx, sql)
 	if err != nil {
 		t.Fatalf("%v\nSQL: %.300s", err, sql)

@@ -40,13 +40,14 @@ func redirectServers(cat *archive.Catalog, servers map[string]map[string]string)
 		}
 		e.DDL = ddl
 	}
-	for _, name := range slices.Sorted(maps.Keys(left)) {
-		if len(known) == 0 {
-			return nil, fmt.Errorf("%w: the archive has no foreign server %q: it has none", ErrUsage, name)
-		}
-		return nil, fmt.Errorf("%w: the archive has no foreign server %q: it has %s", ErrUsage, name, strings.Join(known, ", "))
+	if len(left) == 0 {
+		return &changed, nil
 	}
-	return &changed, nil
+	if len(known) == 0 {
+		known = []string{"none"}
+	}
+	unknown := slices.Sorted(maps.Keys(left))[0]
+	return nil, fmt.Errorf("%w: the archive has no foreign server %q: it has %s", ErrUsage, unknown, strings.Join(known, ", "))
 }
 
 // placeOptions are the options of a server that say where it is. They are replaced together.
@@ -64,12 +65,15 @@ func redirectServer(ddl string, with map[string]string) (string, error) {
 		}
 	}
 	p := optionParser{rest: ddl}
-	if err := p.untilOptions(); err != nil {
-		return "", err
-	}
-	options, err := p.options()
+	has, err := p.untilOptions()
 	if err != nil {
 		return "", err
+	}
+	var options [][2]string
+	if has {
+		if options, err = p.options(); err != nil {
+			return "", err
+		}
 	}
 	options = slices.DeleteFunc(options, func(o [2]string) bool {
 		_, replaced := with[o[0]]
@@ -95,30 +99,30 @@ func (p *optionParser) bad(what string) error {
 	return fmt.Errorf("%w: its definition can't be changed: %s", ErrUsage, what)
 }
 
-// untilOptions reads up to the list of options, or to the end of the statement where there is none.
-func (p *optionParser) untilOptions() error {
+// untilOptions reads up to the list of options, or to the end of the statement where there is none, and tells which.
+func (p *optionParser) untilOptions() (has bool, err error) {
 	all := p.rest
 	words := []string{}
 	for {
 		word, err := p.word()
 		switch {
 		case err != nil:
-			return err
+			return false, err
 		case word == ";":
 			if !startsServer(words) {
-				return p.bad("it is no CREATE SERVER")
+				return false, p.bad("it is no CREATE SERVER")
 			}
 			p.before, p.rest = strings.TrimRight(all[:len(all)-len(p.rest)-1], " \n"), ";"+p.rest
-			return nil
+			return false, nil
 		case word == "OPTIONS":
 			if !startsServer(words) {
-				return p.bad("it is no CREATE SERVER")
+				return false, p.bad("it is no CREATE SERVER")
 			}
 			p.before = strings.TrimRight(all[:len(all)-len(p.rest)-len(word)], " \n")
 			if word, err = p.word(); err != nil || word != "(" {
-				return p.bad("no list follows OPTIONS")
+				return false, p.bad("no list follows OPTIONS")
 			}
-			return nil
+			return true, nil
 		}
 		words = append(words, word)
 	}
