@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -121,11 +122,12 @@ func kindsDatabase(t *testing.T, name string) *wire.Conn {
 	t.Helper()
 	admin := greenplumSession(t, "")
 	drop := func() {
-		if _, err := admin.Exec(t.Context(), "DROP DATABASE IF EXISTS "+name); err != nil {
-			t.Log(err)
+		if _, err := admin.Exec(context.Background(), "DROP DATABASE IF EXISTS "+name); err != nil {
+			t.Error(err)
 		}
 	}
 	drop()
+	t.Cleanup(drop)
 	_, err := admin.Exec(t.Context(), "CREATE DATABASE "+name)
 	check(t, err)
 	conn := greenplumSession(t, name)

@@ -175,47 +175,6 @@ func TestToPostgresOfRealPartitions(t *testing.T) {
 	}
 }
 
-// Partitioned tables with a past, from testdata/greenplum/partitions.sql.
-func TestToPostgresOfRealPartitions(t *testing.T) {
-	srv := pgtest.Shared(t)
-	db := srv.CreateDB(t)
-	out, notes := ToPostgres(greenplumTOC(t, "partitions.toc"))
-	defineAll(t, srv, db, out)
-	for _, tt := range []struct{ sql, want string }{
-		{
-			`SELECT string_agg(relname, ', ' ORDER BY relname) FROM pg_class WHERE relkind = 'p' AND relnamespace = 'public'::regnamespace AND NOT relispartition`,
-			"big, bools, chars, clus, dates, evolved, flt, neg, nums, openended, pkhash, subs, ts, txt, unl, withext",
-		},
-		{
-			`SELECT string_agg(pg_get_expr(relpartbound, oid), ', ' ORDER BY relname) FROM pg_class WHERE relname LIKE 'openended\_%'`,
-			"FOR VALUES FROM (20) TO (MAXVALUE), FOR VALUES FROM (MINVALUE) TO (10), FOR VALUES FROM (10) TO (20)",
-		},
-		{`SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'dates_1_prt_1'`, "FOR VALUES FROM ('2024-01-02') TO ('2024-02-01')"},
-		{`SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'neg_1_prt_1'`, "FOR VALUES FROM ('-9') TO (0)"},
-		{`SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'txt_1_prt_b'`, `FOR VALUES IN ('b', 'x\y''')`},
-		{`SELECT pg_get_expr(relpartbound, oid) FROM pg_class WHERE relname = 'evolved_1_prt_May "24'`, "FOR VALUES FROM ('2024-05-01') TO ('2024-06-01')"},
-		{
-			`SELECT string_agg(relpersistence::text || array_to_string(reloptions, ''), ' ') FROM pg_class WHERE relname LIKE 'unl\_%'`,
-			"ufillfactor=60 ufillfactor=60",
-		},
-		{`SELECT count(*) FROM pg_inherits WHERE inhparent = 'withext'::regclass`, "4"},
-		{`SELECT count(*) FROM pg_constraint WHERE conname = 'evolved_check'`, "6"},
-		{`SELECT count(*) FROM pg_class WHERE relkind = 'r' AND relname = 'bigi'`, "1"},
-		{`SELECT attstattarget FROM pg_attribute WHERE attrelid = 'evolved'::regclass AND attname = 'r'`, "50"},
-		{`SELECT proconfig IS NULL FROM pg_proc WHERE proname = 'f_opt'`, "t"},
-	} {
-		if got := srv.QueryString(t, db, tt.sql); got != tt.want {
-			t.Errorf("%s: %s, want %s", tt.sql, got, tt.want)
-		}
-	}
-	all := strings.Join(noteTexts(notes), "\n")
-	for _, want := range []string{"external partitions made ordinary, empty", "CLUSTER ON left out", "settings of the cluster's planner"} {
-		if !strings.Contains(all, want) {
-			t.Errorf("no note says %q", want)
-		}
-	}
-}
-
 // An archive of a real Greenplum, whose rows came straight from three segments, goes into one PostgreSQL, however its tables
 // are loaded.
 func TestRestoreGreenplumArchive(t *testing.T) {
