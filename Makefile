@@ -68,9 +68,13 @@ bench: setup build ## compare with psql, pg_dump and pg_restore: ROWS=4000000 RU
 	go run ./bench -pgark bin/pgark -rows $(ROWS) -runs $(RUNS) $(BENCHFLAGS)
 
 .PHONY: bench-scale
-bench-scale: setup build ## routes compared on 2, 4 and 8 nodes behind limited links; only for root
+bench-scale: needs-root setup build ## routes compared on 2, 4 and 8 nodes behind limited links; only for root
 	go build -buildvcs=false -o bin/bench ./bench
 	bin/bench scale -pgark bin/pgark $(BENCHFLAGS)
+
+.PHONY: needs-root
+needs-root:
+	@[ "$$(id -u)" = 0 ] || { echo "only root may make network namespaces: run this as root" >&2; exit 1; }
 
 .PHONY: clean
 clean: ## remove what make made
