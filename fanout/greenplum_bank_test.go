@@ -3,7 +3,6 @@ package fanout_test
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strconv"
@@ -301,9 +300,6 @@ func (g *greenplum) bankMoments(t *testing.T, c *fanout.Cluster, w *bankWriters,
 		var file bytes.Buffer
 		o.Cluster = c
 		if _, err := fanout.Dump(t.Context(), &file, o); err != nil {
-			if errors.Is(err, errors.ErrUnsupported) {
-				t.Skipf("route %s: %v", o.Route, err)
-			}
 			t.Fatalf("moment %d: %v", i, err)
 		}
 		times = append(times, time.Since(at))

@@ -83,7 +83,7 @@ func (g *greenplum) testDDL(t *testing.T) {
 	defer sessions.Wait()
 	defer stop()
 	dumps := max(5, g.moments/16)
-	for _, route := range allRoutes {
+	for _, route := range allRoutes() {
 		t.Run(route, func(t *testing.T) {
 			works(t, c, route)
 			worst.Store(0)

@@ -27,6 +27,10 @@ import (
 //	PGARK_TEST_ROWS     rows of each large table, 1,000,000 by default (20,000 with -short)
 //	PGARK_TEST_MOMENTS  moments of the bank for each route, 500 by default (25 with -short)
 //	PGARK_TEST_TABLES   number of small tables in one database, 2,000 by default (200 with -short)
+//
+//	PGARK_TEST_GPBACKUP, PGARK_TEST_GPRESTORE  programs to compare with, if not those in PATH
+//	PGARK_TEST_GPBACKUP_DIR                    where they may write, if not to the segments' data directories
+//	PGARK_TEST_GREENPLUM_HBA                   if set, a segment's pg_hba.conf may be changed for a role of the test's
 func TestGreenplum(t *testing.T) {
 	conninfo := os.Getenv("PGARK_TEST_GREENPLUM")
 	if conninfo == "" {
