@@ -22,7 +22,7 @@ func (d *demo) makeShards(ctx context.Context) error {
 }
 
 func (d *demo) load(ctx context.Context) error {
-	d.next("Load a shop: about 870,000 rows, most of them on the shards, most of those on one; types, views, triggers, a large object")
+	d.next("Load a shop: about 550,000 rows, most of them on the shards, most of those on one; types, views, triggers, a large object")
 	if err := d.makeShards(ctx); err != nil {
 		return err
 	}

@@ -59,7 +59,7 @@ type region struct {
 
 // demoRegions are the regions in the order of their shards. Most happens in one of them.
 func demoRegions() []region {
-	return []region{{"north", 500_000}, {"south", 200_000}, {"west", 100_000}}
+	return []region{{"north", 300_000}, {"south", 120_000}, {"west", 60_000}}
 }
 
 // demoRows fills the coordinator's tables.
