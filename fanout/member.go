@@ -18,9 +18,10 @@ type member struct {
 	node     *Node
 	dialect  *Dialect
 	conn     *wire.Conn
-	locks    bool       // has locks of its own; on a segment of Greenplum the leader's are enough
-	rels     []relation // what was listed to be locked; not of the servers of foreign partitions
-	names    []string   // with locks: what it locks, as LOCK TABLE takes it, with ONLY where that is meant
+	locks    bool          // has locks of its own; on a segment of Greenplum the leader's are enough
+	rels     []relation    // what was listed to be locked; not of the servers of foreign partitions
+	names    []string      // with locks: what it locks, as LOCK TABLE takes it, with ONLY where that is meant
+	locking  time.Duration // with locks: how long the ACCESS SHARE on all of them took
 	snapshot string
 	time     time.Time // of the snapshot, by the server's clock; with locks only
 	parts    []part    // what is read over sessions with this server
@@ -38,6 +39,8 @@ func (d *dumper) dialectOf(node *Node) *Dialect {
 
 // accessShare locks what the member's server has of the tables in scope.
 func (m *member) accessShare(ctx context.Context, clause string) error {
+	begun := time.Now()
+	defer func() { m.locking = time.Since(begun) }()
 	names := m.names
 	for len(names) > 0 {
 		n := min(lockBatch, len(names))
