@@ -24,13 +24,16 @@ const (
 	ClassStructure = "structure" // header, index or trailer are damaged
 	ClassFrame     = "frame"     // a frame is damaged: a block, mostly
 	ClassDigest    = "digest"    // the rows of a stream do not have its digest
-	ClassCatalog   = "catalog"   // moment or catalog can't be read or contradict the streams
+	ClassCatalog   = "catalog"   // a document can't be read or contradicts the streams
+	ClassMissing   = "missing"   // a volume of a set is not there
+	ClassVolume    = "volume"    // in the place of a volume of a set is another one
 )
 
 // Finding is one thing that is wrong with an archive.
 type Finding struct {
 	Class         string
-	Offset        int64 // in the volume: of the frame that is damaged, or of what is missing
+	Volume        string // name of the volume, as far as names were given
+	Offset        int64  // in the volume: of the frame that is damaged, or of what is missing; -1 of none
 	Stream        StreamID
 	Schema, Table string // of the stream, where it is known
 	Block         int64  // number in the stream, -1 where this is about no block
@@ -44,35 +47,71 @@ type CheckResult struct {
 	Blocks   int    // sound ones
 	Rows     uint64 // in them
 	RawBytes uint64
-	Bytes    uint64    // that were read of the volume
-	Findings []Finding // in the order of their offsets, at most maxFindings
+	Bytes    uint64    // that were read of all volumes
+	Findings []Finding // in the order of the volumes and of their offsets, at most maxFindings
 	More     int       // findings that there was no room for
+	Member   Member    // what set this is a volume of, if its header could be read
+	Root     [32]byte  // of the volume that was given, zero where its index is damaged
 }
 
 const maxFindings = 1000
 
-// Check reads an archive, all of it unless told otherwise, and says what is damaged and where. Where the index
+// Check reads a volume, all of it unless told otherwise, and says what is damaged and where. Where the index
 // is damaged too it goes by the frames alone. Damage is no error: an error is that r can't be read, that this is
 // no archive, or that it needs a newer pgark. Memory: two frames for each job and what a [Reader] takes.
+//
+// Of a set it checks the volume that it is given, the lead volume or another; [CheckFiles] checks all.
 func Check(ctx context.Context, r io.ReaderAt, size int64, o CheckOptions) (*CheckResult, error) {
-	c := &checker{jobs: max(o.Jobs, 1), quick: o.Quick, tables: map[[2]string]bool{}}
-	x, err := NewReader(r, size)
+	c := newChecker(o)
+	v, err := c.check(ctx, r, size, "")
+	if err != nil {
+		return nil, err
+	}
+	c.subject(v)
+	return c.result(), nil
+}
+
+func newChecker(o CheckOptions) *checker {
+	return &checker{jobs: max(o.Jobs, 1), quick: o.Quick, tables: map[[2]string]bool{}}
+}
+
+// subject notes what was checked, first or alone.
+func (c *checker) subject(v *volume) {
+	if v != nil {
+		c.res.Member, c.res.Root = v.header.Member, v.trailer.root
+	}
+}
+
+func (c *checker) result() *CheckResult {
+	c.res.Tables = len(c.tables)
+	return &c.res
+}
+
+// check checks one volume. It returns the volume, nil if that can't be opened.
+func (c *checker) check(ctx context.Context, r io.ReaderAt, size int64, name string) (*volume, error) {
+	from := len(c.res.Findings)
+	v, err := openVolume(r, size, name)
 	var damage *DamageError
 	switch {
 	case err == nil:
-		err = c.indexed(ctx, x)
+		err = c.indexed(ctx, v)
 	case errors.As(err, &damage):
 		c.add(findingOf(damage))
 		err = c.scanned(ctx, r, size)
 	case errors.Is(err, ErrNotArchive):
 		err = c.fragment(ctx, r, size)
 	}
-	if err != nil {
-		return nil, err
+	c.sort(from, name)
+	return v, err
+}
+
+// sort puts the findings of one volume in order, and names it.
+func (c *checker) sort(from int, name string) {
+	mine := c.res.Findings[from:]
+	slices.SortStableFunc(mine, func(a, b Finding) int { return cmp.Compare(a.Offset, b.Offset) })
+	for i := range mine {
+		mine[i].Volume = name
 	}
-	c.res.Tables = len(c.tables)
-	slices.SortStableFunc(c.res.Findings, func(a, b Finding) int { return cmp.Compare(a.Offset, b.Offset) })
-	return &c.res, nil
 }
 
 // findingOf makes a finding of damage that a reader came across.
@@ -113,18 +152,18 @@ func (c *checker) add(f Finding) {
 }
 
 // indexed checks an archive whose header, index and trailer are sound.
-func (c *checker) indexed(ctx context.Context, x *Reader) error {
-	k := &indexedCheck{checker: c, x: x, digests: make([]Digest, len(x.streams)), damaged: make([]bool, len(x.streams))}
-	for i := range x.streams {
-		c.tables[[2]string{x.streams[i].Schema, x.streams[i].Table}] = true
+func (c *checker) indexed(ctx context.Context, v *volume) error {
+	k := &indexedCheck{checker: c, v: v, digests: make([]Digest, len(v.streams)), damaged: make([]bool, len(v.streams))}
+	for i := range v.streams {
+		c.tables[[2]string{v.streams[i].Schema, v.streams[i].Table}] = true
 	}
-	c.res.Streams = len(x.streams)
-	c.res.Bytes = trailerLen + x.trailer.indexLen
+	c.res.Streams += len(v.streams)
+	c.res.Bytes += trailerLen + v.trailer.indexLen
 	work := make(chan int)
 	g, ctx := errgroup.WithContext(ctx)
 	g.Go(func() error {
 		defer close(work)
-		for i := range x.frames.n {
+		for i := range v.frames.n {
 			if !k.leads(i) {
 				continue
 			}
@@ -138,10 +177,9 @@ func (c *checker) indexed(ctx context.Context, x *Reader) error {
 	})
 	for range c.jobs {
 		g.Go(func() error {
-			d := x.NewDecoder()
-			defer d.Close()
+			var d frameDecoder
 			for i := range work {
-				if err := k.unit(ctx, d, i); err != nil {
+				if err := k.unit(ctx, &d, i); err != nil {
 					return err
 				}
 			}
@@ -160,42 +198,42 @@ func (c *checker) indexed(ctx context.Context, x *Reader) error {
 // indexedCheck is a check with an index.
 type indexedCheck struct {
 	*checker
-	x       *Reader
+	v       *volume
 	digests []Digest // of the blocks, by stream
 	damaged []bool   // streams with damaged blocks
 }
 
 // leads says whether frame i is worked on by itself: not if it is done with an earlier one of its block or stream.
 func (k *indexedCheck) leads(i int) bool {
-	r := k.x.frames.at(i)
+	r := k.v.frames.at(i)
 	if r.typ != FrameBlock || k.quick {
 		return true
 	}
-	if k.x.streams[r.stream-1].Form == FormBinary { // has one hash over all of its blocks
-		return k.x.blocks[k.x.first[r.stream-1]] == uint32(i)
+	if k.v.streams[r.stream-1].Form == FormBinary { // has one hash over all of its blocks
+		return k.v.blocks[k.v.first[r.stream-1]] == uint32(i)
 	}
 	return r.part == 0
 }
 
 // unit checks what frame i leads. Damage becomes a finding.
-func (k *indexedCheck) unit(ctx context.Context, d *Decoder, i int) error {
-	r := k.x.frames.at(i)
+func (k *indexedCheck) unit(ctx context.Context, d *frameDecoder, i int) error {
+	r := k.v.frames.at(i)
 	switch {
 	case k.quick:
 		return k.report(k.frameHeader(i))
 	case r.typ != FrameBlock:
-		raw, err := d.frame(i)
+		raw, err := d.frame(k.v, i)
 		k.count(frameHeaderLen + uint64(r.stored))
 		if err == nil {
-			err = k.x.damage(i, k.content(r, raw))
+			err = k.v.damage(i, k.content(r, raw))
 		}
 		return k.report(err)
-	case k.x.streams[r.stream-1].Form == FormBinary:
+	case k.v.streams[r.stream-1].Form == FormBinary:
 		return k.binary(ctx, d, r.stream)
 	}
-	b := k.x.block(k.x.blockFrames(r.stream, r.block))
-	h := newBlockHasher(&k.x.streams[r.stream-1].StreamInfo)
-	err := d.Block(b, func(part []byte) error { return h.add(part, b.Parts > 1) })
+	b := k.v.block(k.v.blockFrames(r.stream, r.block))
+	h := newBlockHasher(&k.v.streams[r.stream-1].StreamInfo)
+	err := d.block(k.v, b.Stream, b.Seq, func(part []byte) error { return h.add(part, b.Parts > 1) })
 	if err == nil {
 		err = h.finish(b.Parts > 1)
 	}
@@ -226,17 +264,17 @@ func (k *indexedCheck) blockDone(b *Block, d Digest, err error) error {
 }
 
 func (k *indexedCheck) blockDamage(b *Block, err error) error {
-	return k.x.damage(int(k.x.blockFrames(b.Stream, b.Seq)[0]), err)
+	return k.v.damage(int(k.v.blockFrames(b.Stream, b.Seq)[0]), err)
 }
 
 // binary checks the blocks of a stream without rows, one after the other.
-func (k *indexedCheck) binary(ctx context.Context, d *Decoder, id StreamID) error {
+func (k *indexedCheck) binary(ctx context.Context, d *frameDecoder, id StreamID) error {
 	var h RowHasher
-	for b := range k.x.Blocks(id) {
+	for b := range k.v.streamBlocks(id) {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		err := d.Block(b, func(part []byte) error {
+		err := d.block(k.v, b.Stream, b.Seq, func(part []byte) error {
 			_, err := h.Write(part)
 			return err
 		})

@@ -52,17 +52,17 @@ func (h *blockHasher) finish(several bool) error {
 // frameHeader compares the header of frame i with the index.
 func (k *indexedCheck) frameHeader(i int) error {
 	var b [frameHeaderLen]byte
-	if err := readAt(k.x.r, b[:], k.x.offsets[i]); err != nil {
+	if err := readAt(k.v.r, b[:], k.v.offsets[i]); err != nil {
 		return err
 	}
 	k.count(frameHeaderLen)
 	h, err := parseFrameHeader(b[:])
-	want := k.x.frames.at(i).header(k.x.header.ID.tag())
+	want := k.v.frames.at(i).header(k.v.header.ID.tag())
 	want.payloadCRC = h.payloadCRC
 	if err == nil && h != want {
 		err = errors.New("the frame is another one than the index names")
 	}
-	return k.x.damage(i, err)
+	return k.v.damage(i, err)
 }
 
 // content compares what a frame without rows says with what the index says.
@@ -70,7 +70,7 @@ func (k *indexedCheck) content(r *frameRecord, raw []byte) error {
 	switch r.typ {
 	case FrameStream:
 		info, err := parseStreamInfo(string(raw))
-		want := k.x.streams[r.stream-1].StreamInfo
+		want := k.v.streams[r.stream-1].StreamInfo
 		info.Entry = want.Entry // bound later, in the index alone
 		if err == nil && !reflect.DeepEqual(info, want) {
 			err = errors.New("it describes another stream than the index")
@@ -78,7 +78,7 @@ func (k *indexedCheck) content(r *frameRecord, raw []byte) error {
 		return err
 	case FrameStreamEnd:
 		end, err := parseStreamEnd(raw)
-		s := &k.x.streams[r.stream-1]
+		s := &k.v.streams[r.stream-1]
 		if err == nil && (end.digest != s.Digest || int64(end.blocks) != int64(s.Blocks)) {
 			err = errors.New("it has another digest than the index")
 		}
@@ -89,55 +89,86 @@ func (k *indexedCheck) content(r *frameRecord, raw []byte) error {
 
 // compareDigests compares what the blocks of each stream add up to with its digest.
 func (k *indexedCheck) compareDigests() {
-	for i := range k.x.streams {
-		s := &k.x.streams[i]
+	for i := range k.v.streams {
+		s := &k.v.streams[i]
 		if !k.damaged[i] && k.digests[i] != s.Digest {
 			k.add(Finding{
-				Class: ClassDigest, Offset: int64(k.x.trailer.indexOffset), Stream: s.ID, Schema: s.Schema, Table: s.Table, Block: -1,
+				Class: ClassDigest, Offset: int64(k.v.trailer.indexOffset), Stream: s.ID, Schema: s.Schema, Table: s.Table, Block: -1,
 				Message: fmt.Sprintf("the rows of stream %d have the digest %s, the index says %s", s.ID, k.digests[i], s.Digest),
 			})
 		}
 	}
 }
 
-// documents reads moment and catalog, compares their copies, and looks up the entries of all streams.
+// documents reads what documents there are, compares their copies, and looks up the entries of all streams.
 func (k *indexedCheck) documents() error {
-	x := k.x
-	if _, err := x.Moment(); err != nil {
+	v := k.v
+	if v.header.Member.isMember() {
+		return nil
+	}
+	if _, err := v.readMoment(); err != nil {
 		if err := k.document(FrameMoment, err); err != nil {
 			return err
 		}
 	}
-	cat, err := x.Catalog()
+	var list *VolumeList
+	if v.header.Member.isLead() {
+		var err error
+		if list, err = v.readVolumes(); err != nil {
+			if err := k.document(FrameVolumes, err); err != nil {
+				return err
+			}
+		}
+	}
+	cat, err := v.readCatalog()
 	if err != nil {
 		return k.document(FrameCatalog, err)
 	}
-	for _, t := range []FrameType{FrameMoment, FrameCatalog} {
-		a, b := x.docs[t][0], x.docs[t][1]
+	for _, t := range v.documents() {
+		a, b := v.docs[t][0], v.docs[t][1]
 		same := len(a) == len(b)
 		for i := 0; same && i < len(a); i++ {
-			same = x.frames.at(a[i]).sha == x.frames.at(b[i]).sha
+			same = v.frames.at(a[i]).sha == v.frames.at(b[i]).sha
 		}
 		if !same {
-			k.add(Finding{Class: ClassCatalog, Offset: x.offsets[b[0]], Block: -1, Message: fmt.Sprintf("the two copies of the %s differ", t)})
+			k.add(Finding{Class: ClassCatalog, Offset: v.offsets[b[0]], Block: -1, Message: fmt.Sprintf("the two copies of the %s differ", t)})
 		}
 	}
 	ids := make(map[int32]bool, len(cat.Entries))
 	for i := range cat.Entries {
 		ids[cat.Entries[i].ID] = true
 	}
-	for i := range x.streams {
-		if s := &x.streams[i]; s.Entry != 0 && !ids[s.Entry] {
-			k.add(Finding{
-				Class: ClassCatalog, Offset: int64(x.trailer.indexOffset), Stream: s.ID, Schema: s.Schema, Table: s.Table, Block: -1,
-				Message: fmt.Sprintf("stream %d belongs to entry %d, which the catalog does not have", s.ID, s.Entry),
-			})
-		}
+	k.entries(ids)
+	if list != nil {
+		k.bindings(list, ids)
 	}
 	return nil
 }
 
-// document reports that moment or catalog can't be read from either copy.
+// entries reports streams whose entries the catalog doesn't have.
+func (k *indexedCheck) entries(ids map[int32]bool) {
+	v := k.v
+	for i := range v.streams {
+		if s := &v.streams[i]; s.Entry != 0 && !ids[s.Entry] {
+			k.add(Finding{
+				Class: ClassCatalog, Offset: int64(v.trailer.indexOffset), Stream: s.ID, Schema: s.Schema, Table: s.Table, Block: -1,
+				Message: fmt.Sprintf("stream %d belongs to entry %d, which the catalog does not have", s.ID, s.Entry),
+			})
+		}
+	}
+}
+
+// bindings reports tables of a set whose entries the catalog doesn't have.
+func (k *indexedCheck) bindings(l *VolumeList, ids map[int32]bool) {
+	at := k.v.offsets[k.v.docs[FrameVolumes][0][0]]
+	for _, b := range l.Bindings {
+		if !ids[b.Entry] {
+			k.add(Finding{Class: ClassCatalog, Offset: at, Block: -1, Message: fmt.Sprintf("table %d is bound to entry %d, which the catalog does not have", b.OID, b.Entry)})
+		}
+	}
+}
+
+// document reports that a document can't be read from either copy.
 func (k *indexedCheck) document(t FrameType, err error) error {
 	var e *DamageError
 	if !errors.As(err, &e) {

@@ -35,6 +35,7 @@ func (c *checker) scanned(ctx context.Context, r io.ReaderAt, size int64) error 
 		return nil
 	}
 	k := &scanCheck{checker: c}
+	from := len(c.res.Findings)
 	s, err := takeSurvey(ctx, r, size, k.each)
 	if errors.Is(err, ErrNotArchive) {
 		return nil // not one frame is left, and what is wrong has been said
@@ -49,8 +50,8 @@ func (c *checker) scanned(ctx context.Context, r io.ReaderAt, size int64) error 
 		c.res.Streams++
 		k.stream(s, id)
 	}
-	for i := range c.res.Findings { // some descriptions come behind the damage
-		if f := &c.res.Findings[i]; f.Stream != 0 {
+	for i := range c.res.Findings[from:] { // some descriptions come behind the damage
+		if f := &c.res.Findings[from+i]; f.Stream != 0 {
 			f.Schema, f.Table = s.name(f.Stream)
 		}
 	}

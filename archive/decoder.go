@@ -5,13 +5,17 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 )
 
 // Decoder reads blocks, reusing its memory: two frames, of at most MaxFrameRaw bytes each. One goroutine at a time.
 type Decoder struct {
-	x      *Reader
+	x *Reader
+	frameDecoder
+}
+
+// frameDecoder reads the frames of any volume.
+type frameDecoder struct {
 	unpack unpacker
 	stored []byte
 }
@@ -26,18 +30,24 @@ func (d *Decoder) Close() { *d = Decoder{x: d.x} }
 // A part has been checked in full before it is yielded, and is valid until yield returns. An error of yield ends the block
 // and is returned as it is; damage is a [DamageError].
 func (d *Decoder) Block(b Block, yield func(part []byte) error) error {
-	frames := d.x.blockFrames(b.Stream, b.Seq)
+	v, id := d.x.streamVolume(b.Stream)
+	return d.block(v, id, b.Seq, yield)
+}
+
+// block is Block for the stream that has number id in v.
+func (d *frameDecoder) block(v *volume, id StreamID, seq uint32, yield func(part []byte) error) error {
+	frames := v.blockFrames(id, seq)
 	if frames == nil {
-		return fmt.Errorf("stream %d has no block %d", b.Stream, b.Seq)
+		return fmt.Errorf("stream %d has no block %d", id+v.base, seq)
 	}
-	form := d.x.streams[b.Stream-1].Form
+	form := v.streams[id-1].Form
 	for _, i := range frames {
-		raw, err := d.frame(int(i))
+		raw, err := d.frame(v, int(i))
 		if err != nil {
 			return err
 		}
-		if err := checkRows(form, d.x.frames.at(int(i)), raw); err != nil {
-			return d.damage(int(i), err)
+		if err := checkRows(form, v.frames.at(int(i)), raw); err != nil {
+			return v.damage(int(i), err)
 		}
 		if err := yield(raw); err != nil {
 			return err
@@ -68,24 +78,42 @@ func checkRows(form Form, r *frameRecord, raw []byte) error {
 
 // Frame reads any frame that [Reader.Frames] yielded and returns its raw bytes, valid until the next call.
 func (d *Decoder) Frame(f FrameInfo) ([]byte, error) {
-	i, ok := d.x.frameAt(f.Offset)
+	v := d.x.volumeNumber(f.Volume)
+	if v == nil {
+		return nil, fmt.Errorf("volume %d is not open", f.Volume)
+	}
+	i, ok := v.frameAt(f.Offset)
 	if !ok {
 		return nil, fmt.Errorf("no frame begins at byte %d", f.Offset)
 	}
-	return d.frame(i)
+	return d.frame(v, i)
 }
 
 // frame reads frame i and checks it against the index.
-func (d *Decoder) frame(i int) ([]byte, error) {
-	r := d.x.frames.at(i)
-	d.stored = grow(d.stored, frameHeaderLen+int(r.stored))
-	if err := readAt(d.x.r, d.stored, d.x.offsets[i]); err != nil {
-		return nil, d.damage(i, err)
+func (d *frameDecoder) frame(v *volume, i int) ([]byte, error) {
+	h, err := v.load(i, &d.stored)
+	if err != nil {
+		return nil, err
 	}
-	h, err := parseFrameHeader(d.stored)
-	want := r.header(d.x.header.ID.tag())
-	want.payloadCRC = h.payloadCRC
 	payload := d.stored[frameHeaderLen:]
+	if h.flags&flagOptional != 0 && h.typ > FrameVolumes {
+		return payload, nil // of a later version: there is no telling what it holds
+	}
+	raw, err := d.unpack.unpack(&h, payload)
+	return raw, v.damage(i, err)
+}
+
+// load reads frame i as it is stored into buf, header and payload, and checks it against the index.
+func (v *volume) load(i int, buf *[]byte) (frameHeader, error) {
+	r := v.frames.at(i)
+	*buf = grow(*buf, frameHeaderLen+int(r.stored))
+	if err := readAt(v.r, *buf, v.offsets[i]); err != nil {
+		return frameHeader{}, v.damage(i, err)
+	}
+	h, err := parseFrameHeader(*buf)
+	want := r.header(v.header.ID.tag())
+	want.payloadCRC = h.payloadCRC
+	payload := (*buf)[frameHeaderLen:]
 	switch {
 	case err != nil:
 	case h != want:
@@ -94,59 +122,30 @@ func (d *Decoder) frame(i int) ([]byte, error) {
 		err = errPayloadCRC
 	case sha256.Sum256(payload) != r.sha:
 		err = errors.New("SHA-256 of the frame's bytes does not match the index")
-	case r.flags&flagOptional != 0 && r.typ > FrameIndex:
-		return payload, nil // of a later version: there is no telling what it holds
 	}
-	if err != nil {
-		return nil, d.damage(i, err)
-	}
-	raw, err := d.unpack.unpack(&h, payload)
-	return raw, d.damage(i, err)
+	return h, v.damage(i, err)
 }
 
-// damage says which frame err is about.
-func (d *Decoder) damage(i int, err error) error { return d.x.damage(i, err) }
-
-func (x *Reader) damage(i int, err error) error {
-	if err == nil {
-		return nil
+// readDocument puts a document together, each part from the copy that is sound.
+func (v *volume) readDocument(t FrameType, limit int) (string, error) {
+	if v.header.Member.isMember() {
+		return "", v.locate(v.memberError())
 	}
-	r := x.frames.at(i)
-	e := &DamageError{
-		Volume: x.name, Offset: x.offsets[i], Stream: r.stream, Block: r.block, HasBlock: r.typ == FrameBlock,
-		Message: fmt.Sprintf("the %s is damaged: %v", r.typ, err), Err: ErrDamaged,
-	}
-	if r.stream != 0 {
-		s := &x.streams[r.stream-1]
-		e.Schema, e.Table = s.Schema, s.Table
-	}
-	var cut *DamageError
-	switch {
-	case errors.As(err, &cut): // the volume shrank while it was open
-		e.Err, e.Message = cut.Err, cut.Message
-	case errors.Is(err, ErrVersion):
-		e.Err = err
-	}
-	return e
-}
-
-// readDocument puts moment or catalog together, each part from the copy that is sound.
-func (x *Reader) readDocument(t FrameType, limit int) (string, error) {
-	d := x.NewDecoder()
-	copies := x.docs[t]
+	var d frameDecoder
+	copies := v.docs[t]
 	total := 0
 	for _, i := range copies[0] {
-		total += int(x.frames.at(i).raw)
+		total += int(v.frames.at(i).raw)
 	}
 	if total > limit {
-		return "", damagef(x.offsets[copies[0][0]], "the %s has %d bytes, the limit is %d", t, total, limit)
+		return "", damagef(v.offsets[copies[0][0]], "the %s has %d bytes, the limit is %d", t, total, limit)
 	}
 	var doc strings.Builder
 	for n, i := range copies[0] {
-		raw, err := d.frame(i)
+		raw, err := d.frame(v, i)
 		if err != nil && n < len(copies[1]) {
 			var err2 error
-			if raw, err2 = d.frame(copies[1][n]); err2 == nil {
+			if raw, err2 = d.frame(v, copies[1][n]); err2 == nil {
 				err = nil
 			}
 		}
@@ -158,31 +157,32 @@ func (x *Reader) readDocument(t FrameType, limit int) (string, error) {
 	return doc.String(), nil
 }
 
-func (x *Reader) readCatalog() (*Catalog, error) {
-	doc, err := x.readDocument(FrameCatalog, maxCatalog)
+// parseDocument reads a document and parses it.
+func parseDocument[T any](v *volume, t FrameType, limit int, parse func(string) (T, error)) (T, error) {
+	var none T
+	doc, err := v.readDocument(t, limit)
 	if err != nil {
-		return nil, err
+		return none, err
 	}
-	c, err := parseCatalog(doc)
+	x, err := parse(doc)
 	if err != nil {
-		return nil, x.damage(x.docs[FrameCatalog][0][0], err)
+		return none, v.damage(v.docs[t][0][0], err)
 	}
-	return c, nil
+	return x, nil
 }
 
-func (x *Reader) readMoment() (*Moment, error) {
-	doc, err := x.readDocument(FrameMoment, maxMoment)
-	if err != nil {
-		return nil, err
-	}
-	m, err := parseMoment(doc)
-	if err != nil {
-		return nil, x.damage(x.docs[FrameMoment][0][0], err)
-	}
-	return m, nil
+func (v *volume) readCatalog() (*Catalog, error) {
+	return parseDocument(v, FrameCatalog, maxCatalog, parseCatalog)
 }
 
-// frameAt finds the frame that begins at offset.
-func (x *Reader) frameAt(offset int64) (int, bool) {
-	return slices.BinarySearch(x.offsets, offset)
+func (v *volume) readMoment() (*Moment, error) {
+	return parseDocument(v, FrameMoment, maxMoment, parseMoment)
+}
+
+func (v *volume) readVolumes() (*VolumeList, error) {
+	l, err := parseDocument(v, FrameVolumes, maxVolumes, parseVolumes)
+	if err == nil && l.Set != v.header.Member.Set {
+		err = v.damage(v.docs[FrameVolumes][0][0], errors.New("it is of another set than the volume"))
+	}
+	return l, err
 }

@@ -16,6 +16,10 @@ var (
 	ErrNotArchive = errors.New("not a pgark archive")
 	// ErrVersion: the archive is sound and needs a newer pgark.
 	ErrVersion = errors.New("archive needs a newer pgark")
+	// ErrMember: this is one volume of a set, and its lead volume is what to open.
+	ErrMember = errors.New("one volume of a set")
+	// ErrVolume: a volume of a set is missing, or what is in its place is another one.
+	ErrVolume = errors.New("a volume of the set is missing")
 )
 
 // DamageError says what is damaged and where. It unwraps to Err, which is or wraps one of the sentinels.

@@ -127,11 +127,29 @@ func TestUnknownFrames(t *testing.T) {
 	}
 }
 
-func TestVolumeOfSet(t *testing.T) {
+// A number in a set needs a set, and is limited.
+func TestMemberHeader(t *testing.T) {
 	h := Header{Major: FormatMajor}
-	p := appendUint(appendHeader(nil, &h), 8, 3)
-	if _, err := parseHeader(p); !errors.Is(err, ErrVersion) {
-		t.Error(err)
+	plain := appendHeader(nil, &h)
+	set := appendField(bytes.Clone(plain), 7, bytes.Repeat([]byte{1}, 16))
+	for name, p := range map[string][]byte{
+		"no set":      appendUint(bytes.Clone(plain), 8, 3),
+		"only a lead": appendString(bytes.Clone(plain), 9, "lead"),
+		"number":      appendUint(bytes.Clone(set), 8, MaxVolumes+1),
+		"zero":        appendField(bytes.Clone(set), 8, "\x00"),
+		"short set":   appendField(bytes.Clone(plain), 7, "short"),
+		"no set id":   appendField(bytes.Clone(plain), 7, make([]byte, 16)),
+	} {
+		id := volumeID(p)
+		copy(p[4:], id[:])
+		if h, err := parseHeader(p); err == nil && (name != "no set id" || h.Member != (Member{})) {
+			t.Errorf("%s: %+v", name, h)
+		}
+	}
+	id := volumeID(set)
+	copy(set[4:], id[:])
+	if h, err := parseHeader(set); err != nil || !h.Member.isLead() {
+		t.Error(h, err)
 	}
 }
 

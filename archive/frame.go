@@ -33,7 +33,7 @@ const (
 	FrameBlock     FrameType = 5 // a part of a block: rows
 	FrameStreamEnd FrameType = 6 // ends a stream: its digest and number of blocks
 	FrameIndex     FrameType = 7 // a part of the index; the last frames
-	FrameVolumes   FrameType = 8 // the list of volumes of a set; reserved, see SPEC.md
+	FrameVolumes   FrameType = 8 // a part of the list of volumes of a set
 )
 
 // String names the type as the specification does.
@@ -170,7 +170,7 @@ func (h *frameHeader) validate() error {
 		return errors.New("frame of type 0")
 	case h.flags&flagOptional != 0:
 		return nil
-	case h.typ > FrameIndex:
+	case h.typ > FrameVolumes:
 		return fmt.Errorf("%w: it holds a frame of the unknown type %d that must not be skipped", ErrVersion, h.typ)
 	case h.flags&^flagsKnown != 0:
 		return fmt.Errorf("%w: it holds a frame with unknown flags %#x", ErrVersion, h.flags)

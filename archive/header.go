@@ -3,6 +3,7 @@ package archive
 import (
 	"crypto/sha256"
 	"encoding/binary"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"math"
@@ -11,6 +12,9 @@ import (
 
 // VolumeID tells volumes apart. It is made of the header's other fields, so it is the same for the same fields.
 type VolumeID [16]byte
+
+// String returns the id in hexadecimal digits.
+func (id VolumeID) String() string { return hex.EncodeToString(id[:]) }
 
 func (id VolumeID) tag() [8]byte { return [8]byte(id[:8]) }
 
@@ -24,6 +28,7 @@ type Header struct {
 	Codec        Codec    // that was asked for; each frame has its own
 	Level        int      // 0 for the codec's default
 	Salvaged     VolumeID // the damaged volume that this was salvaged from, else zero
+	Member       Member   // what set it is a volume of; zero for an archive of one volume
 }
 
 const (
@@ -37,6 +42,7 @@ const (
 //	 2   2  minor version
 //	 4  16  volume id: the first 16 bytes of the SHA-256 of all of the payload but these
 //	20      message: 1 created  2 database  3 tool  4 codec  5 level  6 salvaged volume's id
+//	        7 id of the set  8 number of the volume  9 name of the lead volume
 //
 // It sets h.ID.
 func appendHeader(b []byte, h *Header) []byte {
@@ -51,6 +57,11 @@ func appendHeader(b []byte, h *Header) []byte {
 	b = appendUint(b, 5, uint64(h.Level))
 	if h.Salvaged != (VolumeID{}) {
 		b = appendField(b, 6, h.Salvaged[:])
+	}
+	if h.Member.Set != (SetID{}) {
+		b = appendField(b, 7, h.Member.Set[:])
+		b = appendUint(b, 8, uint64(h.Member.Number))
+		b = appendString(b, 9, h.Member.Lead)
 	}
 	h.ID = volumeID(b[start:])
 	copy(b[start+4:], h.ID[:])
@@ -87,14 +98,21 @@ func parseHeader(b []byte) (Header, error) {
 			h.Codec = Codec(f.uint(math.MaxUint8))
 		case 5:
 			h.Level = int(f.uint(math.MaxUint8))
-		case 7, 8:
-			return h, fmt.Errorf("%w: it is one volume of a set", ErrVersion)
 		case 6:
 			h.Salvaged = VolumeID(f.raw(len(h.Salvaged)))
+		case 7:
+			h.Member.Set = SetID(f.raw(len(h.Member.Set)))
+		case 8:
+			h.Member.Number = uint32(f.uint(MaxVolumes))
+		case 9:
+			h.Member.Lead = f.str()
 		}
 	}
 	if f.err != nil {
 		return h, fmt.Errorf("volume header: %w", f.err)
+	}
+	if h.Member.Set == (SetID{}) && h.Member != (Member{}) {
+		return h, errors.New("volume header has a number in a set, and no set")
 	}
 	if h.ID != volumeID(b) {
 		return h, errors.New("volume header does not have the volume id that its fields make")

@@ -11,22 +11,18 @@ import (
 	"sync"
 )
 
-// Reader reads a finished archive at random. Its methods may be called from several goroutines at once.
+// Reader reads a finished archive at random, of one volume or of a set. Its methods may be called from several
+// goroutines at once.
 //
 // Memory: about 80 bytes for each frame and 500 for each stream; the catalog from the first call of Catalog on.
 type Reader struct {
-	r       io.ReaderAt
-	size    int64
-	name    string // for messages
-	header  Header
-	trailer trailer
-	frames  frameList
-	offsets []int64 // of each frame
-	streams []Stream
+	lead    *volume   // has the documents
+	volumes []*volume // that are open, by number; the lead is the first
+	streams []Stream  // of all volumes
 	entries map[int32][]Stream
-	blocks  []uint32 // frames of blocks, by stream, block and part
-	first   []int    // where each stream begins in blocks; one more than streams
-	docs    map[FrameType][2][]int
+	list    *VolumeList      // nil for one volume
+	bound   map[uint32]int32 // entries by OID
+	status  []VolumeStatus
 
 	catalog func() (*Catalog, error)
 	moment  func() (*Moment, error)
@@ -34,74 +30,104 @@ type Reader struct {
 
 // NewReader opens the archive of size bytes in r: it reads the trailer, the header and the index, and checks that
 // they belong together. The archive's root covers what it has read. Errors are or wrap [ErrNotArchive],
-// [ErrVersion], [ErrTruncated] or [ErrDamaged], the last two mostly in a [DamageError].
-func NewReader(r io.ReaderAt, size int64) (*Reader, error) { return newReader(r, size, "") }
-
-func newReader(r io.ReaderAt, size int64, name string) (*Reader, error) {
-	x := &Reader{r: r, size: size, name: name}
-	if err := x.open(); err != nil {
-		return nil, x.locate(err)
+// [ErrVersion], [ErrTruncated] or [ErrDamaged], the last two mostly in a [DamageError]; a volume of a set is refused
+// with [ErrMember], and a lead volume with [ErrVolume]: see [NewSetReader].
+func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
+	v, err := openVolume(r, size, "")
+	if err != nil {
+		return nil, err
 	}
-	x.catalog = sync.OnceValues(x.readCatalog)
-	x.moment = sync.OnceValues(x.readMoment)
+	return newReader(v, nil, false)
+}
+
+// newReader makes a reader of a volume, and of the others of its set where it leads one. What find returns for a volume
+// is checked already.
+func newReader(lead *volume, find func(*Volume) (*volume, error), partial bool) (*Reader, error) {
+	if lead.header.Member.isMember() {
+		return nil, lead.locate(lead.memberError())
+	}
+	x := lead.reader()
+	if lead.header.Member.isLead() {
+		if err := x.openSet(find, partial); err != nil {
+			return nil, err
+		}
+	}
+	x.join()
 	return x, nil
 }
 
-// File is an archive in a file.
-type File struct {
-	*Reader
-	f *os.File
+// reader is one of v alone, whatever kind of volume it is. join comes next.
+func (v *volume) reader() *Reader {
+	x := &Reader{lead: v, volumes: []*volume{v}}
+	x.catalog = sync.OnceValues(x.lead.readCatalog)
+	x.moment = sync.OnceValues(x.lead.readMoment)
+	return x
 }
 
-// Open opens the archive in the file at path, which must be a regular one.
-func Open(path string) (*File, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
+// memberError refuses to take v for an archive.
+func (v *volume) memberError() error {
+	lead := "of its set"
+	if name := v.header.Member.Lead; name != "" {
+		lead = printable(name)
 	}
-	r, err := openFile(f, path)
-	if err != nil {
-		_ = f.Close() // it was only read
-		return nil, err
-	}
-	return &File{Reader: r, f: f}, nil
+	return fmt.Errorf("%w: this is volume %d, which has rows and no catalog; open the lead volume %s", ErrMember, v.number(), lead)
 }
 
-func openFile(f *os.File, path string) (*Reader, error) {
-	info, err := f.Stat()
+// join numbers the streams of all volumes, and gives them their entries.
+func (x *Reader) join() {
+	if len(x.volumes) == 1 {
+		x.streams = x.lead.streams
+	} else {
+		for _, v := range x.volumes {
+			v.base = StreamID(len(x.streams))
+			for _, s := range v.streams {
+				s.ID += v.base
+				if s.Entry == 0 {
+					s.Entry = x.bound[s.OID]
+				}
+				x.streams = append(x.streams, s)
+			}
+		}
+	}
+	x.entries = make(map[int32][]Stream)
+	for _, s := range x.streams {
+		x.entries[s.Entry] = append(x.entries[s.Entry], s)
+	}
+}
+
+// openFile opens a regular file.
+func openFile(path string) (*os.File, int64, error) {
+	info, err := os.Stat(path) // before it is opened: that of a pipe would wait
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	if !info.Mode().IsRegular() {
-		return nil, fmt.Errorf("%s: an archive is read at random, so it must be a regular file; save the stream to one first", path)
+		return nil, 0, fmt.Errorf("%s: an archive is read at random, so it must be a regular file; save the stream to one first", path)
 	}
-	return newReader(f, info.Size(), path)
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, err
+	}
+	if info, err = f.Stat(); err != nil {
+		return nil, 0, errors.Join(err, f.Close())
+	}
+	return f, info.Size(), nil
 }
 
-// Close closes the file.
-func (f *File) Close() error { return f.f.Close() }
+// Header returns what the volume says of itself, of a set the lead volume.
+func (x *Reader) Header() Header { return x.lead.header }
 
-// locate adds the name of the volume to err.
-func (x *Reader) locate(err error) error {
-	var d *DamageError
-	switch {
-	case err == nil || x.name == "":
-	case errors.As(err, &d):
-		d.Volume = x.name
-	default:
-		return fmt.Errorf("%s: %w", x.name, err)
+// Root is the digest of everything in the archive: of a set that of the lead volume, which covers those of the others.
+func (x *Reader) Root() [32]byte { return x.lead.trailer.root }
+
+// Size is the length of the volume in bytes, of a set that of all volumes that are open.
+func (x *Reader) Size() int64 {
+	n := int64(0)
+	for _, v := range x.volumes {
+		n += v.size
 	}
-	return err
+	return n
 }
-
-// Header returns what the volume says of itself.
-func (x *Reader) Header() Header { return x.header }
-
-// Root is the digest of everything in the archive.
-func (x *Reader) Root() [32]byte { return x.trailer.root }
-
-// Size is the length of the volume in bytes.
-func (x *Reader) Size() int64 { return x.size }
 
 // Catalog reads the catalog, the first time. The caller must not change it.
 func (x *Reader) Catalog() (*Catalog, error) { return x.catalog() }
@@ -109,7 +135,8 @@ func (x *Reader) Catalog() (*Catalog, error) { return x.catalog() }
 // Moment reads the moment, the first time. The caller must not change it.
 func (x *Reader) Moment() (*Moment, error) { return x.moment() }
 
-// Streams returns all streams in the order of their IDs, from 1. The caller must not change them.
+// Streams returns all streams in the order of their IDs, from 1. The caller must not change them. The IDs of a set are
+// the reader's own, in the order of the volumes; in each volume they begin with 1.
 func (x *Reader) Streams() []Stream { return x.streams }
 
 // TableStreams returns the streams of one catalog entry, in the order of their IDs. The caller must not change them.
@@ -117,7 +144,8 @@ func (x *Reader) TableStreams(entry int32) []Stream { return x.entries[entry] }
 
 // FrameInfo is one frame as the index has it.
 type FrameInfo struct {
-	Offset int64
+	Volume uint32 // number of the volume in its set
+	Offset int64  // in the volume
 	Type   FrameType
 	Codec  Codec
 	More   bool // the block goes on in the next part
@@ -130,17 +158,15 @@ type FrameInfo struct {
 	SHA256 [32]byte // of the payload
 }
 
-// Frames yields every frame that the index names, in the order of the file: all but those of the index itself.
+// Frames yields every frame that the indexes name, in the order of the volumes and in them of the file: all but those of
+// the indexes themselves.
 func (x *Reader) Frames() iter.Seq[FrameInfo] {
 	return func(yield func(FrameInfo) bool) {
-		for i := range x.frames.n {
-			r := x.frames.at(i)
-			f := FrameInfo{
-				Offset: x.offsets[i], Type: r.typ, Codec: r.codec, More: r.more(), Stream: r.stream, Block: r.block,
-				Part: r.part, Rows: r.rows, Raw: r.raw, Stored: r.stored, SHA256: r.sha,
-			}
-			if !yield(f) {
-				return
+		for _, v := range x.volumes {
+			for f := range v.allFrames() {
+				if !yield(f) {
+					return
+				}
 			}
 		}
 	}
@@ -148,12 +174,13 @@ func (x *Reader) Frames() iter.Seq[FrameInfo] {
 
 // Block is one block of a stream.
 type Block struct {
+	Volume uint32 // number of the volume in its set
 	Stream StreamID
 	Seq    uint32 // number in the stream
 	Rows   uint32
 	Raw    uint64
 	Stored uint64 // with frame headers
-	Offset int64  // of its first frame
+	Offset int64  // of its first frame, in the volume
 	Codec  Codec  // of its first frame
 	Parts  int
 	Floats string // of its stream, see [StreamInfo]
@@ -161,53 +188,25 @@ type Block struct {
 
 // Blocks yields the blocks of a stream in order; none for a stream that there isn't.
 func (x *Reader) Blocks(id StreamID) iter.Seq[Block] {
-	return func(yield func(Block) bool) {
-		all := x.streamFrames(id)
-		for len(all) > 0 {
-			n := x.parts(all)
-			if !yield(x.block(all[:n])) {
-				return
-			}
-			all = all[n:]
-		}
-	}
+	v, local := x.streamVolume(id)
+	return v.streamBlocks(local)
 }
 
-// streamFrames returns the block frames of a stream in order.
-func (x *Reader) streamFrames(id StreamID) []uint32 {
+// streamVolume returns the volume that has a stream, and the stream's number there; of one that there isn't, 0.
+func (x *Reader) streamVolume(id StreamID) (*volume, StreamID) {
 	if id == 0 || int64(id) > int64(len(x.streams)) {
+		return x.lead, 0
+	}
+	i := sort.Search(len(x.volumes), func(i int) bool { return x.volumes[i].base >= id })
+	v := x.volumes[i-1]
+	return v, id - v.base
+}
+
+// volumeNumber returns an open volume, nil if there is none of that number.
+func (x *Reader) volumeNumber(n uint32) *volume {
+	i, ok := slices.BinarySearchFunc(x.volumes, n, func(v *volume, n uint32) int { return int(v.number()) - int(n) })
+	if !ok {
 		return nil
 	}
-	return x.blocks[x.first[id-1]:x.first[id]]
-}
-
-// parts returns how many of all make up the first block.
-func (x *Reader) parts(all []uint32) int {
-	n := slices.IndexFunc(all, func(i uint32) bool { return !x.frames.at(int(i)).more() })
-	return n + 1
-}
-
-func (x *Reader) block(parts []uint32) Block {
-	first := x.frames.at(int(parts[0]))
-	b := Block{
-		Stream: first.stream, Seq: first.block, Offset: x.offsets[parts[0]], Codec: first.codec, Parts: len(parts),
-		Floats: x.streams[first.stream-1].Floats,
-	}
-	for _, i := range parts {
-		r := x.frames.at(int(i))
-		b.Rows += r.rows
-		b.Raw += uint64(r.raw)
-		b.Stored += uint64(r.stored) + frameHeaderLen
-	}
-	return b
-}
-
-// blockFrames finds the frames of one block; nil if there is no such block.
-func (x *Reader) blockFrames(id StreamID, seq uint32) []uint32 {
-	all := x.streamFrames(id)
-	i := sort.Search(len(all), func(i int) bool { return x.frames.at(int(all[i])).block >= seq })
-	if i == len(all) || x.frames.at(int(all[i])).block != seq {
-		return nil
-	}
-	return all[i : i+x.parts(all[i:])]
+	return x.volumes[i]
 }

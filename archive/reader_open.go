@@ -13,49 +13,49 @@ import (
 const salvageHint = "; pgark salvage may recover its blocks"
 
 // open reads trailer, header and index.
-func (x *Reader) open() error {
-	if err := x.readTrailer(); err != nil {
+func (v *volume) open() error {
+	if err := v.readTrailer(); err != nil {
 		return err
 	}
 	root := sha256.New()
-	if err := x.readHeader(root); err != nil {
+	if err := v.readHeader(root); err != nil {
 		return err
 	}
-	if x.header.ID != x.trailer.id {
+	if v.header.ID != v.trailer.id {
 		return damagef(0, "header and trailer are of different volumes%s", salvageHint)
 	}
-	idx, err := x.readIndex(root)
+	idx, err := v.readIndex(root)
 	if err != nil {
 		return err
 	}
-	if [32]byte(root.Sum(nil)) != x.trailer.root {
-		return damagef(int64(x.trailer.indexOffset), "header and index do not have the root digest that the trailer states%s", salvageHint)
+	if [32]byte(root.Sum(nil)) != v.trailer.root {
+		return damagef(int64(v.trailer.indexOffset), "header and index do not have the root digest that the trailer states%s", salvageHint)
 	}
-	x.frames = idx.frames
-	if err := x.build(idx.streams); err != nil {
-		return damagef(int64(x.trailer.indexOffset), "the index contradicts itself: %v%s", err, salvageHint)
+	v.frames = idx.frames
+	if err := v.build(idx.streams); err != nil {
+		return damagef(int64(v.trailer.indexOffset), "the index contradicts itself: %v%s", err, salvageHint)
 	}
 	return nil
 }
 
 // readTrailer also tells what is no archive at all from what is a part of one.
-func (x *Reader) readTrailer() error {
-	isArchive := x.looksLikeArchive()
-	if x.size < trailerLen {
+func (v *volume) readTrailer() error {
+	isArchive := v.looksLikeArchive()
+	if v.size < trailerLen {
 		if !isArchive {
 			return ErrNotArchive
 		}
-		return &DamageError{Offset: x.size, Message: "the archive is cut off within its first bytes", Err: ErrTruncated}
+		return &DamageError{Offset: v.size, Message: "the archive is cut off within its first bytes", Err: ErrTruncated}
 	}
 	b := make([]byte, trailerLen)
-	at := x.size - trailerLen
-	if err := readAt(x.r, b, at); err != nil {
+	at := v.size - trailerLen
+	if err := readAt(v.r, b, at); err != nil {
 		return err
 	}
-	t, err := parseTrailer(b, x.size)
+	t, err := parseTrailer(b, v.size)
 	switch {
 	case err == nil:
-		x.trailer = t
+		v.trailer = t
 		return nil
 	case errors.Is(err, ErrVersion):
 		return err
@@ -71,9 +71,9 @@ func (x *Reader) readTrailer() error {
 }
 
 // looksLikeArchive says whether the volume begins as an archive does.
-func (x *Reader) looksLikeArchive() bool {
-	b := make([]byte, min(x.size, 5))
-	return len(b) > 0 && readAt(x.r, b, 0) == nil && string(b) == string("\xf5PGK\x01"[:len(b)])
+func (v *volume) looksLikeArchive() bool {
+	b := make([]byte, min(v.size, 5))
+	return len(b) > 0 && readAt(v.r, b, 0) == nil && string(b) == string("\xf5PGK\x01"[:len(b)])
 }
 
 // readAt fills b or fails; the end of the volume within b is ErrTruncated.
@@ -123,22 +123,22 @@ func readHeaderFrame(r io.ReaderAt, size int64) (Header, []byte, error) {
 	return h, b, nil
 }
 
-func (x *Reader) readHeader(root hash.Hash) error {
-	h, frame, err := readHeaderFrame(x.r, x.size)
+func (v *volume) readHeader(root hash.Hash) error {
+	h, frame, err := readHeaderFrame(v.r, v.size)
 	if err != nil {
 		return err
 	}
-	x.header = h
+	v.header = h
 	_, _ = root.Write(frame)
 	return nil
 }
 
 // readIndex reads the index frames, a part at a time, and adds their bytes to root.
-func (x *Reader) readIndex(root hash.Hash) (*index, error) {
-	at := int64(x.trailer.indexOffset)
-	end := at + int64(x.trailer.indexLen)
-	in := bufio.NewReaderSize(io.NewSectionReader(x.r, at, end-at), int(min(end-at, 256<<10)))
-	p := indexParser{tag: x.header.ID.tag()}
+func (v *volume) readIndex(root hash.Hash) (*index, error) {
+	at := int64(v.trailer.indexOffset)
+	end := at + int64(v.trailer.indexLen)
+	in := bufio.NewReaderSize(io.NewSectionReader(v.r, at, end-at), int(min(end-at, 256<<10)))
+	p := indexParser{tag: v.header.ID.tag()}
 	var buf []byte
 	for at < end {
 		if end-at < frameHeaderLen {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 )
 
@@ -34,6 +35,9 @@ type SalvagedTable struct {
 
 // Salvage reads what is left of an archive and writes a whole one to out that has every whole block of it, with the
 // rows digested anew. Payloads are copied as they are. It fails with [ErrNotArchive] where not one frame is left.
+//
+// Of a lead volume it makes a lead volume of the same set, if the list of volumes is left. Of another volume of a set it makes an archive
+// of its own, whose catalog only names the tables.
 // Memory: some frames, and what a [Reader] takes.
 func Salvage(ctx context.Context, r io.ReaderAt, size int64, out io.Writer, o SalvageOptions) (*SalvageReport, error) {
 	s, err := takeSurvey(ctx, r, size, nil)
@@ -64,7 +68,9 @@ type salvager struct {
 	tables  map[[2]string]int // in rep.Tables
 	catalog *Catalog
 	moment  *Moment
-	lost    bool // the catalog is: what stands in its place was made up
+	member  Member      // of what is salvaged
+	volumes *VolumeList // of a lead volume, if it is left
+	lost    bool        // the catalog is: what stands in its place was made up
 	entries map[entryKey]int32
 
 	unpack unpacker
@@ -97,36 +103,31 @@ func (v *salvager) options(o SalvageOptions) WriterOptions {
 	default:
 		copy(w.Salvaged[:], v.s.tag[:])
 	}
+	if v.volumes != nil {
+		w.Member = Member{Set: v.volumes.Set, Lead: v.member.Lead}
+	}
 	if v.s.header == nil {
 		v.note("The header of the archive is lost; the new one has the time and the codec of now.")
 	}
 	return w
 }
 
-// documents reads moment and catalog, or makes do without.
+// documents reads moment, catalog and list of volumes, or makes do without.
 func (v *salvager) documents() error {
-	doc, err := v.s.document(FrameMoment, maxMoment)
-	if err == nil {
-		v.moment, err = parseMoment(doc)
+	if v.s.header != nil {
+		v.member = v.s.header.Member
 	}
-	if err != nil {
-		if errors.Is(err, ErrVersion) {
-			return err
+	if v.member.isMember() {
+		lead := ""
+		if v.member.Lead != "" {
+			lead = ", " + printable(v.member.Lead)
 		}
-		v.moment = &Moment{Promise: "none"}
-		v.note("The moment is lost: nothing says any more which point in time the rows show.")
-	}
-	doc, err = v.s.document(FrameCatalog, maxCatalog)
-	if err == nil {
-		v.catalog, err = parseCatalog(doc)
-	}
-	if err != nil {
-		if errors.Is(err, ErrVersion) {
-			return err
-		}
-		v.lost = true
+		v.lost, v.moment = true, &Moment{Promise: "none"}
 		v.catalog = v.makeCatalog()
-		v.note("The catalog is lost: the new one only names the tables whose rows were found. Their definitions must come from elsewhere.")
+		v.note("This is volume %d of a set: moment and catalog are in the lead volume%s. The new catalog only names the tables whose rows were found.",
+			v.member.Number, lead)
+	} else if err := v.readDocuments(); err != nil {
+		return err
 	}
 	v.entries = make(map[entryKey]int32)
 	for i := range v.catalog.Entries {
@@ -139,6 +140,47 @@ func (v *salvager) documents() error {
 		}
 	}
 	return nil
+}
+
+// readDocuments reads the documents of a volume that is to have them.
+func (v *salvager) readDocuments() error {
+	var err error
+	if v.moment, err = surveyDocument(v.s, FrameMoment, maxMoment, parseMoment); err != nil {
+		if errors.Is(err, ErrVersion) {
+			return err
+		}
+		v.moment = &Moment{Promise: "none"}
+		v.note("The moment is lost: nothing says any more which point in time the rows show.")
+	}
+	if v.volumes, err = surveyDocument(v.s, FrameVolumes, maxVolumes, parseVolumes); err != nil && v.member.isLead() {
+		v.note("This is the lead volume of a set, and its list of volumes is lost. Their rows can be saved from each of them.")
+		v.loss(Loss{Message: "all rows of the set are in other volumes"})
+	}
+	if v.s.header != nil && !v.member.isLead() || len(v.s.streams) > 0 {
+		v.volumes = nil // a lead volume has no rows
+	}
+	if v.catalog, err = surveyDocument(v.s, FrameCatalog, maxCatalog, parseCatalog); err != nil {
+		if errors.Is(err, ErrVersion) {
+			return err
+		}
+		v.lost = true
+		v.catalog = v.makeCatalog()
+		v.note("The catalog is lost: the new one only names the tables whose rows were found. Their definitions must come from elsewhere.")
+	}
+	return nil
+}
+
+// surveyDocument reads and parses a document.
+func surveyDocument[T any](s *survey, t FrameType, limit int, parse func(string) (*T, error)) (*T, error) {
+	doc, err := s.document(t, limit)
+	if err != nil {
+		return nil, err
+	}
+	x, err := parse(doc)
+	if err != nil {
+		return nil, err
+	}
+	return x, nil
 }
 
 func (v *salvager) write(ctx context.Context) error {
@@ -159,6 +201,16 @@ func (v *salvager) write(ctx context.Context) error {
 	if err := v.w.SetMoment(&m); err != nil {
 		return err
 	}
+	if v.volumes != nil {
+		known := make(map[int32]bool, len(v.catalog.Entries))
+		for i := range v.catalog.Entries {
+			known[v.catalog.Entries[i].ID] = true
+		}
+		bindings := slices.DeleteFunc(v.volumes.Bindings, func(b Binding) bool { return !known[b.Entry] })
+		if err := v.w.SetVolumes(v.volumes.Volumes, bindings); err != nil {
+			return err
+		}
+	}
 	sum, err := v.w.Close()
 	v.rep.Summary = sum
 	return err
@@ -166,7 +218,7 @@ func (v *salvager) write(ctx context.Context) error {
 
 // unknown reports what may be missing without a trace.
 func (v *salvager) unknown(bound map[int32]bool) {
-	if v.s.index != nil || v.s.unbroken() {
+	if v.s.index != nil || v.s.unbroken() || v.volumes != nil {
 		return
 	}
 	v.loss(Loss{Message: "the index is lost: streams of which no frame is left can't be named"})
@@ -182,7 +234,7 @@ func (v *salvager) unknown(bound map[int32]bool) {
 	}
 }
 
-// unbroken says whether all frames up to the second copy of the moment are there, behind which come no rows.
+// unbroken says whether all frames up to the second copy of the moment, or to the index, are there, behind which come no rows.
 func (s *survey) unbroken() bool {
 	at := int64(0)
 	for i := range s.frames.n {
@@ -190,7 +242,7 @@ func (s *survey) unbroken() bool {
 		switch {
 		case s.offsets[i] != at || s.bad[i] != nil || i == 0 && r.typ != FrameHeader:
 			return false
-		case r.typ == FrameMoment && r.block == 1:
+		case r.typ == FrameMoment && r.block == 1, r.typ == FrameIndex:
 			return true
 		}
 		at += frameHeaderLen + int64(r.stored)

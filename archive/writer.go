@@ -18,19 +18,30 @@ type WriterOptions struct {
 	Database string
 	Tool     string   // name and version of the program
 	Salvaged VolumeID // of the volume that this is salvaged from
+	Member   Member   // which volume of which set this is; zero for an archive of one volume
 }
 
-// Summary is what a finished archive comes to.
+// Summary is what a finished volume comes to.
 type Summary struct {
+	ID       VolumeID
 	Root     [32]byte
 	Bytes    uint64 // length of the volume
 	Streams  int
 	Blocks   int
 	Rows     uint64
 	RawBytes uint64 // of all rows
+	Volume   Volume // of a member: what its lead volume has to be told, all but Node, Host and Path
 }
 
-// Writer writes an archive of one volume, front to back. Its methods may be called from several goroutines at once.
+// Writer writes one volume, front to back: an archive, or a volume of a set. Its methods may be called from several
+// goroutines at once.
+//
+// A set is written so. Whoever leads makes an id with [NewSetID] and tells it, with a number from 1 for each, to those
+// who write. Each of them makes a Writer with WriterOptions.Member, opens streams with OID and node but mostly without
+// an entry, appends, closes them, and closes the Writer, without catalog and moment. It sends Summary.Volume, with Node,
+// Host and Path, to the lead ([Volume.MarshalBinary]). When all have done so, the lead's Writer, of number 0,
+// gets catalog, moment and, by [Writer.SetVolumes], the list of volumes and the entries of their tables; it has no
+// streams. So the lead volume is complete last, and its root covers all roots.
 //
 // The first error stays: every later call returns it and writes nothing. What was written up to then can be
 // salvaged. Memory: about 70 bytes for each frame, 500 for each stream, and the catalog until Close.
@@ -47,26 +58,31 @@ type Writer struct {
 	root    hash.Hash // of the header frame and the index
 	index   frameList
 	streams []writerStream
+	member  Member
 	catalog [][]byte // raw parts, until the second copy is written
 	moment  [][]byte
+	volumes [][]byte
 	sum     Summary
 }
 
 // NewWriter writes the volume's header to w. It neither closes nor syncs w, ever.
 func NewWriter(w io.Writer, o WriterOptions) (*Writer, error) {
+	if err := o.Member.check(); err != nil {
+		return nil, err
+	}
 	enc, err := NewEncoder(o.Codec, o.Level)
 	if err != nil {
 		return nil, err
 	}
 	h := Header{
 		Major: FormatMajor, Minor: FormatMinor, Created: o.Created, Database: o.Database, Tool: o.Tool,
-		Codec: o.Codec, Level: o.Level, Salvaged: o.Salvaged,
+		Codec: o.Codec, Level: o.Level, Salvaged: o.Salvaged, Member: o.Member,
 	}
 	payload := appendHeader(nil, &h)
 	if len(payload) > maxHeader {
 		return nil, fmt.Errorf("the archive's header would take %d bytes, the limit is %d", len(payload), maxHeader)
 	}
-	x := &Writer{w: w, enc: enc, plain: &Encoder{}, id: h.ID, root: sha256.New()}
+	x := &Writer{w: w, enc: enc, plain: &Encoder{}, id: h.ID, member: o.Member, root: sha256.New(), sum: Summary{ID: h.ID}}
 	if err := x.writeFrame(x.plain, frameHeader{typ: FrameHeader}, payload); err != nil {
 		return nil, err
 	}
@@ -141,6 +157,8 @@ func (x *Writer) setDocument(t FrameType, doc []byte, limit int, keep *[][]byte)
 	switch {
 	case err != nil:
 		return err
+	case x.member.isMember():
+		return x.fail(fmt.Errorf("volume %d of a set has no %s: the lead volume has it", x.member.Number, t))
 	case *keep != nil:
 		return x.fail(fmt.Errorf("the archive has a %s already", t))
 	case len(doc) > limit:
@@ -173,8 +191,9 @@ func (x *Writer) writeDocument(t FrameType, dup uint32, parts [][]byte) error {
 	return nil
 }
 
-// Close writes the second copies of moment and catalog, the index and the trailer. It fails where a stream is
-// still open, or moment or catalog were never set. It does not close what lies below.
+// Close writes the second copies of the documents, the index and the trailer. It fails where a stream is
+// still open, or moment, catalog or, of a lead volume, the list of volumes were never set. Members have none of these.
+// It does not close what lies below.
 func (x *Writer) Close() (Summary, error) {
 	err := x.begin()
 	defer x.mu.Unlock()
@@ -184,17 +203,25 @@ func (x *Writer) Close() (Summary, error) {
 	if err := x.complete(); err != nil {
 		return Summary{}, x.fail(err)
 	}
-	if err := x.writeDocument(FrameMoment, 1, x.moment); err != nil {
-		return Summary{}, err
-	}
-	if err := x.writeDocument(FrameCatalog, 1, x.catalog); err != nil {
-		return Summary{}, err
+	for _, d := range []struct {
+		typ   FrameType
+		parts [][]byte
+	}{{FrameMoment, x.moment}, {FrameCatalog, x.catalog}, {FrameVolumes, x.volumes}} {
+		if d.parts == nil {
+			continue
+		}
+		if err := x.writeDocument(d.typ, 1, d.parts); err != nil {
+			return Summary{}, err
+		}
 	}
 	if err := x.writeIndex(); err != nil {
 		return Summary{}, err
 	}
-	x.release()
 	x.sum.Bytes = x.offset
+	if x.member.isMember() {
+		x.sum.Volume = x.describe()
+	}
+	x.release()
 	return x.sum, nil
 }
 
@@ -205,8 +232,12 @@ func (x *Writer) complete() error {
 			return fmt.Errorf("stream %d of %s is still open", i+1, tableName(s.info.Schema, s.info.Table))
 		}
 	}
-	if x.moment == nil || x.catalog == nil {
+	switch {
+	case x.member.isMember():
+	case x.moment == nil || x.catalog == nil:
 		return errors.New("the archive has no moment or no catalog yet")
+	case x.member.isLead() && x.volumes == nil:
+		return errors.New("the lead volume has no list of volumes yet")
 	}
 	return nil
 }
@@ -258,5 +289,5 @@ func (x *Writer) Abort() {
 func (x *Writer) release() {
 	x.closed = true
 	x.enc.Close()
-	x.index, x.streams, x.catalog, x.moment, x.frame = frameList{}, nil, nil, nil, Frame{}
+	x.index, x.streams, x.catalog, x.moment, x.volumes, x.frame = frameList{}, nil, nil, nil, nil, Frame{}
 }

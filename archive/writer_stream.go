@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"errors"
 	"fmt"
 	"math"
 )
@@ -11,6 +12,7 @@ type writerStream struct {
 	digest  Digest // from CloseStream
 	rows    uint64
 	raw     uint64
+	stored  uint64            // with frame headers
 	blocks  uint64            // appended whole
 	seen    []uint64          // a bit for each block that was begun
 	partial map[uint32]uint32 // next part of each block that was begun and not ended
@@ -31,6 +33,8 @@ func (x *Writer) OpenStream(info StreamInfo) (StreamID, error) {
 	}
 	body := appendStreamInfo(nil, &info)
 	switch {
+	case x.member.isLead():
+		return 0, x.fail(errors.New("the lead volume of a set has no rows"))
 	case info.Form.check() != nil:
 		return 0, x.fail(fmt.Errorf("stream of %s: row form %d is unknown", tableName(info.Schema, info.Table), info.Form))
 	case info.checkFloats() != nil:
@@ -82,6 +86,7 @@ func (x *Writer) Append(f *Frame) error {
 	}
 	s.rows += uint64(f.hdr.rows)
 	s.raw += uint64(f.hdr.raw)
+	s.stored += uint64(f.hdr.size())
 	x.sum.Rows += uint64(f.hdr.rows)
 	x.sum.RawBytes += uint64(f.hdr.raw)
 	if !f.hdr.more() {

@@ -1,0 +1,175 @@
+package archive
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+)
+
+// CheckFiles checks the archive in the file at path as [Check] does; if it is the lead volume of a set, also all
+// other volumes, one after the other: each must be there, be the one that the lead volume lists, and hold what that says.
+// Files are found as open says.
+func CheckFiles(ctx context.Context, path string, o CheckOptions, open OpenOptions) (*CheckResult, error) {
+	c := newChecker(o)
+	f := &finder{o: open, lead: path}
+	defer f.close()
+	r, size, err := f.file(path)
+	if err != nil {
+		return nil, err
+	}
+	v, err := c.check(ctx, r, size, path)
+	if err != nil {
+		return nil, err
+	}
+	c.subject(v)
+	if v == nil || !v.header.Member.isLead() {
+		return c.result(), nil
+	}
+	f.set = v.header.Member.Set
+	if err := c.set(ctx, v, f); err != nil {
+		return nil, err
+	}
+	return c.result(), nil
+}
+
+// set checks the other volumes. Documents that can't be read have been reported.
+func (c *checker) set(ctx context.Context, lead *volume, f *finder) error {
+	list, err := lead.readVolumes()
+	if err != nil {
+		return onlyDamage(err)
+	}
+	s := &setCheck{checker: c, x: lead.reader(), f: f, ids: map[int32]*Entry{}}
+	s.x.list, s.x.bound = list, list.entries()
+	if cat, err := lead.readCatalog(); err == nil {
+		for i := range cat.Entries {
+			s.ids[cat.Entries[i].ID] = &cat.Entries[i]
+		}
+	} else if err := onlyDamage(err); err != nil {
+		return err
+	}
+	for i := range list.Volumes {
+		if err := s.volume(ctx, &list.Volumes[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onlyDamage passes on what is no damage.
+func onlyDamage(err error) error {
+	var d *DamageError
+	if errors.As(err, &d) {
+		return nil
+	}
+	return err
+}
+
+// setCheck checks the volumes of a set.
+type setCheck struct {
+	*checker
+	x   *Reader // of the lead volume
+	f   *finder
+	ids map[int32]*Entry
+}
+
+func (s *setCheck) volume(ctx context.Context, m *Volume) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	open := len(s.f.files)
+	defer func() {
+		for _, file := range s.f.files[open:] {
+			_ = file.Close() // it was only read
+		}
+		s.f.files = s.f.files[:open]
+	}()
+	v, err := s.f.find(m)
+	var e *VolumeError
+	switch {
+	case err == nil:
+		return s.member(ctx, m, v)
+	case errors.As(err, &e):
+		return s.absent(ctx, m, e)
+	}
+	return err
+}
+
+// member checks a volume that is what it should be.
+func (s *setCheck) member(ctx context.Context, m *Volume, v *volume) error {
+	from := len(s.res.Findings)
+	if err := s.indexed(ctx, v); err != nil {
+		return err
+	}
+	add := func(t *Stream, format string, args ...any) {
+		f := Finding{Class: ClassCatalog, Offset: int64(v.trailer.indexOffset), Block: -1, Message: fmt.Sprintf(format, args...)}
+		if t != nil {
+			f.Stream, f.Schema, f.Table = t.ID, t.Schema, t.Table
+		}
+		s.add(f)
+	}
+	tables := map[tableKey]*VolumeTable{}
+	for i := range v.streams {
+		t := &v.streams[i]
+		addToTable(tables, &t.StreamInfo, &VolumeTable{Digest: t.Digest, Raw: t.Raw, Stored: t.Stored, Blocks: uint64(t.Blocks)})
+		entry := t.Entry
+		if entry == 0 {
+			entry = s.x.bound[t.OID]
+		}
+		if len(s.ids) > 0 && s.ids[entry] == nil {
+			add(t, "stream %d belongs to entry %d, which the catalog does not have", t.ID, entry)
+		}
+	}
+	if !slices.Equal(sortTables(tables), m.Tables) || uint64(len(v.streams)) != m.Streams {
+		add(nil, "the lead volume says that it holds other rows")
+	}
+	s.sort(from, v.name)
+	return nil
+}
+
+// absent reports a volume that can't be opened: what is damaged in it, or what is lost with it.
+func (s *setCheck) absent(ctx context.Context, m *Volume, e *VolumeError) error {
+	e.Node = s.x.nodeName(m.Node)
+	name := e.Name
+	if name == "" {
+		name = m.Path
+	}
+	if e.Problem == VolumeDamaged {
+		r, size, err := s.f.file(name)
+		if err != nil {
+			return err
+		}
+		before := len(s.res.Findings) + s.res.More
+		if _, err := s.check(ctx, r, size, name); err != nil && !errors.Is(err, ErrVersion) {
+			return err
+		}
+		if len(s.res.Findings)+s.res.More > before {
+			s.lost(m, name)
+			return nil
+		}
+	}
+	class := ClassVolume
+	if e.Problem == VolumeMissing {
+		class = ClassMissing
+	}
+	s.add(Finding{Class: class, Volume: name, Offset: -1, Block: -1, Message: e.Error()})
+	s.lost(m, name)
+	return nil
+}
+
+// lost names the tables that have rows in a volume which is not there.
+func (s *setCheck) lost(m *Volume, name string) {
+	for i := range m.Tables {
+		t := &m.Tables[i]
+		if t.Digest.Rows == 0 && t.Raw == 0 {
+			continue
+		}
+		f := Finding{Class: ClassMissing, Volume: name, Offset: -1, Block: -1, Message: fmt.Sprintf("%d of its rows are in volume %d", t.Digest.Rows, m.Number)}
+		if e := s.ids[s.x.TableEntry(t)]; e != nil {
+			f.Schema, f.Table = e.Schema, e.Name
+		} else {
+			f.Message = fmt.Sprintf("%d rows of the table with OID %d are in volume %d", t.Digest.Rows, t.OID, m.Number)
+		}
+		s.add(f)
+	}
+}
