@@ -25,8 +25,9 @@ LEFT JOIN pg_catalog.pg_stat_activity a ON %s
 WHERE w.locktype = 'relation' AND NOT w.granted AND %s
 ORDER BY a.xact_start LIMIT 3`
 
-// whoHolds says, for people, who keeps the session with a process number from its locks.
-func whoHolds(ctx context.Context, conn *wire.Conn, pid uint32, segments bool) (string, error) {
+// whoHolds says, for people, who keeps the session with a process number from its locks, and which table, quoted, an
+// autovacuum has that can be moved to make way.
+func whoHolds(ctx context.Context, conn *wire.Conn, pid uint32, segments bool) (who, vacuumed string, err error) {
 	number := strconv.FormatUint(uint64(pid), 10)
 	place := "''"
 	activity := "a.pid = h.pid"
@@ -40,13 +41,17 @@ func whoHolds(ctx context.Context, conn *wire.Conn, pid uint32, segments bool) (
 	}
 	rows, err := conn.QueryStrings(ctx, fmt.Sprintf(whoHoldsQuery, place, activity, waits))
 	if err != nil {
-		return "", err
+		return "", "", err
 	}
-	var who []string
+	var texts []string
 	for _, r := range rows {
-		who = append(who, blockerText(r))
+		texts = append(texts, blockerText(r))
+		// One against wraparound gives way to nobody.
+		if strings.HasPrefix(r[8], "autovacuum: ") && !strings.Contains(r[8], "wraparound") {
+			vacuumed = wire.QualifiedName(r[0], r[1])
+		}
 	}
-	return strings.Join(who, "; "), nil
+	return strings.Join(texts, "; "), vacuumed, nil
 }
 
 func blockerText(r []string) string {
