@@ -120,12 +120,12 @@ func (b *barrier) during(ctx context.Context, under func(context.Context) error)
 		return under(ctx)
 	}
 	begun := time.Now()
-	allowed := barrierFirst
+	first := barrierFirst
 	for _, l := range b.lockers {
 		// Many tables take their time even with nobody in the way: a try that can't succeed is a nuisance to writers.
-		allowed = max(allowed, 2*l.locking)
+		first = max(first, 2*l.locking)
 	}
-	allowed = min(allowed, b.budget)
+	allowed := min(first, b.budget)
 	for try := 1; ; try++ {
 		granted, err := b.try(ctx, allowed, under)
 		if granted || err != nil {
@@ -144,7 +144,7 @@ func (b *barrier) during(ctx context.Context, under func(context.Context) error)
 		if err := sleep(ctx, rest/2+rand.N(rest)); err != nil {
 			return err
 		}
-		allowed = min(barrierFirst*time.Duration(luby(try+1)), b.budget)
+		allowed = min(first*time.Duration(luby(try+1)), b.budget)
 	}
 }
 
