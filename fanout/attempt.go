@@ -38,9 +38,14 @@ func (d *dumper) attempt(ctx context.Context, aw *archive.Writer, route Route) (
 	}
 	defer m.close(ctx)
 	a := &attempt{dumper: d, m: m, tallies: make(map[uint32]*tally), ready: make(chan struct{})}
-	a.openLanes()
-	a.p = newPipeline(aw, a.sessions())
-	if err := a.run(ctx, aw); err != nil {
+	if d.o.Volumes != nil {
+		err = a.runVolumes(ctx, aw)
+	} else {
+		a.openLanes()
+		a.p = newPipeline(aw, a.sessions())
+		err = a.run(ctx, aw)
+	}
+	if err != nil {
 		return err
 	}
 	if err := d.endMoment(ctx, m); err != nil {
@@ -65,16 +70,19 @@ func (a *attempt) run(ctx context.Context, aw *archive.Writer) error {
 	g.Go(func() error { return a.plan(ctx) })
 	a.p.startEncoders(ctx, g, a.o.Codec, a.o.Level)
 	g.Go(func() error { return a.appendAll(ctx, aw) })
-	g.Go(func() error {
-		// Only after an orderly end: an encoder must not see its channel closed while a reader may still send.
-		if err := a.read(ctx); err != nil {
-			return err
-		}
-		close(a.p.encode)
-		close(a.p.ordered)
-		return nil
-	})
+	g.Go(func() error { return a.readAll(ctx) })
 	return g.Wait()
+}
+
+// readAll reads, and ends the pipeline: only after an orderly end, since an encoder must not see its channel closed while
+// a reader may still send.
+func (a *attempt) readAll(ctx context.Context) error {
+	if err := a.read(ctx); err != nil {
+		return err
+	}
+	close(a.p.encode)
+	close(a.p.ordered)
+	return nil
 }
 
 // getCatalog runs pg_dump and matches what it lists with what was locked. pg_dump uses the leader's own session: so it

@@ -36,6 +36,8 @@ type DumpOptions struct {
 	NoACL      bool
 	NoComments bool
 
+	Volumes *VolumeOptions // rows go to volumes beside the nodes; nil for an archive of one file
+
 	LockWait   time.Duration // how long to wait for the locks, 0 for as long as it takes
 	PgDumpPath string        // of the pg_dump to use; "" looks for one
 	Tool       string        // recorded in the archive: "pgark 0.1.0"
@@ -54,7 +56,8 @@ type DumpResult struct {
 	Promise     string
 	Snapshot    string
 	Moment      time.Time
-	PgDump      string // path and version of the pg_dump that gave the catalog
+	Volumes     []archive.Volume // of a set, the lead volume not among them
+	PgDump      string           // path and version of the pg_dump that gave the catalog
 }
 
 // DefaultJobs is the number of sessions used where none is asked for: one per core of this machine, 8 at most.
@@ -77,7 +80,7 @@ func Dump(ctx context.Context, w io.Writer, o DumpOptions) (*DumpResult, error) 
 		o.Cluster, o.Route = o.Cluster.withoutRows(), RouteCoordinator
 	}
 	d := &dumper{
-		o: o, log: orDiscard(o.Log), progress: orSilent(o.Progress), result: &DumpResult{},
+		o: o, log: orDiscard(o.Log), progress: orSilent(o.Progress), result: &DumpResult{}, created: time.Now(),
 		scope: scope{filter: o.Filter, dialect: o.Cluster.Dialect, foreign: o.Cluster.Layout == LayoutForeign},
 	}
 	routes, passed, err := o.Cluster.candidates(o.Route)
@@ -89,18 +92,29 @@ func Dump(ctx context.Context, w io.Writer, o DumpOptions) (*DumpResult, error) 
 		return nil, err
 	}
 	d.result.PgDump = d.tool.Path + " " + d.tool.Version
-	aw, err := archive.NewWriter(w, archive.WriterOptions{
-		Codec: o.Codec, Level: o.Level, Created: time.Now(), Database: o.Cluster.Coordinator.Config.Database(), Tool: o.Tool,
-	})
+	options := archive.WriterOptions{
+		Codec: o.Codec, Level: o.Level, Created: d.created, Database: o.Cluster.Coordinator.Config.Database(), Tool: o.Tool,
+	}
+	if o.Volumes != nil {
+		if routes, err = d.prepareVolumes(routes); err != nil {
+			return nil, err
+		}
+		options.Member.Set = d.set
+	}
+	aw, err := archive.NewWriter(w, options)
 	if err != nil {
 		return nil, err
 	}
+	defer d.endWorkers(ctx)
 	if err := d.dump(ctx, aw, routes, passed); err != nil {
 		aw.Abort()
 		return nil, err
 	}
 	d.result.Summary, err = aw.Close()
 	if err != nil {
+		return nil, err
+	}
+	if err := d.commitVolumes(ctx); err != nil {
 		return nil, err
 	}
 	return d.result, nil
@@ -160,6 +174,9 @@ type dumper struct {
 	tool     PgDump
 	scope    scope
 	result   *DumpResult
+	created  time.Time
+	set      archive.SetID   // of a dump to several volumes
+	workers  Workers         // that have written them, or nil
 	unsure   map[uint32]bool // tables that pg_dump, against expectation, has no rows of
 }
 

@@ -42,16 +42,29 @@ SELECT off, data FROM chunk WHERE off = 0 OR pg_catalog.length(data) > 0) x%[2]s
 	}
 }
 
-// largeObjectUnits makes a unit of each BLOBS entry. Up to archive version 1.15 there is one for all large objects;
-// later each depends on the BLOB METADATA entry that lists, in its DDL, the OIDs it is for.
+// largeObjectUnits makes a unit of each BLOBS entry.
 func largeObjectUnits(cat *archive.Catalog) ([]unit, error) {
+	blobs, err := largeObjectEntries(cat)
+	if err != nil {
+		return nil, err
+	}
+	units := make([]unit, len(blobs))
+	for i, b := range blobs {
+		units[i] = largeObjectUnit(b.Entry, b.Name, b.OIDs)
+	}
+	return units, nil
+}
+
+// largeObjectEntries lists the BLOBS entries. Up to archive version 1.15 there is one for all large objects;
+// later each depends on the BLOB METADATA entry that lists, in its DDL, the OIDs it is for.
+func largeObjectEntries(cat *archive.Catalog) ([]JobBlobs, error) {
 	lists := make(map[int32]*archive.Entry)
 	for i := range cat.Entries {
 		if e := &cat.Entries[i]; e.Kind == "BLOB METADATA" {
 			lists[e.ID] = e
 		}
 	}
-	var units []unit
+	var blobs []JobBlobs
 	for i := range cat.Entries {
 		e := &cat.Entries[i]
 		if e.Kind != "BLOBS" {
@@ -71,7 +84,7 @@ func largeObjectUnits(cat *archive.Catalog) ([]unit, error) {
 				oids = append(oids, uint32(oid))
 			}
 		}
-		units = append(units, largeObjectUnit(e.ID, e.Name, oids))
+		blobs = append(blobs, JobBlobs{Entry: e.ID, Name: e.Name, OIDs: oids})
 	}
-	return units, nil
+	return blobs, nil
 }

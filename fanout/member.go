@@ -23,6 +23,7 @@ type member struct {
 	names    []string      // with locks: what it locks, as LOCK TABLE takes it, with ONLY where that is meant
 	locking  time.Duration // with locks: how long the ACCESS SHARE on all of them took
 	snapshot string
+	identity string    // what identityQuery says; known only if the rows go to volumes
 	time     time.Time // of the snapshot, by the server's clock; with locks only
 	parts    []part    // what is read over sessions with this server
 }

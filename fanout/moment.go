@@ -34,6 +34,7 @@ type moment struct {
 	parents  map[uint32]bool   // partitioned tables whose partitions have no entries of their own
 	other    map[uint32]bool   // foreign tables whose rows do not belong to the dump
 	joined   []*wire.Conn      // sessions on the coordinator that show the moment already
+	blobs    bool              // there are large objects; known only if the rows go to volumes
 	segments string            // configuration of Greenplum's segments
 }
 
@@ -253,6 +254,11 @@ func (d *dumper) look(ctx context.Context, m *moment) error {
 	}
 	if err := d.readPolicies(ctx, m); err != nil {
 		return err
+	}
+	if d.o.Volumes != nil {
+		if err := d.lookForWorkers(ctx, m); err != nil {
+			return err
+		}
 	}
 	return d.makeParts(ctx, m)
 }

@@ -191,6 +191,14 @@ func addr(host, port, dbname, user string) string {
 // String is Addr.
 func (c *Config) String() string { return c.Addr() }
 
+// Conninfo is a connection string that leads where the settings lead, from a process that knows nothing of them: it says what
+// they took from the environment, too. It holds no password.
+func (c *Config) Conninfo() string {
+	p := maps.Clone(c.params.without("password", "sslpassword", "service", "passfile"))
+	p["host"], p["port"], p["user"], p["dbname"] = c.Host(), strconv.Itoa(int(c.Port())), c.User(), c.Database()
+	return p.String()
+}
+
 // GoString keeps %#v from showing a password.
 func (c *Config) GoString() string { return "wire.Config(" + c.Addr() + ")" }
 

@@ -1,0 +1,162 @@
+package fanout
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/wire"
+)
+
+// JobVersion is the version of [Job] that this program writes and understands.
+const JobVersion = 1
+
+// Job is what a worker has to do: read one node's share of a moment and write it to a volume beside the node. It travels
+// as JSON and holds no password.
+type Job struct {
+	Version  int
+	Archive  string // name of the lead volume's file, for the member's header
+	Database string // of the archive, for the member's header
+	Tool     string // likewise
+	Created  int64  // microseconds since 1970, likewise
+
+	Set    string // id of the set, in hexadecimal digits
+	Number uint32 // of the volume in it
+	Node   uint32 // ID of the node whose rows these are
+	Name   string // of the node, for messages
+
+	Conninfo []string // how to reach the node from its own host; the first that works and is the right server is taken
+	Identity string   // what identityQuery answers there
+	Dialect  Dialect
+	Locks    bool   // the worker takes ACCESS SHARE locks on what it reads
+	Snapshot string // to import
+	Path     string // of the volume, on the worker's host
+	Force    bool   // replace a file of that name
+
+	Codec  archive.Codec
+	Level  int
+	Jobs   int // sessions that read rows
+	Tables []JobTable
+	Blobs  []JobBlobs
+}
+
+// JobTable is a table, or a part of one, to be read.
+type JobTable struct {
+	OID          uint32 // on the coordinator
+	Schema, Name string // likewise
+	Columns      []string
+	Floats       string
+
+	Node        uint32 // ID of the node whose rows these are
+	From        string // what to read
+	FromColumns []string
+	Where       string
+	Split       bool
+	Pages       uint64
+	Bytes       uint64
+}
+
+// JobBlobs are the large objects of an entry.
+type JobBlobs struct {
+	Entry int32
+	Name  string
+	OIDs  []uint32 // none means all
+}
+
+// identityQuery tells servers and databases apart: a worker that reached another server than its lead would write
+// rows of another database, and would not know.
+const identityQuery = `SELECT pg_catalog.pg_postmaster_start_time()::pg_catalog.text || ' ' || d.oid::pg_catalog.text
+FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()`
+
+// ErrSlipped is wrapped by a worker's error about tables that changed after the moment was taken, before it had its own
+// locks: the dump has to be started over.
+var ErrSlipped = errors.New("the tables changed before the worker had its locks")
+
+// ErrJob is wrapped by errors about a job that this program can't do.
+var ErrJob = errors.New("bad job")
+
+// Check says whether this program understands the job.
+func (j *Job) Check() error {
+	switch {
+	case j.Version != JobVersion:
+		return fmt.Errorf("%w: it has version %d, this is pgark's version %d: the same pgark is needed on all hosts", ErrJob, j.Version, JobVersion)
+	case len(j.Conninfo) == 0, j.Number == 0, j.Jobs <= 0, j.Snapshot == "", j.Identity == "":
+		return fmt.Errorf("%w: something is missing in it", ErrJob)
+	}
+	return nil
+}
+
+// jobTables are the parts as a job has them.
+func jobTables(parts []part) []JobTable {
+	tables := make([]JobTable, len(parts))
+	for i := range parts {
+		p := &parts[i]
+		tables[i] = JobTable{
+			OID: p.table.OID, Schema: p.table.Schema, Name: p.table.Name, Columns: p.table.Columns, Floats: p.table.Floats,
+			Node: p.node, From: p.from, FromColumns: p.columns, Where: p.where, Split: p.split, Pages: p.pages, Bytes: p.bytes,
+		}
+	}
+	return tables
+}
+
+// parts are the job's tables as the engine has them.
+func (j *Job) parts() []part {
+	parts := make([]part, len(j.Tables))
+	tables := make(map[uint32]*table)
+	for i := range j.Tables {
+		t := &j.Tables[i]
+		if tables[t.OID] == nil {
+			tables[t.OID] = &table{
+				relation: relation{OID: t.OID, Schema: t.Schema, Name: t.Name, Kind: 'r'}, Columns: t.Columns, Floats: t.Floats,
+			}
+		}
+		parts[i] = part{
+			table: tables[t.OID], node: t.Node, from: t.From, columns: t.FromColumns, where: t.Where, split: t.Split,
+			pages: t.Pages, bytes: t.Bytes,
+		}
+	}
+	return parts
+}
+
+// lockNames are what the worker locks: every table once.
+func (j *Job) lockNames() []string {
+	var names []string
+	seen := make(map[string]bool)
+	for i := range j.Tables {
+		if from := j.Tables[i].From; !seen[from] {
+			seen[from] = true
+			names = append(names, from)
+		}
+	}
+	return names
+}
+
+// connect reaches the job's server, from the host where it runs.
+func (j *Job) connect(ctx context.Context, d *dumper) (*Node, *wire.Conn, error) {
+	var reasons []error
+	for _, info := range j.Conninfo {
+		cfg, err := wire.ParseConfig(info)
+		if err != nil {
+			reasons = append(reasons, err)
+			continue
+		}
+		node := &Node{ID: j.Node, Name: j.Name, Content: -1, Config: cfg, Dialect: j.Dialect}
+		conn, err := d.session(ctx, node, workerLockTimeout)
+		if err == nil {
+			var id string
+			if id, err = conn.QueryString(ctx, identityQuery); err == nil && id == j.Identity {
+				return node, conn, nil
+			}
+			closeSession(ctx, conn)
+			if err == nil {
+				err = fmt.Errorf("%s is another server than node %s", conn.Addr(), j.Name)
+			}
+		}
+		reasons = append(reasons, err)
+		if ctx.Err() != nil {
+			break
+		}
+	}
+	return nil, nil, fmt.Errorf("reach node %s from its own host: %w", j.Name, errors.Join(reasons...))
+}

@@ -1,0 +1,255 @@
+package fanout
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os/exec"
+	"strings"
+	"sync"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgark/pgark/archive"
+)
+
+// ProcessStarter starts workers as processes: here, or on other hosts through a program such as ssh.
+type ProcessStarter struct {
+	// Command gives the argument vector that runs "pgark worker" where a node is. Its standard input, output and error
+	// must be the worker's.
+	Command func(node *Node) ([]string, error)
+	Tool    string // "pgark 0.1.0": what a worker has to be
+}
+
+const (
+	// workerGrace is how long a worker may take to end when it is told to.
+	workerGrace = 5 * time.Second
+	// workerHello is how long a host may take to say anything: to log in and to start a program.
+	workerHello = 60 * time.Second
+)
+
+// ErrWorker is wrapped by errors about workers that could not be started, or gave up.
+var ErrWorker = errors.New("worker")
+
+// Start implements [Starter].
+func (s *ProcessStarter) Start(ctx context.Context, jobs []Job, nodes []*Node, report func(rows, bytes uint64)) (Workers, error) {
+	w := &processes{all: make([]*process, len(jobs))}
+	g, gctx := errgroup.WithContext(ctx)
+	for i := range jobs {
+		g.Go(func() (err error) {
+			// Its life is not gctx's: that ends with this group.
+			w.all[i], err = s.start(ctx, &jobs[i], nodes[i])
+			if err != nil {
+				return err
+			}
+			return w.all[i].until(gctx, func() error { return w.all[i].write(&jobs[i], s.Tool, report) })
+		})
+	}
+	if err := g.Wait(); err != nil {
+		w.Close(ctx)
+		return nil, err
+	}
+	return w, nil
+}
+
+// process is a worker.
+type process struct {
+	name   string // of the node
+	cmd    *exec.Cmd
+	in     io.WriteCloser
+	out    *bufio.Reader
+	closer io.Closer // of out
+	stderr headWriter
+	volume archive.Volume
+	host   string
+	once   sync.Once
+}
+
+func (s *ProcessStarter) start(ctx context.Context, job *Job, node *Node) (*process, error) {
+	argv, err := s.Command(node)
+	if err != nil {
+		return nil, fmt.Errorf("%w of node %s: %w", ErrWorker, job.Name, err)
+	}
+	p := &process{name: job.Name}
+	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
+	p.cmd.Stderr = &p.stderr
+	p.cmd.WaitDelay = workerGrace
+	// A Ctrl-C at the terminal is for this process: it ends the workers.
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if p.in, err = p.cmd.StdinPipe(); err != nil {
+		return nil, fmt.Errorf("%w of node %s: %w", ErrWorker, job.Name, err)
+	}
+	out, err := p.cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("%w of node %s: %w", ErrWorker, job.Name, err)
+	}
+	p.out, p.closer = bufio.NewReaderSize(out, 64<<10), out
+	if err := p.cmd.Start(); err != nil {
+		return nil, fmt.Errorf("%w of node %s: start it: %w", ErrWorker, job.Name, err)
+	}
+	return p, nil
+}
+
+// until runs a step; when ctx ends, so does the process, and with it the step.
+func (p *process) until(ctx context.Context, step func() error) error {
+	stop := context.AfterFunc(ctx, p.end)
+	defer stop()
+	err := step()
+	if ctx.Err() != nil && err != nil {
+		return context.Cause(ctx)
+	}
+	return err
+}
+
+// write gives the job and waits for the volume.
+func (p *process) write(job *Job, tool string, report func(rows, bytes uint64)) error {
+	hello := time.AfterFunc(workerHello, p.end)
+	line, err := p.next()
+	if !hello.Stop() && err != nil {
+		return p.failed(fmt.Errorf("the host did not answer within %v", workerHello))
+	}
+	switch {
+	case err != nil:
+		return p.failed(err)
+	case line.Hello == nil:
+		return p.failed(errors.New("it does not say hello as a worker does"))
+	case line.Hello.Tool != tool || line.Hello.Job != JobVersion:
+		return p.failed(fmt.Errorf("host %s has %s, and this is %s: install the same on all hosts", line.Hello.Host, line.Hello.Tool, tool))
+	}
+	p.host = line.Hello.Host
+	b, err := json.Marshal(job)
+	if err != nil {
+		return err
+	}
+	if _, err := p.in.Write(append(b, '\n')); err != nil {
+		return p.failed(err)
+	}
+	for {
+		line, err := p.next()
+		switch {
+		case err != nil:
+			return p.failed(err)
+		case line.Progress != nil:
+			report(line.Progress.Rows, line.Progress.Bytes)
+		case line.Result != nil:
+			if p.volume, err = line.Result.volume(); err != nil {
+				return p.failed(err)
+			}
+			return nil
+		}
+	}
+}
+
+// next reads an answer. The worker's own error is returned as one.
+func (p *process) next() (*WorkerLine, error) {
+	b, err := readLine(p.out, maxWorkerLine)
+	if err != nil {
+		return nil, err
+	}
+	var line WorkerLine
+	if err := json.Unmarshal(b, &line); err != nil {
+		return nil, fmt.Errorf("it answers %.80q, which is no line of a worker", b)
+	}
+	if e := line.Error; e != nil {
+		if e.Slipped {
+			return nil, fmt.Errorf("%w: %s", ErrSlipped, e.Message)
+		}
+		return nil, errors.New(e.Message)
+	}
+	return &line, nil
+}
+
+// failed ends the process and says what it had to say.
+func (p *process) failed(err error) error {
+	p.end()
+	where := "node " + p.name
+	if p.host != "" {
+		where += ", host " + p.host
+	}
+	said := strings.TrimSpace(p.stderr.String())
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		err = fmt.Errorf("it ended without a result (%s)", p.cmd.ProcessState)
+	}
+	if said != "" {
+		err = fmt.Errorf("%w: %s", err, said)
+	}
+	return fmt.Errorf("%w of %s: %w", ErrWorker, where, err)
+}
+
+// end closes both sides, waits, and kills the process if it does not end by itself.
+func (p *process) end() {
+	p.once.Do(func() {
+		_ = p.in.Close()     // it gives up when its input ends,
+		_ = p.closer.Close() // or its output
+		kill := time.AfterFunc(workerGrace, func() { _ = p.cmd.Process.Kill() })
+		defer kill.Stop()
+		_ = p.cmd.Wait() // how it ended matters to nobody any more
+	})
+}
+
+// processes are workers that have written their volumes.
+type processes struct{ all []*process }
+
+// Volumes implements [Workers].
+func (w *processes) Volumes() []archive.Volume {
+	volumes := make([]archive.Volume, len(w.all))
+	for i, p := range w.all {
+		volumes[i] = p.volume
+	}
+	return volumes
+}
+
+// Commit implements [Workers].
+func (w *processes) Commit(ctx context.Context) error {
+	errs := make([]error, len(w.all))
+	var all sync.WaitGroup
+	for i, p := range w.all {
+		all.Go(func() { errs[i] = p.until(ctx, p.commit) })
+	}
+	all.Wait()
+	w.Close(ctx)
+	err := errors.Join(errs...)
+	if err == nil {
+		return nil
+	}
+	var named []string
+	for i, p := range w.all {
+		if errs[i] == nil {
+			named = append(named, p.host+":"+p.volume.Path)
+		}
+	}
+	if len(named) > 0 {
+		err = fmt.Errorf("%w; these volumes are complete, and without their lead volume of no use: %s", err, strings.Join(named, ", "))
+	}
+	return err
+}
+
+func (p *process) commit() error {
+	if _, err := io.WriteString(p.in, CommitLine+"\n"); err != nil {
+		return p.failed(err)
+	}
+	line, err := p.next()
+	if err != nil {
+		return p.failed(err)
+	}
+	if !line.Done {
+		return p.failed(errors.New("it did not confirm that the volume has its name"))
+	}
+	return nil
+}
+
+// Close implements [Workers].
+func (w *processes) Close(context.Context) {
+	var all sync.WaitGroup
+	for _, p := range w.all {
+		if p != nil {
+			all.Go(p.end)
+		}
+	}
+	all.Wait()
+}

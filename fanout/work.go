@@ -1,0 +1,110 @@
+package fanout
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/wire"
+)
+
+// Work does a worker's job: it writes the volume to w, which is neither synced nor closed, and returns what the lead
+// volume has to be told, all but host and path. It opens job.Jobs sessions that read rows and one that holds
+// locks; all are closed when it returns. Errors wrap [ErrJob], [ErrSlipped] and those of package wire.
+func Work(ctx context.Context, w io.Writer, job *Job, log *slog.Logger, progress Progress) (archive.Volume, error) {
+	if err := job.Check(); err != nil {
+		return archive.Volume{}, err
+	}
+	set, err := hex.DecodeString(job.Set)
+	if err != nil || len(set) != len(archive.SetID{}) {
+		return archive.Volume{}, fmt.Errorf("%w: the set's id is %q", ErrJob, job.Set)
+	}
+	d := &dumper{
+		o:   DumpOptions{Jobs: job.Jobs, Codec: job.Codec, Level: job.Level, Cluster: &Cluster{Dialect: job.Dialect}},
+		log: orDiscard(log), progress: orSilent(progress), result: &DumpResult{},
+	}
+	m, err := d.joinMoment(ctx, job)
+	if err != nil {
+		return archive.Volume{}, err
+	}
+	defer m.close(ctx)
+	aw, err := archive.NewWriter(w, archive.WriterOptions{
+		Codec: job.Codec, Level: job.Level, Created: time.UnixMicro(job.Created), Database: job.Database, Tool: job.Tool,
+		Member: archive.Member{Set: archive.SetID(set), Number: job.Number, Lead: job.Archive},
+	})
+	if err != nil {
+		return archive.Volume{}, err
+	}
+	sum, err := d.writeMember(ctx, aw, m, job)
+	if err != nil {
+		aw.Abort()
+		return archive.Volume{}, err
+	}
+	sum.Volume.Node = job.Node
+	return sum.Volume, nil
+}
+
+// joinMoment opens the session that holds the worker's locks and shows the lead's moment.
+func (d *dumper) joinMoment(ctx context.Context, job *Job) (*moment, error) {
+	node, conn, err := job.connect(ctx, d)
+	if err != nil {
+		return nil, err
+	}
+	d.o.Cluster.Coordinator = *node
+	m := &moment{
+		route: Route{Name: RouteSegments},
+		members: []*member{{
+			node: node, dialect: &d.o.Cluster.Dialect, conn: conn, locks: job.Locks, snapshot: job.Snapshot, parts: job.parts(),
+		}},
+	}
+	r := &reader{conn: conn, snapshot: job.Snapshot, node: job.Name}
+	err = r.join(ctx)
+	if err == nil && job.Locks {
+		// The lead has these locks. Who waits for a stronger one since then keeps us from ours: once only, since nobody
+		// can queue behind us any more.
+		m.members[0].names = job.lockNames()
+		if err = m.members[0].accessShare(ctx, ""); wire.IsLockTimeout(err) || errors.Is(err, errSlipped) {
+			err = fmt.Errorf("%w: node %s: %w", ErrSlipped, job.Name, err)
+		}
+	}
+	if err != nil {
+		m.close(ctx)
+		return nil, err
+	}
+	return m, nil
+}
+
+// writeMember reads everything and writes the volume.
+func (d *dumper) writeMember(ctx context.Context, aw *archive.Writer, m *moment, job *Job) (archive.Summary, error) {
+	a := &attempt{dumper: d, m: m, tallies: make(map[uint32]*tally), ready: make(chan struct{})}
+	a.lanes = []*lane{{member: m.leader(), todo: make(chan []unit)}}
+	a.p = newPipeline(aw, a.sessions())
+	units := planTables(m.leader().parts, job.Jobs, a.tallies)
+	for _, b := range job.Blobs {
+		units = append([]unit{largeObjectUnit(b.Entry, b.Name, b.OIDs)}, units...)
+	}
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error {
+		defer close(a.lanes[0].todo)
+		return a.sendAll(gctx, [][]unit{units})
+	})
+	a.p.startEncoders(gctx, g, job.Codec, job.Level)
+	g.Go(func() error {
+		return a.p.append(gctx, func(u *unit) int32 { return u.info.Entry }, d.progress)
+	})
+	g.Go(func() error { return a.readAll(gctx) })
+	if err := g.Wait(); err != nil {
+		return archive.Summary{}, err
+	}
+	if err := m.leader().end(ctx); err != nil {
+		return archive.Summary{}, err
+	}
+	return aw.Close()
+}

@@ -1,0 +1,179 @@
+package fanout
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// VolumeFile is a file that has no name until Commit. Discard leaves nothing of it.
+type VolumeFile interface {
+	io.Writer
+	Sync() error
+	Commit() error
+	Discard()
+}
+
+// WorkerIO is what a worker has to do with the world.
+type WorkerIO struct {
+	In   io.Reader // the job, then the word to commit
+	Out  io.Writer // answers
+	Host string    // of this host, for the set's list of volumes
+	Tool string    // "pgark 0.1.0"
+	Open func(path string, force bool) (VolumeFile, error)
+	Log  *slog.Logger
+}
+
+// ErrAbandoned is returned by a worker whose lead has gone.
+var ErrAbandoned = errors.New("the lead has gone: nothing is left of the volume")
+
+// ReadJobFile gives a job from a file as a worker reads it, with the word to commit behind it.
+func ReadJobFile(path string) (io.Reader, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, fmt.Errorf("the job: %w", err)
+	}
+	var job Job
+	if err := json.Unmarshal(b, &job); err != nil {
+		return nil, fmt.Errorf("%w: %s: %w", ErrJob, path, err)
+	}
+	if b, err = json.Marshal(&job); err != nil {
+		return nil, err
+	}
+	return strings.NewReader(string(b) + "\n" + CommitLine + "\n"), nil
+}
+
+// workerTick is how often a worker says how it gets on.
+const workerTick = time.Second
+
+// ServeWorker does one job: see the comment on the lines above. Errors have been told to the lead when it returns.
+func ServeWorker(ctx context.Context, x WorkerIO) error {
+	out := &lineWriter{w: x.Out}
+	if err := out.write(WorkerLine{Hello: &WorkerHello{Tool: x.Tool, Job: JobVersion, Host: x.Host}}); err != nil {
+		return fmt.Errorf("%w: %w", ErrAbandoned, err)
+	}
+	err := x.serve(ctx, out)
+	if err != nil && !errors.Is(err, ErrAbandoned) {
+		tell := out.write(WorkerLine{Error: &WorkerError{Message: err.Error(), Slipped: errors.Is(err, ErrSlipped)}})
+		err = errors.Join(err, tell)
+	}
+	return err
+}
+
+func (x *WorkerIO) serve(ctx context.Context, out *lineWriter) error {
+	in := bufio.NewReaderSize(x.In, 64<<10)
+	line, err := readLine(in, maxJob)
+	if err != nil {
+		return fmt.Errorf("%w: read the job: %w", ErrAbandoned, err)
+	}
+	var job Job
+	if err := json.Unmarshal(line, &job); err != nil {
+		return fmt.Errorf("%w: %w", ErrJob, err)
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	commit := make(chan struct{})
+	// It ends with the input, which ends with this process.
+	go func() {
+		word, err := readLine(in, len(CommitLine)+1)
+		if err != nil || string(word) != CommitLine {
+			cancel(ErrAbandoned)
+			return
+		}
+		close(commit)
+	}()
+	f, err := x.Open(job.Path, job.Force)
+	if err != nil {
+		return err
+	}
+	defer f.Discard()
+	result, err := x.work(ctx, &job, f, out)
+	if err != nil {
+		if cause := context.Cause(ctx); cause != nil {
+			return cause
+		}
+		return err
+	}
+	if err := out.write(WorkerLine{Result: result}); err != nil {
+		return fmt.Errorf("%w: %w", ErrAbandoned, err)
+	}
+	select {
+	case <-commit:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	if err := f.Commit(); err != nil {
+		return err
+	}
+	return out.write(WorkerLine{Done: true})
+}
+
+// work writes the volume and makes it durable.
+func (x *WorkerIO) work(ctx context.Context, job *Job, f VolumeFile, out *lineWriter) (*WorkerResult, error) {
+	g, gctx := errgroup.WithContext(ctx)
+	p := &workerProgress{}
+	finished := make(chan struct{})
+	g.Go(func() error { return p.tell(gctx, out, finished) })
+	var result *WorkerResult
+	g.Go(func() error {
+		defer close(finished)
+		v, err := Work(gctx, f, job, x.Log, p)
+		if err != nil {
+			return err
+		}
+		if err := f.Sync(); err != nil {
+			return err
+		}
+		v.Host, v.Path = x.Host, job.Path
+		b, err := v.MarshalBinary()
+		result = &WorkerResult{Volume: b, Rows: v.Rows, Bytes: v.Bytes}
+		return err
+	})
+	return result, g.Wait()
+}
+
+// workerProgress gathers what is to be told next.
+type workerProgress struct {
+	silent
+	rows, bytes atomic.Uint64
+}
+
+func (p *workerProgress) Advance(rows, bytes uint64) {
+	p.rows.Add(rows)
+	p.bytes.Add(bytes)
+}
+
+func (p *workerProgress) tell(ctx context.Context, out *lineWriter, finished <-chan struct{}) error {
+	t := time.NewTicker(workerTick)
+	defer t.Stop()
+	for {
+		select {
+		case <-finished:
+			return p.send(out)
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-t.C:
+			if err := p.send(out); err != nil {
+				return err
+			}
+		}
+	}
+}
+
+func (p *workerProgress) send(out *lineWriter) error {
+	err := out.write(WorkerLine{Progress: &WorkerProgress{Rows: p.rows.Swap(0), Bytes: p.bytes.Swap(0)}})
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrAbandoned, err)
+	}
+	return nil
+}
