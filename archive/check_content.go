@@ -162,7 +162,7 @@ func (k *indexedCheck) entries(ids map[int32]bool) {
 func (k *indexedCheck) bindings(l *VolumeList, ids map[int32]bool) {
 	at := k.v.offsets[k.v.docs[FrameVolumes][0][0]]
 	for _, b := range l.Bindings {
-		if !ids[b.Entry] {
+		if b.Entry != 0 && !ids[b.Entry] {
 			k.add(Finding{Class: ClassCatalog, Offset: at, Block: -1, Message: fmt.Sprintf("table %d is bound to entry %d, which the catalog does not have", b.OID, b.Entry)})
 		}
 	}

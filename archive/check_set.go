@@ -112,12 +112,12 @@ func (s *setCheck) member(ctx context.Context, m *Volume, v *volume) error {
 	for i := range v.streams {
 		t := &v.streams[i]
 		addToTable(tables, &t.StreamInfo, &VolumeTable{Digest: t.Digest, Raw: t.Raw, Stored: t.Stored, Blocks: uint64(t.Blocks)})
-		entry := t.Entry
-		if entry == 0 {
-			entry = s.x.bound[t.OID]
-		}
-		if len(s.ids) > 0 && s.ids[entry] == nil {
-			add(t, "stream %d belongs to entry %d, which the catalog does not have", t.ID, entry)
+		_, bound := s.x.bound[t.OID]
+		switch {
+		case t.Entry == 0 && t.OID != 0 && !bound:
+			add(t, "the lead volume does not say which entry stream %d belongs to", t.ID)
+		case t.Entry != 0 && len(s.ids) > 0 && s.ids[t.Entry] == nil:
+			add(t, "stream %d belongs to entry %d, which the catalog does not have", t.ID, t.Entry)
 		}
 	}
 	if !slices.Equal(sortTables(tables), m.Tables) || uint64(len(v.streams)) != m.Streams {
@@ -144,7 +144,7 @@ func (s *setCheck) absent(ctx context.Context, m *Volume, e *VolumeError) error 
 			return err
 		}
 		if len(s.res.Findings)+s.res.More > before {
-			s.lost(m, name)
+			s.lost(ClassVolume, m, name)
 			return nil
 		}
 	}
@@ -153,18 +153,18 @@ func (s *setCheck) absent(ctx context.Context, m *Volume, e *VolumeError) error 
 		class = ClassMissing
 	}
 	s.add(Finding{Class: class, Volume: name, Offset: -1, Block: -1, Message: e.Error()})
-	s.lost(m, name)
+	s.lost(class, m, name)
 	return nil
 }
 
-// lost names the tables that have rows in a volume which is not there.
-func (s *setCheck) lost(m *Volume, name string) {
+// lost names the tables that have rows in a volume which can't be opened.
+func (s *setCheck) lost(class string, m *Volume, name string) {
 	for i := range m.Tables {
 		t := &m.Tables[i]
 		if t.Digest.Rows == 0 && t.Raw == 0 {
 			continue
 		}
-		f := Finding{Class: ClassMissing, Volume: name, Offset: -1, Block: -1, Message: fmt.Sprintf("%d of its rows are in volume %d", t.Digest.Rows, m.Number)}
+		f := Finding{Class: class, Volume: name, Offset: -1, Block: -1, Message: fmt.Sprintf("%d of its rows are in volume %d", t.Digest.Rows, m.Number)}
 		if e := s.ids[s.x.TableEntry(t)]; e != nil {
 			f.Schema, f.Table = e.Schema, e.Name
 		} else {

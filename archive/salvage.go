@@ -206,8 +206,13 @@ func (v *salvager) write(ctx context.Context) error {
 		for i := range v.catalog.Entries {
 			known[v.catalog.Entries[i].ID] = true
 		}
-		bindings := slices.DeleteFunc(v.volumes.Bindings, func(b Binding) bool { return !known[b.Entry] })
-		if err := v.w.SetVolumes(v.volumes.Volumes, bindings); err != nil {
+		bindings := slices.Clone(v.volumes.Bindings)
+		for i := range bindings {
+			if !known[bindings[i].Entry] {
+				bindings[i].Entry = 0
+			}
+		}
+		if err := v.w.setVolumes(v.volumes.Volumes, bindings); err != nil {
 			return err
 		}
 	}

@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -56,11 +57,11 @@ type scatter struct {
 	writers map[uint32]*Writer // by node
 }
 
-// create begins a volume for each node that has streams.
-func (s *scatter) create(m *Moment) error {
+// StreamNodes returns the nodes that x has streams of, as m describes them, in the order of their IDs.
+func StreamNodes(x *Reader, m *Moment) []Node {
 	nodes := map[uint32]Node{}
-	for i := range s.x.streams {
-		id := s.x.streams[i].Node
+	for i := range x.streams {
+		id := x.streams[i].Node
 		nodes[id] = Node{ID: id, Name: fmt.Sprintf("node%d", id), Content: -1}
 	}
 	for _, n := range m.Nodes {
@@ -68,18 +69,24 @@ func (s *scatter) create(m *Moment) error {
 			nodes[n.ID] = n
 		}
 	}
+	return slices.SortedFunc(maps.Values(nodes), func(a, b Node) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+// create begins a volume for each node that has streams.
+func (s *scatter) create(m *Moment) error {
+	nodes := StreamNodes(s.x, m)
 	if len(nodes) > MaxVolumes {
 		return fmt.Errorf("the archive has rows of %d nodes, a set has at most %d volumes", len(nodes), MaxVolumes)
 	}
-	for _, id := range slices.Sorted(maps.Keys(nodes)) {
-		v := Volume{Number: uint32(len(s.rep.Volumes) + 1), Node: id}
-		out, err := s.o.Create(&v, nodes[id])
+	for _, n := range nodes {
+		v := Volume{Number: uint32(len(s.rep.Volumes) + 1), Node: n.ID}
+		out, err := s.o.Create(&v, n)
 		if err != nil {
 			return err
 		}
 		o := s.x.writerOptions(s.o.Tool)
 		o.Member = Member{Set: s.rep.Set, Number: v.Number, Lead: s.o.Lead}
-		if s.writers[id], err = NewWriter(out, o); err != nil {
+		if s.writers[n.ID], err = NewWriter(out, o); err != nil {
 			return err
 		}
 		s.rep.Volumes = append(s.rep.Volumes, v)
@@ -110,10 +117,23 @@ func (s *scatter) writeLead(out io.Writer, m *Moment, cat *Catalog) (Summary, er
 		return Summary{}, err
 	}
 	defer w.Abort() // no more than a release once it is closed
-	if err := errors.Join(w.SetMoment(m), w.SetCatalog(cat), w.SetVolumes(s.rep.Volumes, nil)); err != nil {
+	if err := errors.Join(w.SetMoment(m), w.SetCatalog(cat), w.SetVolumes(s.rep.Volumes, s.unbound())); err != nil {
 		return Summary{}, err
 	}
 	return w.Close()
+}
+
+// unbound says of tables without an entry that they have none.
+func (s *scatter) unbound() []Binding {
+	none := map[uint32]bool{}
+	var list []Binding
+	for i := range s.x.streams {
+		if t := &s.x.streams[i]; t.Entry == 0 && t.OID != 0 && !none[t.OID] {
+			none[t.OID] = true
+			list = append(list, Binding{OID: t.OID})
+		}
+	}
+	return list
 }
 
 func (s *scatter) release() {

@@ -7,13 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strings"
 )
 
 // OpenOptions say how to open an archive in files.
 type OpenOptions struct {
 	// VolumeDir is the directory of the volumes of a set. There they are looked for by their file names, and then
-	// by what the headers of all files *.pgark say. Without it they are looked for at the paths that the lead volume
+	// by what the headers of all files there say. Without it they are looked for at the paths that the lead volume
 	// has, and then in the lead volume's own directory.
 	VolumeDir string
 	// Partial opens a set even where volumes of it are absent. They are left out, and [Reader.Volumes] says why.
@@ -199,27 +198,34 @@ func (f *finder) directory() map[uint32][]string {
 		return f.known // what is not found is reported, volume by volume
 	}
 	for _, e := range entries {
-		if !strings.HasSuffix(e.Name(), ".pgark") || e.IsDir() {
+		if e.IsDir() {
 			continue
 		}
 		path := filepath.Join(f.dir(), e.Name())
-		if m := memberOf(path); m.Set == f.set && m.isMember() {
+		if m := volumeAt(path); m.Set == f.set && m.isMember() {
 			f.known[m.Number] = append(f.known[m.Number], path)
 		}
 	}
 	return f.known
 }
 
-// memberOf says what volume of what set the file at path is, as far as its header can be read.
-func memberOf(path string) Member {
-	f, size, err := openFile(path)
+// volumeAt says what volume of what set the file at path is, as far as its header can be read.
+func volumeAt(path string) Member {
+	m, err := MemberAt(path)
 	if err != nil {
 		return Member{}
+	}
+	return m
+}
+
+// MemberAt reads only the header of the volume in the file at path, and says what set it belongs to: the zero Member for an
+// archive of one volume.
+func MemberAt(path string) (Member, error) {
+	f, size, err := openFile(path)
+	if err != nil {
+		return Member{}, err
 	}
 	defer f.Close()
 	h, _, err := readHeaderFrame(f, size)
-	if err != nil {
-		return Member{}
-	}
-	return h.Member
+	return h.Member, err
 }

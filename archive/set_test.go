@@ -596,7 +596,7 @@ func TestSetWriterRefuses(t *testing.T) {
 		"gap":              writer(0).SetVolumes([]archive.Volume{v, {Number: 3, Bytes: 1}}, nil),
 		"twice":            writer(0).SetVolumes([]archive.Volume{v, v}, nil),
 		"bound twice":      writer(0).SetVolumes([]archive.Volume{v}, []archive.Binding{{OID: 1, Entry: 1}, {OID: 1, Entry: 2}}),
-		"bound to nothing": writer(0).SetVolumes([]archive.Volume{v}, []archive.Binding{{OID: 1}}),
+		"bound to nothing": writer(0).SetVolumes([]archive.Volume{{Number: 1, Bytes: 1, Tables: []archive.VolumeTable{{OID: 7}}}}, []archive.Binding{{OID: 1}}),
 		"NUL":              writer(0).SetVolumes([]archive.Volume{{Number: 1, Bytes: 1, Path: "a\x00b"}}, nil),
 		"no length":        writer(0).SetVolumes([]archive.Volume{{Number: 1}}, nil),
 		"other sums":       writer(0).SetVolumes([]archive.Volume{{Number: 1, Bytes: 1, Rows: 3}}, nil),

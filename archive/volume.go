@@ -70,7 +70,7 @@ type VolumeTable struct {
 // Binding says which entry of the catalog the streams of a table belong to that don't know it themselves.
 type Binding struct {
 	OID   uint32 // of the table, not 0
-	Entry int32  // of its TABLE DATA, or of the one of its partition root
+	Entry int32  // of its TABLE DATA, or of the one of its partition root; 0 says that it has none
 }
 
 // VolumeList is what the lead volume says of its set.

@@ -63,7 +63,7 @@ func (l *VolumeList) check() error {
 		}
 	}
 	for i, b := range l.Bindings {
-		if b.OID == 0 || b.Entry <= 0 || i > 0 && b.OID <= l.Bindings[i-1].OID {
+		if b.OID == 0 || b.Entry < 0 || i > 0 && b.OID <= l.Bindings[i-1].OID {
 			return fmt.Errorf("list of volumes: the binding of table %d is invalid or out of order", b.OID)
 		}
 	}

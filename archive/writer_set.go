@@ -21,8 +21,26 @@ func (m *Member) check() error {
 
 // SetVolumes writes the list of a set's volumes into its lead volume, once, when all of them are whole; Close writes it a second time.
 // volumes are in any order, numbered from 1 without gaps; bindings say which entries the tables of those streams belong
-// to that don't know it themselves, in any order, each table once. Neither is kept or changed.
+// to that don't know it themselves, in any order, each table once. A table without either is refused: nobody would restore it. Neither
+// slice is kept or changed.
 func (x *Writer) SetVolumes(volumes []Volume, bindings []Binding) error {
+	bound := make(map[uint32]bool, len(bindings))
+	for _, b := range bindings {
+		bound[b.OID] = true
+	}
+	for i := range volumes {
+		for _, t := range volumes[i].Tables {
+			if t.Entry == 0 && t.OID != 0 && !bound[t.OID] {
+				x.mu.Lock()
+				defer x.mu.Unlock()
+				return x.fail(fmt.Errorf("volume %d has rows of the table with OID %d, and nothing says which entry that belongs to", volumes[i].Number, t.OID))
+			}
+		}
+	}
+	return x.setVolumes(volumes, bindings)
+}
+
+func (x *Writer) setVolumes(volumes []Volume, bindings []Binding) error {
 	l := &VolumeList{Set: x.member.Set, Volumes: slices.Clone(volumes), Bindings: slices.Clone(bindings)}
 	slices.SortFunc(l.Volumes, func(a, b Volume) int { return cmp.Compare(a.Number, b.Number) })
 	slices.SortFunc(l.Bindings, func(a, b Binding) int { return cmp.Compare(a.OID, b.OID) })

@@ -1,6 +1,7 @@
 package verify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -16,14 +17,8 @@ import (
 func Archive(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Report, error) {
 	o = o.withDefaults()
 	res, err := archive.Check(ctx, r, size, archive.CheckOptions{Jobs: o.Jobs, Quick: o.Quick})
-	report := newReport()
 	if errors.Is(err, archive.ErrNotArchive) {
-		// It may have been one: then every trace of it is gone, and that is the worst damage there is.
-		report.add(Finding{
-			Class: ClassNotArchive, Volume: o.Volume, Offset: 0, Block: -1,
-			Message: "this is no pgark archive, or nothing of it is left",
-		})
-		return report, nil
+		return notArchive(o), nil
 	}
 	if err != nil {
 		return nil, fmt.Errorf("check the archive: %w", err)
@@ -32,10 +27,53 @@ func Archive(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Report
 	if a, err := archive.NewReader(r, size); err == nil {
 		tables = countTables(a)
 	}
+	return o.report(res, tables), nil
+}
+
+// Files is Archive for the file at path, and if it is the lead volume of a set, for all of its volumes, which are found as open
+// says. Findings name the volume that they are in: the archive's own file, or another by its path.
+func Files(ctx context.Context, path string, open archive.OpenOptions, o Options) (*Report, error) {
+	o = o.withDefaults()
+	res, err := archive.CheckFiles(ctx, path, archive.CheckOptions{Jobs: o.Jobs, Quick: o.Quick}, open)
+	if errors.Is(err, archive.ErrNotArchive) {
+		return notArchive(o), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("check the archive: %w", err)
+	}
+	for i := range res.Findings {
+		if f := &res.Findings[i]; f.Volume == path {
+			f.Volume = ""
+		}
+	}
+	tables := res.Tables
+	open.Partial = true
+	if a, err := archive.OpenWith(path, open); err == nil {
+		tables = countTables(a.Reader)
+		if err := a.Close(); err != nil {
+			return nil, err
+		}
+	}
+	return o.report(res, tables), nil
+}
+
+// notArchive reports what may have been an archive: then every trace of it is gone, and that is the worst damage there is.
+func notArchive(o Options) *Report {
+	report := newReport()
+	report.add(Finding{
+		Class: ClassNotArchive, Volume: o.Volume, Offset: 0, Block: -1,
+		Message: "this is no pgark archive, or nothing of it is left",
+	})
+	return report
+}
+
+// report makes a report of a check.
+func (o Options) report(res *archive.CheckResult, tables int) *Report {
+	report := newReport()
 	report.Tables, report.Rows, report.Blocks, report.Bytes = tables, res.Rows, res.Blocks, res.Bytes
 	for _, f := range res.Findings {
 		report.add(Finding{
-			Class: f.Class, Volume: o.Volume, Offset: f.Offset, Table: tableName(f.Schema, f.Table), Block: f.Block,
+			Class: f.Class, Volume: cmp.Or(f.Volume, o.Volume), Offset: f.Offset, Table: tableName(f.Schema, f.Table), Block: f.Block,
 			Message: f.Message,
 		})
 	}
@@ -45,7 +83,7 @@ func Archive(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Report
 		})
 	}
 	report.OK = len(report.Findings) == 0
-	return report, nil
+	return report
 }
 
 // tableName is how findings name a table.

@@ -9,23 +9,104 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/spf13/pflag"
+
 	"github.com/pgark/pgark/archive"
 )
 
+// setOptions say where the volumes of a set are.
+type setOptions struct{ dir string }
+
+func (o *setOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.dir, "volume-dir", "", "the volumes of a set are in this `directory` (default where the lead volume says, then beside it)")
+}
+
 // openArchive opens an archive for a command that needs a whole one.
-func openArchive(path string) (*archive.File, error) {
+func openArchive(path string) (*archive.File, error) { return (&setOptions{}).open(path) }
+
+// open is openArchive, and finds the volumes of a set.
+func (o *setOptions) open(path string) (*archive.File, error) {
+	f, err := openFiles(path, archive.OpenOptions{VolumeDir: o.dir})
+	var set *archive.SetError
+	if errors.As(err, &set) {
+		return nil, withHint(err, absentHint(path, o.dir))
+	}
+	return f, err
+}
+
+// openPartial opens what is there of a set, for a command that says itself what is not.
+func (o *setOptions) openPartial(path string) (*archive.File, error) {
+	return openFiles(path, archive.OpenOptions{VolumeDir: o.dir, Partial: true})
+}
+
+func openFiles(path string, o archive.OpenOptions) (*archive.File, error) {
 	if err := refuseStock(path); err != nil {
 		return nil, err
 	}
-	f, err := archive.Open(path)
+	f, err := archive.OpenWith(path, o)
+	var set *archive.SetError
 	switch {
 	case err == nil:
 		return f, nil
+	case errors.As(err, &set): // which names what can't be opened
+		return nil, err
 	case errors.Is(err, archive.ErrDamaged), errors.Is(err, archive.ErrTruncated):
 		return nil, withHint(pathError(path, err),
 			"`pgark verify` says what is wrong with it, `pgark salvage` saves what can still be read")
 	}
 	return nil, pathError(path, err)
+}
+
+// absentHint says what can be done with a set of which volumes are absent, and which tables it concerns.
+func absentHint(path, dir string) string {
+	hint := "--volume-dir says where the volumes are; "
+	if a, err := archive.OpenWith(path, archive.OpenOptions{VolumeDir: dir, Partial: true}); err == nil {
+		defer a.Close()
+		if names := absentTables(a); len(names) > 0 {
+			const most = 10
+			more := ""
+			if len(names) > most {
+				more = fmt.Sprintf(" and %s", plural(uint64(len(names)-most), "other table"))
+				names = names[:most]
+			}
+			hint += "without them, rows are lacking in " + strings.Join(names, ", ") + more + "; "
+		}
+	}
+	return hint + "`pgark gather --partial` makes an archive of what is there, which can be restored"
+}
+
+// absentRows counts, by entry, the rows that a set has in volumes that are not open.
+func absentRows(a *archive.Reader) map[int32]uint64 {
+	rows := make(map[int32]uint64)
+	for _, v := range a.Volumes() {
+		if v.Err == nil {
+			continue
+		}
+		for i := range v.Tables {
+			if t := &v.Tables[i]; t.Blocks > 0 {
+				rows[a.TableEntry(t)] += t.Digest.Rows
+			}
+		}
+	}
+	return rows
+}
+
+// absentTables names the tables that have rows in volumes which are not open, in the order of the catalog.
+func absentTables(a *archive.File) []string {
+	cat, err := a.Catalog()
+	if err != nil {
+		return nil
+	}
+	text := newTextDecoder(cat.Encoding)
+	rows := absentRows(a.Reader)
+	var names []string
+	for i := range cat.Entries {
+		e := &cat.Entries[i]
+		if _, ok := rows[e.ID]; ok {
+			names = append(names, visible(quotedName(text.String(e.Schema), text.String(e.Name))))
+		}
+	}
+	return names
 }
 
 // pathError names the file, unless the error does so itself.
@@ -73,7 +154,7 @@ func refuseStock(path string) error {
 
 // archiveText decodes the names in an archive. Where the archive can't be opened, it takes them for UTF-8.
 func archiveText(path string) textDecoder {
-	a, err := archive.Open(path)
+	a, err := archive.OpenWith(path, archive.OpenOptions{LeadOnly: true})
 	if err != nil {
 		return textDecoder{}
 	}
@@ -85,29 +166,41 @@ func archiveText(path string) textDecoder {
 	return newTextDecoder(cat.Encoding)
 }
 
-// holding is what an archive holds of one entry's rows: its streams, and their totals.
+// holding is what an archive holds of one entry's rows: the totals of its streams.
 type holding struct {
-	streams []archive.Stream
-	digest  archive.Digest
-	raw     uint64
-	stored  uint64
-	blocks  int
+	digest archive.Digest
+	raw    uint64
+	stored uint64
+	blocks int
 }
 
-// holdings sums the streams of each TABLE DATA and BLOBS entry.
+func (h *holding) add(d archive.Digest, raw, stored uint64, blocks int) {
+	h.digest.Merge(d)
+	h.raw += raw
+	h.stored += stored
+	h.blocks += blocks
+}
+
+// holdings sums the streams of each TABLE DATA and BLOBS entry. Of volumes of a set that are not open, it is what the lead volume says.
 func holdings(a *archive.Reader) map[int32]*holding {
 	all := make(map[int32]*holding)
-	for _, s := range a.Streams() {
-		h := all[s.Entry]
-		if h == nil {
-			h = &holding{}
-			all[s.Entry] = h
+	of := func(entry int32) *holding {
+		if all[entry] == nil {
+			all[entry] = &holding{}
 		}
-		h.streams = append(h.streams, s)
-		h.digest.Merge(s.Digest)
-		h.raw += s.Raw
-		h.stored += s.Stored
-		h.blocks += s.Blocks
+		return all[entry]
+	}
+	for _, s := range a.Streams() {
+		of(s.Entry).add(s.Digest, s.Raw, s.Stored, s.Blocks)
+	}
+	for _, v := range a.Volumes() {
+		if v.Err == nil {
+			continue
+		}
+		for i := range v.Tables {
+			t := &v.Tables[i]
+			of(a.TableEntry(t)).add(t.Digest, t.Raw, t.Stored, int(t.Blocks))
+		}
 	}
 	return all
 }

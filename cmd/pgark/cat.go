@@ -17,6 +17,7 @@ import (
 // catOptions are the flags of `pgark cat`.
 type catOptions struct {
 	app     *app
+	volumes setOptions
 	csv     bool
 	header  bool
 	columns string
@@ -42,12 +43,13 @@ func newCat(a *app) *cobra.Command {
 	f.BoolVar(&o.csv, "csv", false, "write CSV, as COPY ... CSV does: NULL is nothing, an empty text is \"\"")
 	f.BoolVar(&o.header, "header", false, "begin with a line of column names")
 	f.StringVar(&o.columns, "columns", "", "only these columns, in this order: `a,b,\"C d\"`")
+	o.volumes.addFlags(f)
 	return cmd
 }
 
 // Run writes the rows.
 func (o *catOptions) Run(ctx context.Context, path, name string) error {
-	a, err := openArchive(path)
+	a, err := o.volumes.openPartial(path)
 	if err != nil {
 		return err
 	}
@@ -63,7 +65,14 @@ func (o *catOptions) Run(ctx context.Context, path, name string) error {
 		return err
 	}
 	if t == nil {
+		if err := a.SetMissing(); err != nil {
+			return withHint(fmt.Errorf("no table %s is in the volumes that are there: %w", quoteArg(name), err), absentHint(path, o.volumes.dir))
+		}
 		return noSuchTable(name, cat, tables, text)
+	}
+	if n, ok := absentRows(a.Reader)[t.entry]; ok {
+		return withHint(fmt.Errorf("%s of %s are in a volume that is not there: %w", plural(n, "row"),
+			visible(quotedName(text.String(t.schema), text.String(t.table))), a.SetMissing()), absentHint(path, o.volumes.dir))
 	}
 	w := bufio.NewWriterSize(o.app.stdout, 1<<20)
 	if err := o.write(ctx, w, a.Reader, t, text); err != nil {

@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"time"
 
@@ -14,9 +13,10 @@ import (
 
 // inspectOptions are the flags of `pgark inspect`.
 type inspectOptions struct {
-	app    *app
-	json   bool
-	blocks bool
+	app     *app
+	volumes setOptions
+	json    bool
+	blocks  bool
 }
 
 func newInspect(a *app) *cobra.Command {
@@ -25,7 +25,10 @@ func newInspect(a *app) *cobra.Command {
 		Use:   "inspect [flags] ARCHIVE",
 		Short: "show the archive itself: its moment, server, codec, streams and blocks",
 		Long: `Show the archive itself: the moment that it shows and what vouches for it, the server, the codec, its volumes, the
-streams of each table and node, and how its blocks compress. Only the index is read, no rows.`,
+streams of each table and node, and how its blocks compress. Only the index is read, no rows.
+
+Of a set of volumes it shows each volume, where it was written, and whether it is there. What is not there is counted as the lead
+volume says, but its streams and blocks are not shown.`,
 		Example:     "  pgark inspect shop.pgark\n  pgark inspect --json --blocks shop.pgark",
 		Annotations: exitCodes(""),
 		Args:        args(cobra.ExactArgs(1)),
@@ -33,12 +36,13 @@ streams of each table and node, and how its blocks compress. Only the index is r
 	}
 	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&o.blocks, "blocks", false, "also every block")
+	o.volumes.addFlags(cmd.Flags())
 	return cmd
 }
 
 // Run prints what the archive is.
 func (o *inspectOptions) Run(_ context.Context, path string) error {
-	a, err := openArchive(path)
+	a, err := o.volumes.openPartial(path)
 	if err != nil {
 		return err
 	}
@@ -76,6 +80,7 @@ type inspection struct {
 	Losses        []inspectLoss     `json:"losses"`
 	Codec         string            `json:"codec"`
 	Level         int               `json:"level"`
+	Set           string            `json:"set,omitempty"` // id of the set, where the archive is one
 	Volumes       []inspectVolume   `json:"volumes"`
 	Objects       int               `json:"objects"`
 	Tables        int               `json:"tables"`
@@ -110,11 +115,20 @@ type inspectLoss struct {
 	Message string `json:"message"`
 }
 
+// inspectVolume is one volume: the archive's only one or its lead volume first.
 type inspectVolume struct {
 	ID         string `json:"id"`
 	Name       string `json:"name"`
 	Bytes      int64  `json:"bytes"`
 	RootDigest string `json:"root_digest"`
+	Number     uint32 `json:"number"` // in its set, 0 the lead volume
+	Node       uint32 `json:"node"`
+	Host       string `json:"host"`
+	Path       string `json:"path"` // on that host
+	Rows       uint64 `json:"rows"`
+	RawBytes   uint64 `json:"raw_bytes"`
+	State      string `json:"state"` // ok, missing, swapped, foreign, stale, damaged
+	Message    string `json:"message,omitempty"`
 }
 
 type inspectStats struct {
@@ -139,6 +153,7 @@ type inspectStream struct {
 }
 
 type inspectBlock struct {
+	Volume      uint32 `json:"volume"`
 	Stream      uint32 `json:"stream"`
 	Block       uint32 `json:"block"`
 	Offset      int64  `json:"offset"`
@@ -166,8 +181,8 @@ func newInspection(a *archive.File, path string, blocks bool) (*inspection, erro
 		PgDumpVersion: cat.PgDumpVersion, Moment: moment.Time.UTC(), Route: moment.Route, Promise: moment.Promise, RouteReason: moment.Reason,
 		Settings: moment.Settings, Nodes: []inspectNode{}, Distributions: []inspectPolicy{}, Spread: []inspectSpread{}, Losses: []inspectLoss{}, Streams: []inspectStream{},
 		Codec: h.Codec.String(), Level: h.Level, Objects: len(cat.Entries), RootDigest: root,
-		Volumes: []inspectVolume{{fmt.Sprintf("%x", h.ID), filepath.Base(path), a.Size(), root}},
 	}
+	in.addVolumes(a, path)
 	for _, n := range moment.Nodes {
 		in.Nodes = append(in.Nodes, newInspectNode(n, in.DBName))
 	}
@@ -203,6 +218,23 @@ func (in *inspection) addStreams(a *archive.Reader, text textDecoder) {
 			s.Blocks, s.Digest.String(),
 		})
 	}
+	for _, v := range a.Volumes() {
+		if v.Err == nil {
+			continue
+		}
+		for i := range v.Tables {
+			t := &v.Tables[i]
+			in.Rows += t.Digest.Rows
+			in.RawBytes += t.Raw
+			in.StoredBytes += t.Stored
+			if entry := a.TableEntry(t); entry != 0 && t.OID != 0 { // large objects have no OID of their own
+				tables[key{entry: entry}] = true
+			}
+			in.countNode(&archive.Stream{
+				StreamInfo: archive.StreamInfo{Node: v.Node}, Digest: t.Digest, Raw: t.Raw, Stored: t.Stored,
+			})
+		}
+	}
 	in.Tables = len(tables)
 }
 
@@ -215,7 +247,7 @@ func (in *inspection) addBlocks(a *archive.Reader, list bool) {
 			raw, stored = raw+b.Raw, stored+b.Stored
 			if list {
 				in.Blocks = append(in.Blocks, inspectBlock{
-					uint32(b.Stream), b.Seq, b.Offset, b.Parts, b.Rows, b.Raw, b.Stored, b.Codec.String(),
+					b.Volume, uint32(b.Stream), b.Seq, b.Offset, b.Parts, b.Rows, b.Raw, b.Stored, b.Codec.String(),
 				})
 			}
 		}

@@ -24,8 +24,10 @@ func (in *inspection) print(w io.Writer) {
 	field("written", "%s by %s, catalog by pg_dump %s", in.Created.Format(time.RFC3339), in.Tool, in.PgDumpVersion)
 	field("format", "%s, codec %s level %d", in.FormatVersion, in.Codec, in.Level)
 	field("root digest", "%s", in.RootDigest)
-	for _, v := range in.Volumes {
-		field("volume", "%s, %s", v.Name, humanBytes(uint64(max(v.Bytes, 0))))
+	if in.Set != "" {
+		field("set", "%s, of %s", in.Set, plural(uint64(len(in.Volumes)), "volume"))
+	} else {
+		field("volume", "%s, %s", in.Volumes[0].Name, humanBytes(uint64(max(in.Volumes[0].Bytes, 0))))
 	}
 	field("holds", "%s, %s, %s: %s of rows in %s", plural(uint64(in.Objects), "object"), plural(uint64(in.Tables), "table"),
 		plural(in.Rows, "row"), humanBytes(in.RawBytes), humanBytes(in.StoredBytes))
@@ -38,6 +40,7 @@ func (in *inspection) print(w io.Writer) {
 	for _, l := range in.Losses {
 		field("lost", "%s.%s: %s", l.Schema, l.Table, l.Message)
 	}
+	in.printVolumes(w)
 	in.printNodes(w)
 	in.printSpread(w)
 	in.printStreams(w)
@@ -109,9 +112,9 @@ func (in *inspection) printBlocks(w io.Writer) {
 	if len(in.Blocks) == 0 {
 		return
 	}
-	table := newColumns(">stream", ">block", ">offset", ">parts", ">rows", ">raw", ">stored", "codec")
+	table := newColumns(">volume", ">stream", ">block", ">offset", ">parts", ">rows", ">raw", ">stored", "codec")
 	for _, b := range in.Blocks {
-		table.add(strconv.FormatUint(uint64(b.Stream), 10), strconv.FormatUint(uint64(b.Block), 10),
+		table.add(strconv.FormatUint(uint64(b.Volume), 10), strconv.FormatUint(uint64(b.Stream), 10), strconv.FormatUint(uint64(b.Block), 10),
 			strconv.FormatInt(b.Offset, 10), strconv.Itoa(b.Parts), humanCount(uint64(b.Rows)), humanBytes(b.RawBytes),
 			humanBytes(b.StoredBytes), b.Codec)
 	}

@@ -11,12 +11,14 @@ import (
 
 // listOptions are the flags of `pgark list`.
 type listOptions struct {
-	app  *app
-	toc  bool
-	json bool
+	app     *app
+	volumes setOptions
+	toc     bool
+	json    bool
 }
 
-const listLong = `List the objects in an archive. Rows, raw and stored bytes are those that the archive holds of a table.
+const listLong = `List the objects in an archive. Rows, raw and stored bytes are those that the archive holds of a table. Of a set of volumes
+the lead volume is enough; with --volume-dir all of them must be there.
 
 --toc prints pg_restore's -l format; edit it and give it to pgark restore -L.
 --json prints an array of objects: id, kind, schema, name, owner, section, depends_on (ids), and for tables and what
@@ -41,12 +43,17 @@ func newList(a *app) *cobra.Command {
 	f := cmd.Flags()
 	f.BoolVar(&o.toc, "toc", false, "print pg_restore's -l format")
 	f.BoolVar(&o.json, "json", false, "print JSON")
+	o.volumes.addFlags(f)
 	return cmd
 }
 
 // Run prints the list.
 func (o *listOptions) Run(_ context.Context, path string) error {
-	a, err := openArchive(path)
+	open := archive.OpenOptions{LeadOnly: true}
+	if o.volumes.dir != "" {
+		open = archive.OpenOptions{VolumeDir: o.volumes.dir}
+	}
+	a, err := openFiles(path, open)
 	if err != nil {
 		return err
 	}

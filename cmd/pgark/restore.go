@@ -26,6 +26,7 @@ type restoreOptions struct {
 
 	file     string
 	force    bool
+	volumes  setOptions
 	listFile string
 	list     bool
 	jobs     int
@@ -116,6 +117,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&o.sel.Indexes, "index", "I", nil, "only this `index`")
 	f.StringArrayVarP(&o.sel.Triggers, "trigger", "T", nil, "only this `trigger`")
 	f.StringArrayVarP(&o.sel.Functions, "function", "P", nil, "only this `function`: 'name(argtype, argtype)'")
+	o.volumes.addFlags(f)
 	f.StringVarP(&o.listFile, "use-list", "L", "", "only what `FILE` lists, in its order (from pgark list --toc); - is standard input")
 	f.BoolVarP(&o.list, "list", "l", false, "print the archive's table of contents, as `pgark list --toc`, and restore nothing")
 	f.BoolVar(&o.appendRows, "append", false, "load into tables that hold rows already")
@@ -214,7 +216,7 @@ func (o *restoreOptions) planOptions() fanout.PlanOptions {
 
 // Run restores the archive.
 func (o *restoreOptions) Run(ctx context.Context, path string) error {
-	a, err := openArchive(path)
+	a, err := o.volumes.open(path)
 	if err != nil {
 		return err
 	}

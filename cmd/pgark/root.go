@@ -61,6 +61,7 @@ func newRoot(a *app) *cobra.Command {
 		return &usageError{message: err.Error(), hint: "see `" + cmd.CommandPath() + " --help`"}
 	})
 	root.AddCommand(newDump(a), newRestore(a), newList(a), newInspect(a), newCat(a), newVerify(a), newSalvage(a), newDiff(a),
+		newGather(a), newScatter(a),
 		newTopology(a), newDemo(a), newVersion(a))
 	root.SetHelpCommand(newHelp(root))
 	for _, later := range []struct{ use, short string }{

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 
@@ -15,11 +16,12 @@ import (
 
 // verifyOptions are the flags of `pgark verify`.
 type verifyOptions struct {
-	app   *app
-	conn  connOptions
-	jobs  int
-	quick bool
-	json  bool
+	app     *app
+	conn    connOptions
+	volumes setOptions
+	jobs    int
+	quick   bool
+	json    bool
 }
 
 const verifyLong = `Read all of an archive and prove it whole: frames, checksums, index, catalog, row counts, the digest of every table, and
@@ -27,6 +29,9 @@ the root digest that changes if any bit anywhere changes. --quick reads structur
 
 With -d, also read every table of the archive from a live database, at one moment, and compare the digests. What the
 database has and the archive has not is no difference.
+
+Of a set of volumes, given by its lead volume, all volumes are read; one that is missing or another one is a finding, with the
+tables that have rows in it. Another volume of a set can be verified by itself.
 
 --json prints {"ok", "tables", "rows", "blocks", "bytes", "findings": [{"class", "volume", "offset", "table", "block",
 "message"}]}; offset and block are -1 where a finding concerns none.`
@@ -55,6 +60,7 @@ func newVerify(a *app) *cobra.Command {
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` blocks, or tables of the database, at once (default one per core, 8 at most)")
 	f.BoolVar(&o.quick, "quick", false, "structure and index only, no rows")
 	f.BoolVar(&o.json, "json", false, "print JSON")
+	o.volumes.addFlags(f)
 	return cmd
 }
 
@@ -97,28 +103,41 @@ func (o *verifyOptions) Run(ctx context.Context, path string) error {
 }
 
 func (o *verifyOptions) checkArchive(ctx context.Context, path string) (*verify.Report, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	info, err := f.Stat()
-	if err != nil {
-		return nil, err
-	}
 	m := o.app.startMeter("verified")
 	defer m.end()
 	if !o.quick {
-		m.Plan(0, uint64(info.Size()))
+		size, err := archiveSize(path)
+		if err != nil {
+			return nil, err
+		}
+		m.Plan(0, size)
 	}
-	return verify.Archive(ctx, &countingFile{File: f, meter: m}, info.Size(), verify.Options{
+	return verify.Files(ctx, path, archive.OpenOptions{
+		VolumeDir: o.volumes.dir, Through: func(f *os.File) io.ReaderAt { return &countingFile{File: f, meter: m} },
+	}, verify.Options{
 		Volume: filepath.Base(path), Jobs: jobsOrDefault(o.jobs), Quick: o.quick, Log: o.app.logger(),
 	})
 }
 
+// archiveSize is the length of an archive, of a set of all volumes that it should have.
+func archiveSize(path string) (uint64, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return 0, err
+	}
+	size := uint64(info.Size())
+	if a, err := archive.OpenWith(path, archive.OpenOptions{LeadOnly: true}); err == nil {
+		defer a.Close()
+		for _, v := range a.Volumes() {
+			size += v.Bytes
+		}
+	}
+	return size, nil
+}
+
 // compare reads the database. An archive that is too damaged to be opened has been reported, and can't be compared.
 func (o *verifyOptions) compare(ctx context.Context, path string, report *verify.Report) (*verify.Report, error) {
-	a, err := archive.Open(path)
+	a, err := archive.OpenWith(path, archive.OpenOptions{VolumeDir: o.volumes.dir})
 	if err != nil {
 		if len(report.Findings) > 0 {
 			o.app.say("not compared with the database: %v", err)
@@ -158,6 +177,9 @@ func (o *verifyOptions) print(path string, report, compared *verify.Report) erro
 		what := "read and whole"
 		if o.quick {
 			what = "structure and index are whole, rows not read"
+		}
+		if m, err := archive.MemberAt(path); err == nil && m.Number > 0 {
+			what = fmt.Sprintf("volume %d of a set, %s", m.Number, what)
 		}
 		fmt.Fprintf(out, "%s: %s: %s, %s, %s, %s\n", path, what, plural(uint64(report.Tables), "table"),
 			plural(report.Rows, "row"), plural(uint64(report.Blocks), "block"), humanBytes(report.Bytes))
