@@ -26,12 +26,7 @@ func openArchive(path string) (*archive.File, error) { return (&setOptions{}).op
 
 // open is openArchive, and finds the volumes of a set.
 func (o *setOptions) open(path string) (*archive.File, error) {
-	f, err := openFiles(path, archive.OpenOptions{VolumeDir: o.dir})
-	var set *archive.SetError
-	if errors.As(err, &set) {
-		return nil, withHint(err, absentHint(path, o.dir))
-	}
-	return f, err
+	return openFiles(path, archive.OpenOptions{VolumeDir: o.dir})
 }
 
 // openPartial opens what is there of a set, for a command that says itself what is not.
@@ -49,7 +44,7 @@ func openFiles(path string, o archive.OpenOptions) (*archive.File, error) {
 	case err == nil:
 		return f, nil
 	case errors.As(err, &set): // which names what can't be opened
-		return nil, err
+		return nil, withHint(err, absentHint(path, o.VolumeDir))
 	case errors.Is(err, archive.ErrDamaged), errors.Is(err, archive.ErrTruncated):
 		return nil, withHint(pathError(path, err),
 			"`pgark verify` says what is wrong with it, `pgark salvage` saves what can still be read")

@@ -112,18 +112,6 @@ func (o *gatherOptions) write(ctx context.Context, a *archive.File, m *meter) (*
 
 // openCounted opens an archive or a set, and counts what is read of it.
 func openCounted(volumes setOptions, path string, partial bool, m *meter) (*archive.File, error) {
-	if err := refuseStock(path); err != nil {
-		return nil, err
-	}
-	if !partial {
-		a, err := volumes.open(path) // for its errors and hints
-		if err != nil {
-			return nil, err
-		}
-		if err := a.Close(); err != nil {
-			return nil, err
-		}
-	}
 	return openFiles(path, archive.OpenOptions{
 		VolumeDir: volumes.dir, Partial: partial, Through: func(f *os.File) io.ReaderAt { return &countingFile{File: f, meter: m} },
 	})
