@@ -41,7 +41,7 @@ func (e *VolumeError) Error() string {
 	if e.Name != "" && e.Name != e.Volume.Path && !strings.Contains(e.Message, e.Name) {
 		s += " (" + printable(e.Name) + ")"
 	}
-	return s
+	return oneLine(s) // the message may have the path too
 }
 
 // Unwrap returns ErrVolume and the cause.

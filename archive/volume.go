@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"unicode"
 )
 
 // A set is an archive of several volumes: the lead volume, which has catalog, moment and a list of the others, and
@@ -102,6 +103,19 @@ func (v *Volume) label(node string) string {
 		s += ", host " + printable(v.Host)
 	}
 	return s + ", " + printable(v.Path) + ")"
+}
+
+// oneLine writes what would disturb a message as Go does in a string.
+func oneLine(s string) string {
+	var b strings.Builder
+	for _, r := range s {
+		if q := strconv.QuoteRune(r); !unicode.IsPrint(r) {
+			b.WriteString(q[1 : len(q)-1])
+		} else {
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
 }
 
 // printable is s as it may stand in a message: quoted if it has characters that would disturb it.

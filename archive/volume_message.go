@@ -34,6 +34,9 @@ func parseVolumes(s string) (*VolumeList, error) {
 			if err != nil {
 				return nil, err
 			}
+			if int64(v.Number) != int64(len(l.Volumes))+1 { // before very many are read
+				return nil, fmt.Errorf("list of volumes: volume %d is in the place of %d", v.Number, len(l.Volumes)+1)
+			}
 			l.Volumes = append(l.Volumes, v)
 		case 3:
 			b, err := parseBinding(f.body)

@@ -206,7 +206,7 @@ func decodeFindings(r *verify.Report, text textDecoder) {
 func findingLine(f verify.Finding) string {
 	where := ""
 	if f.Volume != "" {
-		where += f.Volume
+		where += visible(f.Volume)
 	}
 	if f.Offset >= 0 {
 		where += fmt.Sprintf(" at offset %d", f.Offset)
