@@ -38,14 +38,7 @@ func (d *dumper) attempt(ctx context.Context, aw *archive.Writer, route Route) (
 	}
 	defer m.close(ctx)
 	a := &attempt{dumper: d, m: m, tallies: make(map[uint32]*tally), ready: make(chan struct{})}
-	if d.o.Volumes != nil {
-		err = a.runVolumes(ctx, aw)
-	} else {
-		a.openLanes()
-		a.p = newPipeline(aw, a.sessions())
-		err = a.run(ctx, aw)
-	}
-	if err != nil {
+	if err := a.runWatched(ctx, aw); err != nil {
 		return err
 	}
 	if err := d.endMoment(ctx, m); err != nil {
@@ -55,6 +48,30 @@ func (d *dumper) attempt(ctx context.Context, aw *archive.Writer, route Route) (
 	d.result.Snapshot, d.result.Moment, d.result.Entries = m.leader().snapshot, m.leader().time, len(a.catalog.Entries)
 	d.result.Tables = len(a.entries)
 	return nil
+}
+
+// runWatched reads everything, as long as the moment is held.
+func (a *attempt) runWatched(ctx context.Context, aw *archive.Writer) error {
+	ctx, done := context.WithCancelCause(ctx)
+	watched := make(chan error, 1)
+	go func() {
+		err := a.watchHolders(ctx)
+		done(err) // nil is no reason of its own
+		watched <- err
+	}()
+	var err error
+	if a.o.Volumes != nil {
+		err = a.runVolumes(ctx, aw)
+	} else {
+		a.openLanes()
+		a.p = newPipeline(aw, a.sessions())
+		err = a.run(ctx, aw)
+	}
+	done(nil)
+	if lost := <-watched; lost != nil && err != nil {
+		return lost
+	}
+	return err
 }
 
 func closeSession(ctx context.Context, conn *wire.Conn) {

@@ -105,17 +105,16 @@ func Dump(ctx context.Context, w io.Writer, o DumpOptions) (*DumpResult, error) 
 	if err != nil {
 		return nil, err
 	}
-	defer d.endWorkers(ctx)
 	if err := d.dump(ctx, aw, routes, passed); err != nil {
 		aw.Abort()
-		return nil, err
+		return nil, d.endWorkers(ctx, err)
 	}
 	d.result.Summary, err = aw.Close()
-	if err != nil {
-		return nil, err
+	if err == nil && o.Volumes != nil {
+		err = d.commitVolumes(ctx)
 	}
-	if err := d.commitVolumes(ctx); err != nil {
-		return nil, err
+	if err != nil {
+		return nil, d.endWorkers(ctx, err)
 	}
 	return d.result, nil
 }

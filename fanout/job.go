@@ -31,6 +31,7 @@ type Job struct {
 	Dialect  Dialect
 	Locks    bool   // the worker takes ACCESS SHARE locks on what it reads
 	Snapshot string // to import
+	LeadPID  uint32 // process that serves the lead's session which holds the snapshot there; when it ends, so does the worker
 	Path     string // of the volume, on the worker's host
 	Force    bool   // replace a file of that name
 
@@ -38,6 +39,7 @@ type Job struct {
 	Level  int
 	Jobs   int // sessions that read rows
 	Tables []JobTable
+	OIDs   []uint32 `json:",omitempty"` // further tables, to be looked up on the node
 	Blobs  []JobBlobs
 }
 

@@ -91,8 +91,11 @@ func (p *pipeline) startEncoders(ctx context.Context, g *errgroup.Group, codec a
 			for {
 				select {
 				case s, ok := <-p.encode:
-					if !ok {
+					switch {
+					case !ok:
 						return nil
+					case ctx.Err() != nil: // a frame takes seconds with some codecs
+						return context.Cause(ctx)
 					}
 					s.encoded <- enc.Encode(&s.frame, s.raw)
 				case <-ctx.Done():

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -31,6 +32,8 @@ const (
 	workerGrace = 5 * time.Second
 	// workerHello is how long a host may take to say anything: to log in and to start a program.
 	workerHello = 60 * time.Second
+	// workerCommit is how long a worker may take to name a volume that is on disk.
+	workerCommit = 60 * time.Second
 )
 
 // ErrWorker is wrapped by errors about workers that could not be started, or gave up.
@@ -51,7 +54,7 @@ func (s *ProcessStarter) Start(ctx context.Context, jobs []Job, nodes []*Node, r
 		})
 	}
 	if err := g.Wait(); err != nil {
-		w.Close(ctx)
+		w.Close(ctx, false)
 		return nil, err
 	}
 	return w, nil
@@ -66,7 +69,8 @@ type process struct {
 	closer io.Closer // of out
 	stderr headWriter
 	volume archive.Volume
-	host   string
+	host   string // as the cluster calls it, then as it calls itself
+	named  bool   // the volume may have its name
 	once   sync.Once
 }
 
@@ -76,6 +80,9 @@ func (s *ProcessStarter) start(ctx context.Context, job *Job, node *Node) (*proc
 		return nil, fmt.Errorf("%w of node %s: %w", ErrWorker, job.Name, err)
 	}
 	p := &process{name: job.Name}
+	if host := node.Config.Host(); host != "" && host[0] != '/' && host[0] != '@' {
+		p.host = host
+	}
 	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
 	p.cmd.Stderr = &p.stderr
 	p.cmd.WaitDelay = workerGrace
@@ -159,10 +166,15 @@ func (p *process) next() (*WorkerLine, error) {
 		if e.Slipped {
 			return nil, fmt.Errorf("%w: %s", ErrSlipped, e.Message)
 		}
-		return nil, errors.New(e.Message)
+		return nil, &workerSaid{e.Message}
 	}
 	return &line, nil
 }
+
+// workerSaid is an error that a worker met. It has left nothing.
+type workerSaid struct{ message string }
+
+func (e *workerSaid) Error() string { return e.message }
 
 // failed ends the process and says what it had to say.
 func (p *process) failed(err error) error {
@@ -172,13 +184,28 @@ func (p *process) failed(err error) error {
 		where += ", host " + p.host
 	}
 	said := strings.TrimSpace(p.stderr.String())
-	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
-		err = fmt.Errorf("it ended without a result (%s)", p.cmd.ProcessState)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.EPIPE) {
+		err = p.ended()
+	}
+	var told *workerSaid
+	if errors.As(err, &told) || errors.Is(err, ErrSlipped) {
+		p.named, said = false, "" // its standard error says the same
 	}
 	if said != "" {
 		err = fmt.Errorf("%w: %s", err, said)
 	}
 	return fmt.Errorf("%w of %s: %w", ErrWorker, where, err)
+}
+
+// notFound is a shell's exit status for a program that is not there.
+const notFound = 127
+
+// ended says how the process ended of itself.
+func (p *process) ended() error {
+	if p.cmd.ProcessState.ExitCode() == notFound {
+		return fmt.Errorf("pgark was not found there (%s)", p.cmd.ProcessState)
+	}
+	return fmt.Errorf("it ended without a result (%s)", p.cmd.ProcessState)
 }
 
 // end closes both sides, waits, and kills the process if it does not end by itself.
@@ -205,51 +232,74 @@ func (w *processes) Volumes() []archive.Volume {
 }
 
 // Commit implements [Workers].
-func (w *processes) Commit(ctx context.Context) error {
-	errs := make([]error, len(w.all))
-	var all sync.WaitGroup
-	for i, p := range w.all {
-		all.Go(func() { errs[i] = p.until(ctx, p.commit) })
-	}
-	all.Wait()
-	w.Close(ctx)
-	err := errors.Join(errs...)
-	if err == nil {
-		return nil
-	}
-	var named []string
-	for i, p := range w.all {
-		if errs[i] == nil {
-			named = append(named, p.host+":"+p.volume.Path)
-		}
-	}
-	if len(named) > 0 {
-		err = fmt.Errorf("%w; these volumes are complete, and without their lead volume of no use: %s", err, strings.Join(named, ", "))
-	}
-	return err
+func (w *processes) Commit(context.Context) error {
+	return w.each((*process).commit)
 }
 
 func (p *process) commit() error {
-	if _, err := io.WriteString(p.in, CommitLine+"\n"); err != nil {
-		return p.failed(err)
+	slow := time.AfterFunc(workerCommit, p.end)
+	defer slow.Stop()
+	p.named = true
+	if err := p.say(nameLine); err != nil {
+		return err
 	}
-	line, err := p.next()
-	if err != nil {
+	return p.done("it did not confirm that the volume has its name")
+}
+
+// Keep implements [Workers].
+func (w *processes) Keep() error {
+	return w.each(func(p *process) error { return p.say(keepLine) })
+}
+
+// Close implements [Workers].
+func (w *processes) Close(_ context.Context, whole bool) []string {
+	left := make([]string, len(w.all))
+	_ = w.each(func(p *process) error {
+		if !whole && p.named && !p.takeBack() {
+			left[slices.Index(w.all, p)] = p.host + ":" + p.volume.Path
+		}
+		p.end()
+		return nil
+	})
+	return slices.DeleteFunc(left, func(s string) bool { return s == "" })
+}
+
+// takeBack has the worker remove the volume, and tells whether it has.
+func (p *process) takeBack() bool {
+	slow := time.AfterFunc(workerGrace, p.end)
+	defer slow.Stop()
+	return p.say(undoLine) == nil && p.done("") == nil
+}
+
+// say sends a word.
+func (p *process) say(word string) error {
+	if _, err := io.WriteString(p.in, word+"\n"); err != nil {
 		return p.failed(err)
-	}
-	if !line.Done {
-		return p.failed(errors.New("it did not confirm that the volume has its name"))
 	}
 	return nil
 }
 
-// Close implements [Workers].
-func (w *processes) Close(context.Context) {
+// done waits for the confirmation of a word.
+func (p *process) done(otherwise string) error {
+	line, err := p.next()
+	switch {
+	case err != nil:
+		return p.failed(err)
+	case !line.Done:
+		return p.failed(errors.New(otherwise))
+	}
+	return nil
+}
+
+// each does the same with all workers at once.
+func (w *processes) each(step func(*process) error) error {
+	errs := make([]error, len(w.all))
 	var all sync.WaitGroup
-	for _, p := range w.all {
+	for i, p := range w.all {
 		if p != nil {
-			all.Go(p.end)
+			all.Go(func() { errs[i] = step(p) })
 		}
 	}
 	all.Wait()
+	return errors.Join(errs...)
 }

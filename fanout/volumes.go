@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -25,10 +26,13 @@ type Starter interface {
 type Workers interface {
 	// Volumes are what they have written, with host and path, in the order of the jobs.
 	Volumes() []archive.Volume
-	// Commit gives the volumes their names and ends the workers. An error says which volumes have theirs.
+	// Commit gives the volumes their names. Until Keep they are removed again when this process dies.
 	Commit(ctx context.Context) error
-	// Close ends the workers. Without Commit nothing is left of what they wrote.
-	Close(ctx context.Context)
+	// Keep tells the workers that the lead volume is about to get its name.
+	Keep() error
+	// Close ends the workers. Unless the set is whole, they leave nothing of what they wrote but for the volumes that are
+	// returned, by host and path: it isn't known whether these are still there.
+	Close(ctx context.Context, whole bool) (left []string)
 }
 
 // VolumeOptions has every node's rows written to a volume beside it, by a worker there, instead of to the archive, which
@@ -36,6 +40,7 @@ type Workers interface {
 type VolumeOptions struct {
 	Starter Starter
 	Name    string                           // of the lead volume's file, for the members' headers
+	Lead    VolumeFile                       // the lead volume's file, which Dump commits when the other volumes have their names
 	Path    func(node *Node) (string, error) // of a node's volume, on its host
 	Force   bool                             // replace volumes that exist
 }
@@ -68,18 +73,29 @@ func (d *dumper) lookForWorkers(ctx context.Context, m *moment) error {
 	return nil
 }
 
-// endWorkers ends what is left of them.
-func (d *dumper) endWorkers(ctx context.Context) {
-	if d.workers != nil {
-		d.workers.Close(ctx)
-		d.workers = nil
+// endWorkers ends what is left of them, after a failure, and returns the error with what is to be said about that.
+func (d *dumper) endWorkers(ctx context.Context, err error) error {
+	if d.workers == nil {
+		return err
 	}
+	left := d.workers.Close(ctx, false)
+	d.workers = nil
+	if len(left) > 0 && err != nil {
+		err = fmt.Errorf("%w; the worker can't be asked any more whether it has left this, which is of no use without its lead volume: %s",
+			err, strings.Join(left, ", "))
+	}
+	return err
 }
 
-// commitVolumes gives the members their names. It is the last thing before the lead volume gets its own.
-func (d *dumper) commitVolumes(ctx context.Context) error {
+// commitVolumes gives all volumes their names, the lead volume last. After an error none has one.
+func (d *dumper) commitVolumes(ctx context.Context) (err error) {
+	defer func() { err = d.endWorkers(ctx, err) }()
+	lead := d.o.Volumes.Lead
+	if err := lead.Sync(); err != nil {
+		return err
+	}
 	if d.workers == nil {
-		return nil
+		return lead.Commit()
 	}
 	for _, v := range d.workers.Volumes() {
 		d.result.Volumes = append(d.result.Volumes, v)
@@ -88,12 +104,26 @@ func (d *dumper) commitVolumes(ctx context.Context) error {
 		d.result.Summary.Bytes += v.Bytes
 		d.result.Summary.Streams += int(v.Streams) //nolint:gosec // limited by the format
 	}
-	return d.workers.Commit(ctx)
+	if err := d.workers.Commit(ctx); err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	if err := d.workers.Keep(); err != nil {
+		return err
+	}
+	if err := lead.Commit(); err != nil {
+		return errors.Join(err, lead.TakeBack())
+	}
+	d.workers.Close(ctx, true)
+	d.workers = nil
+	return nil
 }
 
 // runVolumes is [attempt.run] for a set: the workers read while pg_dump gives the catalog.
 func (a *attempt) runVolumes(ctx context.Context, aw *archive.Writer) error {
-	a.endWorkers(ctx)
+	_ = a.endWorkers(ctx, nil) // of an attempt before; no volume has a name yet
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return a.getCatalog(gctx) })
 	g.Go(func() error {
@@ -112,6 +142,9 @@ func (a *attempt) runVolumes(ctx context.Context, aw *archive.Writer) error {
 		return checkVolumes(jobs, w.Volumes())
 	})
 	err := g.Wait()
+	if lost := a.m.lost(ctx); err != nil && lost != nil {
+		return lost
+	}
 	if errors.Is(err, ErrSlipped) {
 		err = fmt.Errorf("%w: %w", errSlipped, err)
 	}
@@ -129,6 +162,20 @@ func (a *attempt) runVolumes(ctx context.Context, aw *archive.Writer) error {
 		volumes = a.workers.Volumes()
 	}
 	return aw.SetVolumes(volumes, a.bindings())
+}
+
+// lost tells whether a session that holds a node's snapshot is gone: what its worker says is then a consequence. The leader's
+// is not looked at, since it may have been cancelled.
+func (m *moment) lost(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	for _, x := range m.members[1:] {
+		if _, err := x.conn.Exec(ctx, "SELECT 1"); err != nil {
+			return fmt.Errorf("node %s: the session that held the snapshot was lost: %w", x.node.Name, err)
+		}
+	}
+	return nil
 }
 
 // awaitIfUnsure waits for the catalog unless it is known without it what is to be read.
@@ -179,7 +226,8 @@ func (a *attempt) jobs() ([]Job, []*Node, error) {
 			Created: a.created.UnixMicro(), Set: a.set.String(), Number: uint32(len(jobs) + 1), //nolint:gosec // nodes are few
 			Node: x.node.ID, Name: x.node.Name, Path: path, Force: a.o.Volumes.Force,
 			Conninfo: x.conninfos(), Identity: x.identity, Dialect: *x.dialect, Locks: x.locks, Snapshot: x.snapshot,
-			Codec: a.o.Codec, Level: a.o.Level, Jobs: a.o.Jobs, Tables: jobTables(parts), Blobs: blobs,
+			LeadPID: x.conn.PID(),
+			Codec:   a.o.Codec, Level: a.o.Level, Jobs: a.o.Jobs, Tables: jobTables(parts), Blobs: blobs,
 		})
 		nodes = append(nodes, x.node)
 	}

@@ -42,7 +42,21 @@ func Work(ctx context.Context, w io.Writer, job *Job, log *slog.Logger, progress
 	if err != nil {
 		return archive.Volume{}, err
 	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		if job.LeadPID != 0 {
+			cancel(d.watchSession(ctx, m.leader().node, job.LeadPID, leadPoll, ErrAbandoned))
+		}
+	}()
 	sum, err := d.writeMember(ctx, aw, m, job)
+	if err != nil && errors.Is(context.Cause(ctx), ErrAbandoned) {
+		err = context.Cause(ctx)
+	}
+	cancel(nil)
+	<-watched
 	if err != nil {
 		aw.Abort()
 		return archive.Volume{}, err
@@ -73,6 +87,9 @@ func (d *dumper) joinMoment(ctx context.Context, job *Job) (*moment, error) {
 		if err = m.members[0].accessShare(ctx, ""); wire.IsLockTimeout(err) || errors.Is(err, errSlipped) {
 			err = fmt.Errorf("%w: node %s: %w", ErrSlipped, job.Name, err)
 		}
+	}
+	if err == nil {
+		err = job.lookUp(ctx, m.members[0])
 	}
 	if err != nil {
 		m.close(ctx)

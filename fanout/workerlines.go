@@ -13,8 +13,12 @@ import (
 
 // A worker is told its job as one line of JSON on its standard input, and answers with lines of JSON on its standard
 // output: hello at once, progress now and then, result when the volume is written and durable, and done when it has its
-// name. It gives it the name when it reads the line "commit". It gives up, and leaves nothing, when either side
+// name. It gives it the name when it reads the line "commit", and ends. It gives up, and leaves nothing, when either side
 // is closed before.
+//
+// The line "name" is a commit that can be taken back: when the input ends, or says "undo", the worker removes the volume
+// again (and answers done to that), unless the line "keep" came before the end. A lead that sends "keep" right before its
+// own volume gets its name leaves a whole set or nothing, whenever it dies, but between these two steps.
 
 // WorkerLine is one answer of a worker. One field is set.
 type WorkerLine struct {
@@ -51,8 +55,18 @@ type WorkerError struct {
 	Slipped bool   `json:"slipped,omitempty"` // the dump has to be started over
 }
 
-// CommitLine tells a worker to give its volume its name.
-const CommitLine = "commit"
+// What a worker is told after its job.
+const (
+	CommitLine = "commit" // give the volume its name
+	nameLine   = "name"   // likewise, until further notice
+	keepLine   = "keep"   // it may stay
+	undoLine   = "undo"   // remove it
+)
+
+const (
+	maxWord  = 16 // bytes of each of them
+	maxWords = 3  // name, keep, undo
+)
 
 const (
 	// maxJob bounds the line of a job: 100,000 tables with 100 columns each take 200 MB.

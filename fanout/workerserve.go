@@ -16,12 +16,14 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-// VolumeFile is a file that has no name until Commit. Discard leaves nothing of it.
+// VolumeFile is a file that has no name until Commit. Discard leaves nothing of it if it has none, TakeBack removes it when
+// it has one.
 type VolumeFile interface {
 	io.Writer
 	Sync() error
 	Commit() error
 	Discard()
+	TakeBack() error
 }
 
 // WorkerIO is what a worker has to do with the world.
@@ -47,7 +49,13 @@ func ReadJobFile(path string) (io.Reader, error) {
 	if err := json.Unmarshal(b, &job); err != nil {
 		return nil, fmt.Errorf("%w: %s: %w", ErrJob, path, err)
 	}
-	if b, err = json.Marshal(&job); err != nil {
+	return job.Reader()
+}
+
+// Reader gives the job as a worker reads it, with the word to commit behind it.
+func (j *Job) Reader() (io.Reader, error) {
+	b, err := json.Marshal(j)
+	if err != nil {
 		return nil, err
 	}
 	return strings.NewReader(string(b) + "\n" + CommitLine + "\n"), nil
@@ -82,15 +90,20 @@ func (x *WorkerIO) serve(ctx context.Context, out *lineWriter) error {
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
-	commit := make(chan struct{})
+	words := make(chan string, maxWords)
 	// It ends with the input, which ends with this process.
 	go func() {
-		word, err := readLine(in, len(CommitLine)+1)
-		if err != nil || string(word) != CommitLine {
-			cancel(ErrAbandoned)
-			return
+		defer close(words)
+		for n := range maxWords {
+			word, err := readLine(in, maxWord)
+			if err != nil {
+				if n == 0 {
+					cancel(ErrAbandoned)
+				}
+				return
+			}
+			words <- string(word)
 		}
-		close(commit)
 	}()
 	f, err := x.Open(job.Path, job.Force)
 	if err != nil {
@@ -108,14 +121,38 @@ func (x *WorkerIO) serve(ctx context.Context, out *lineWriter) error {
 		return fmt.Errorf("%w: %w", ErrAbandoned, err)
 	}
 	select {
-	case <-commit:
+	case word := <-words:
+		return settle(f, word, words, out)
 	case <-ctx.Done():
 		return context.Cause(ctx)
+	}
+}
+
+// settle gives the volume its name, and takes it back unless the lead says that it may stay.
+func settle(f VolumeFile, word string, words <-chan string, out *lineWriter) error {
+	if word != CommitLine && word != nameLine {
+		return ErrAbandoned
 	}
 	if err := f.Commit(); err != nil {
 		return err
 	}
-	return out.write(WorkerLine{Done: true})
+	tell := out.write(WorkerLine{Done: true})
+	if word == CommitLine {
+		return tell
+	}
+	keep := false
+	for word := range words {
+		if keep = word == keepLine; word == undoLine {
+			break
+		}
+	}
+	if keep {
+		return nil
+	}
+	if err := f.TakeBack(); err != nil {
+		return err
+	}
+	return errors.Join(ErrAbandoned, out.write(WorkerLine{Done: true}))
 }
 
 // work writes the volume and makes it durable.

@@ -41,7 +41,8 @@ type dumpOptions struct {
 	noACL      bool
 	noComments bool
 
-	later laterFlags
+	volumes workerOptions
+	later   laterFlags
 
 	// What Validate makes of the flags.
 	codec archive.Codec
@@ -108,6 +109,7 @@ func (o *dumpOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringArrayVar(&o.filter.ExcludeTableData, "exclude-table-data", nil, "no rows of tables that match `PATTERN`")
 	f.StringVar(&o.filterFile, "filter", "", "read include and exclude lines from `FILE`, as pg_dump 17 does; - is standard input")
 	f.StringVar(&o.pgDump, "pg-dump", "", "`PATH` of the pg_dump to take the catalog from (default: the server's version, as installed)")
+	o.volumes.addFlags(f)
 	f.BoolVar(&o.json, "json", false, "print a summary as JSON")
 	o.later.add(f, "globals", "all-databases")
 }
@@ -157,6 +159,9 @@ func (o *dumpOptions) Validate(f *pflag.FlagSet, args []string) error {
 	if o.limit <= 0 {
 		return usagef("--barrier-timeout %s: it takes a time above 0; --no-barrier does without the barrier", o.barrier)
 	}
+	if err := o.volumes.validate(f, o.file); err != nil {
+		return err
+	}
 	if o.noBarrier && (o.route == fanout.RouteCoordinator || o.route == fanout.RouteCursors) {
 		return usagef("--no-barrier is for route segments")
 	}
@@ -194,27 +199,37 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 	if name == "" {
 		name = defaultName(databaseName(cluster), begun)
 	}
-	out, err := o.app.createOut(name, o.force)
+	volumes, err := o.volumes.engine(cluster, name, o.force)
+	if err != nil {
+		return err
+	}
+	out, err := o.volumes.createLead(o.app, name, o.force)
 	if err != nil {
 		return err
 	}
 	defer out.Discard()
+	if volumes != nil {
+		volumes.Lead = out
+	}
 	m := o.app.startMeter("dumped")
 	result, err := fanout.Dump(ctx, out, fanout.DumpOptions{
 		Cluster: cluster, Jobs: o.jobs, Codec: o.codec, Level: o.level, Filter: o.filter,
 		SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly, Sections: o.sections,
 		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments,
-		Route: o.route, NoBarrier: o.noBarrier, BarrierTimeout: o.limit,
+		Volumes: volumes, Route: o.route, NoBarrier: o.noBarrier, BarrierTimeout: o.limit,
 		LockWait: o.wait, PgDumpPath: o.pgDump, Tool: toolName, Log: o.app.logger(), Progress: m,
 	})
 	m.end()
-	if err == nil {
+	if err == nil && volumes == nil {
 		err = context.Cause(ctx) // a signal that came after the last row: still nothing may appear
 	}
 	if err != nil {
 		return &stateError{err: err, state: leftover(out)}
 	}
-	if err := out.Commit(); err != nil {
+	if volumes == nil { // else Dump has done it
+		err = out.Commit()
+	}
+	if err != nil {
 		return &stateError{err: err, state: leftover(out)}
 	}
 	return o.summary(result, name, time.Since(begun))

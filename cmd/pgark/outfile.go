@@ -13,14 +13,15 @@ import (
 // outFile is a file that appears under its name only when it is complete. Until then its bytes are in a partial file
 // beside it, which Discard removes. Devices, pipes and standard output are written to as they are.
 type outFile struct {
-	name    string // as the user said it; "" for standard output
-	partial string // "" if written directly
-	f       *os.File
-	force   bool
-	named   bool // it is complete and has its name
-	written int64
-	started int64 // how much of it the kernel has been asked to write to the disk
-	forget  func()
+	name     string // as the user said it; "" for standard output
+	partial  string // "" if written directly
+	nameless bool   // it has no name at all until it is complete
+	f        *os.File
+	force    bool
+	named    bool // it is complete and has its name
+	written  int64
+	started  int64 // how much of it the kernel has been asked to write to the disk
+	forget   func()
 }
 
 // writeBackStep is how much gathers before it goes to the disk. Without it the whole archive waits for the Sync at the
@@ -89,7 +90,7 @@ func (o *outFile) Write(p []byte) (int, error) {
 	if err != nil {
 		return n, &outputError{name: o.label(), written: o.written, err: err}
 	}
-	if o.partial != "" && o.written-o.started >= writeBackStep {
+	if (o.partial != "" || o.nameless) && o.written-o.started >= writeBackStep {
 		writeBack(o.f, o.started, o.written-o.started)
 		o.started = o.written
 	}
@@ -102,6 +103,9 @@ func (o *outFile) label() string {
 	}
 	return o.name
 }
+
+// Sync makes durable what was written so far.
+func (o *outFile) Sync() error { return o.f.Sync() }
 
 // Commit makes the file durable and gives it its name. On an error nothing is left behind.
 func (o *outFile) Commit() error {
@@ -118,7 +122,7 @@ func (o *outFile) Commit() error {
 }
 
 func (o *outFile) commit() error {
-	if o.partial == "" {
+	if o.partial == "" && !o.nameless {
 		if o.name == "-" {
 			return nil
 		}
@@ -126,6 +130,13 @@ func (o *outFile) commit() error {
 	}
 	if err := o.f.Sync(); err != nil {
 		return err
+	}
+	if o.nameless {
+		if err := o.nameIt(); err != nil {
+			return err
+		}
+		o.nameless, o.named = false, true
+		return errors.Join(o.f.Close(), syncDir(filepath.Dir(o.name)))
 	}
 	if err := o.f.Close(); err != nil {
 		return err
@@ -171,6 +182,11 @@ func syncDir(dir string) error {
 
 // Discard closes and removes what was written so far. It does nothing after Commit.
 func (o *outFile) Discard() {
+	if o.nameless {
+		o.nameless = false
+		_ = o.f.Close()
+		return
+	}
 	if o.partial == "" {
 		return
 	}
@@ -178,6 +194,15 @@ func (o *outFile) Discard() {
 	_ = os.Remove(o.partial)
 	o.partial = ""
 	o.forget()
+}
+
+// TakeBack removes the file again that Commit has given its name.
+func (o *outFile) TakeBack() error {
+	if !o.named {
+		return nil
+	}
+	o.named = false
+	return errors.Join(os.Remove(o.name), syncDir(filepath.Dir(o.name)))
 }
 
 // outputError is a failure to write the result.

@@ -1,6 +1,7 @@
 package pgtest
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -27,7 +28,10 @@ func FindBinDir() (string, error) {
 		return dir, nil
 	}
 	if path, err := exec.LookPath("initdb"); err == nil {
-		if real, err := filepath.EvalSymlinks(path); err == nil && hasPrograms(filepath.Dir(real), "initdb", "postgres") {
+		// On a host of Greenplum it is often that one's, which makes another kind of server.
+		out, err := exec.Command(path, "--version").Output()
+		if real, linkErr := filepath.EvalSymlinks(path); err == nil && linkErr == nil &&
+			bytes.Contains(out, []byte("(PostgreSQL)")) && hasPrograms(filepath.Dir(real), "initdb", "postgres") {
 			return filepath.Dir(real), nil
 		}
 	}
