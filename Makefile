@@ -40,7 +40,7 @@ test-quick: ## tests without the race detector
 .PHONY: test-greenplum
 test-greenplum: ## all routes, kinds of tables and faults on the Greenplum that PGARK_TEST_GREENPLUM names
 	@[ -n "$${PGARK_TEST_GREENPLUM:-}" ] || { echo "PGARK_TEST_GREENPLUM must hold the connection string of a Greenplum's coordinator" >&2; exit 2; }
-	go test -count=1 -timeout=4h -v -run Greenplum $(TESTFLAGS) ./fanout ./fanout/topology
+	go test -count=1 -timeout=4h -v -run Greenplum $(TESTFLAGS) ./fanout ./fanout/topology ./verify ./cmd/pgark
 
 .PHONY: lint
 lint: $(LINT) ## format and import rules, static checks
