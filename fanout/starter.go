@@ -240,15 +240,17 @@ func (p *process) commit() error {
 	slow := time.AfterFunc(workerCommit, p.end)
 	defer slow.Stop()
 	p.named = true
-	if err := p.say(nameLine); err != nil {
-		return err
-	}
-	return p.done("it did not confirm that the volume has its name")
+	return p.say(nameLine, func(a *WorkerLine) bool { return a.Done })
 }
 
 // Keep implements [Workers].
 func (w *processes) Keep() error {
-	return w.each(func(p *process) error { return p.say(keepLine) })
+	// A word that was sent but not read would leave the set without this volume.
+	return w.each(func(p *process) error {
+		slow := time.AfterFunc(workerCommit, p.end)
+		defer slow.Stop()
+		return p.say(keepLine, func(a *WorkerLine) bool { return a.Kept })
+	})
 }
 
 // Close implements [Workers].
@@ -268,25 +270,23 @@ func (w *processes) Close(_ context.Context, whole bool) []string {
 func (p *process) takeBack() bool {
 	slow := time.AfterFunc(workerGrace, p.end)
 	defer slow.Stop()
-	return p.say(undoLine) == nil && p.done("") == nil
+	return p.say(undoLine, func(a *WorkerLine) bool { return a.Gone }) == nil
 }
 
-// say sends a word.
-func (p *process) say(word string) error {
+// say sends a word, and waits for the answer.
+func (p *process) say(word string, answers func(*WorkerLine) bool) error {
 	if _, err := io.WriteString(p.in, word+"\n"); err != nil {
 		return p.failed(err)
 	}
-	return nil
-}
-
-// done waits for the confirmation of a word.
-func (p *process) done(otherwise string) error {
 	line, err := p.next()
 	switch {
 	case err != nil:
 		return p.failed(err)
-	case !line.Done:
-		return p.failed(errors.New(otherwise))
+	case line.Gone && word != undoLine:
+		p.named = false
+		return p.failed(errors.New("it lost its connection with the lead"))
+	case !answers(line):
+		return p.failed(fmt.Errorf("it does not confirm %q", word))
 	}
 	return nil
 }

@@ -17,8 +17,8 @@ import (
 // is closed before.
 //
 // The line "name" is a commit that can be taken back: when the input ends, or says "undo", the worker removes the volume
-// again (and answers done to that), unless the line "keep" came before the end. A lead that sends "keep" right before its
-// own volume gets its name leaves a whole set or nothing, whenever it dies, but between these two steps.
+// again, and answers gone, unless the line "keep" came before the end, to which it answers kept. A lead that names its own volume
+// when all have said so leaves a whole set or nothing, whenever it dies, but between these two steps.
 
 // WorkerLine is one answer of a worker. One field is set.
 type WorkerLine struct {
@@ -26,6 +26,8 @@ type WorkerLine struct {
 	Progress *WorkerProgress `json:"progress,omitempty"`
 	Result   *WorkerResult   `json:"result,omitempty"`
 	Done     bool            `json:"done,omitempty"`
+	Kept     bool            `json:"kept,omitempty"`
+	Gone     bool            `json:"gone,omitempty"`
 	Error    *WorkerError    `json:"error,omitempty"`
 }
 

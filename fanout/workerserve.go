@@ -71,7 +71,11 @@ func ServeWorker(ctx context.Context, x WorkerIO) error {
 		return fmt.Errorf("%w: %w", ErrAbandoned, err)
 	}
 	err := x.serve(ctx, out)
-	if err != nil && !errors.Is(err, ErrAbandoned) {
+	if errors.Is(err, ErrAbandoned) {
+		_ = out.write(WorkerLine{Gone: true}) // if anybody still listens
+		return err
+	}
+	if err != nil {
 		tell := out.write(WorkerLine{Error: &WorkerError{Message: err.Error(), Slipped: errors.Is(err, ErrSlipped)}})
 		err = errors.Join(err, tell)
 	}
@@ -142,17 +146,18 @@ func settle(f VolumeFile, word string, words <-chan string, out *lineWriter) err
 	}
 	keep := false
 	for word := range words {
-		if keep = word == keepLine; word == undoLine {
+		if keep = word == keepLine; !keep {
 			break
 		}
+		tell = out.write(WorkerLine{Kept: true})
 	}
 	if keep {
-		return nil
+		return tell
 	}
 	if err := f.TakeBack(); err != nil {
 		return err
 	}
-	return errors.Join(ErrAbandoned, out.write(WorkerLine{Done: true}))
+	return ErrAbandoned
 }
 
 // work writes the volume and makes it durable.
