@@ -5,6 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -244,7 +246,8 @@ func (m *member) conninfos() []string {
 	return infos
 }
 
-// checkVolumes compares what the workers say with what they were told.
+// checkVolumes compares what the workers say with what they were told. No two volumes may be the same file, under whatever
+// names the cluster knows their host: with Force one would replace the other.
 func checkVolumes(jobs []Job, volumes []archive.Volume) error {
 	if len(volumes) != len(jobs) {
 		return fmt.Errorf("%d workers were started and %d answered", len(jobs), len(volumes))
@@ -255,6 +258,22 @@ func checkVolumes(jobs []Job, volumes []archive.Volume) error {
 			return fmt.Errorf("node %s: the worker was to write volume %d, and says that it has written volume %d of node %d, %q",
 				jobs[i].Name, jobs[i].Number, v.Number, v.Node, v.Path)
 		}
+	}
+	lead, err := filepath.Abs(jobs[0].Archive)
+	if err != nil {
+		return err
+	}
+	here, err := os.Hostname()
+	if err != nil {
+		return err
+	}
+	taken := map[[2]string]string{{here, lead}: "the lead volume"}
+	for i, v := range volumes {
+		place := [2]string{v.Host, v.Path}
+		if taken[place] != "" {
+			return fmt.Errorf("%s and node %s have the same volume, %s on host %s: each needs a path of its own", taken[place], jobs[i].Name, v.Path, v.Host)
+		}
+		taken[place] = "node " + jobs[i].Name
 	}
 	return nil
 }

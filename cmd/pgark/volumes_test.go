@@ -177,7 +177,12 @@ func TestVolumesMessages(t *testing.T) {
 		"broken":       {script: `echo 'cannot execute: out of luck' >&2; exit 126`, code: exitFailed, want: "it ended without a result (exit status 126): cannot execute: out of luck"},
 		"a file above": {args: []string{"--volumes", taken + "/{node}.pgark"}, code: exitFailed, want: "not a directory"},
 		"a directory":  {args: []string{"--volumes", filepath.Join(b.dir, "volumes")}, code: exitUsage, want: "same path"},
-		"no rights":    {args: []string{"--volumes", "/proc/{node}.pgark"}, code: exitFailed, want: "/proc"},
+		"one host by two names": {args: []string{
+			"--force", "--volumes", filepath.Join(b.dir, "volumes", "{archive}"), "-T", "shop.*_shard3",
+			"--node", fmt.Sprintf("shard2=localhost:%d", b.shards.Shards[1].Port()),
+		}, code: exitFailed, want: "have the same volume, "},
+		"the lead":  {args: []string{"--force", "--volumes", filepath.Join(b.dir, "lead", "{node}.pgark"), "-f", "shard2.pgark"}, code: exitFailed, want: "the lead volume and node shard2 have the same volume"},
+		"no rights": {args: []string{"--volumes", "/proc/{node}.pgark"}, code: exitFailed, want: "/proc"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			args := tc.args
