@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/wire"
@@ -26,7 +27,7 @@ type DatabaseStarter struct {
 }
 
 // Start implements [Starter].
-func (s *DatabaseStarter) Start(ctx context.Context, jobs []Job, nodes []*Node, _ func(rows, bytes uint64)) (Workers, error) {
+func (s *DatabaseStarter) Start(ctx context.Context, jobs []Job, nodes []*Node, report func(rows, bytes uint64)) (Workers, error) {
 	for i, n := range nodes {
 		if n.Content < 0 {
 			return nil, fmt.Errorf("%w of node %s: the database starts programs on segments only; have the workers started by ssh", ErrWorker, jobs[i].Name)
@@ -37,7 +38,14 @@ func (s *DatabaseStarter) Start(ctx context.Context, jobs []Job, nodes []*Node, 
 		return nil, fmt.Errorf("%w: %w", ErrWorker, err)
 	}
 	w := &dispatched{starter: s, jobs: jobs, volumes: make([]archive.Volume, len(jobs))}
+	asking, enough := context.WithCancel(ctx)
+	var asked sync.WaitGroup
+	for _, n := range nodes {
+		asked.Go(func() { readNames(asking, n.Config, jobs[0].Set, report) })
+	}
 	lines, err := s.run(ctx, "worker --job "+packed)
+	enough()
+	asked.Wait()
 	if err == nil {
 		err = w.take(lines, jobs)
 	}

@@ -26,9 +26,10 @@ func Work(ctx context.Context, w io.Writer, job *Job, log *slog.Logger, progress
 	if err != nil || len(set) != len(archive.SetID{}) {
 		return archive.Volume{}, fmt.Errorf("%w: the set's id is %q", ErrJob, job.Set)
 	}
+	counted := &told{Progress: orSilent(progress)}
 	d := &dumper{
 		o:   DumpOptions{Jobs: job.Jobs, Codec: job.Codec, Level: job.Level, Cluster: &Cluster{Dialect: job.Dialect}},
-		log: orDiscard(log), progress: orSilent(progress), result: &DumpResult{},
+		log: orDiscard(log), progress: counted, result: &DumpResult{},
 	}
 	m, err := d.joinMoment(ctx, job)
 	if err != nil {
@@ -48,7 +49,7 @@ func Work(ctx context.Context, w io.Writer, job *Job, log *slog.Logger, progress
 	go func() {
 		defer close(watched)
 		if job.LeadPID != 0 {
-			cancel(d.watchSession(ctx, m.leader().node, job.LeadPID, leadPoll, ErrAbandoned))
+			cancel(d.watchSession(ctx, m.leader().node, job.LeadPID, leadPoll, ErrAbandoned, func() string { return counted.name(job.Set) }))
 		}
 	}()
 	sum, err := d.writeMember(ctx, aw, m, job)
