@@ -28,7 +28,7 @@ func greenplumDB(t *testing.T) (conninfo string, sql func(string) string) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer conn.Close(t.Context()) //nolint:errcheck // nothing is lost with it
+		defer conn.Close(t.Context())
 		rows, err := conn.QueryStrings(t.Context(), sql)
 		if err != nil {
 			t.Fatalf("%s: %v", sql, err)
@@ -71,7 +71,7 @@ func serverProgram(t *testing.T) (program, dir string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer in.Close() //nolint:errcheck // only read
+	defer in.Close()
 	out, err := os.OpenFile(program, os.O_WRONLY|os.O_CREATE, 0o755)
 	if err != nil {
 		t.Fatal(err)
