@@ -167,8 +167,7 @@ func (b *barrier) inWay() string {
 // try asks for all locks at once, and gives all back before its time is over.
 func (b *barrier) try(ctx context.Context, allowed time.Duration, under func(context.Context) error) (granted bool, err error) {
 	b.late = time.Now().Add(allowed)
-	// The server ends the statement in time by itself. Only if that is not heard of it is cancelled.
-	tryCtx, cancel := context.WithDeadline(ctx, b.late.Add(allowed/8))
+	tryCtx, cancel := context.WithDeadline(ctx, b.late)
 	defer cancel()
 	g, gctx := errgroup.WithContext(tryCtx)
 	for _, l := range b.lockers {
@@ -208,7 +207,8 @@ func (b *barrier) try(ctx context.Context, allowed time.Duration, under func(con
 // lock asks for SHARE on everything that the locker's server has of the tables in scope.
 func (l *locker) lock(ctx context.Context, b *barrier, allowed time.Duration) error {
 	l.inWay, l.vacuum = "", ""
-	begin := fmt.Sprintf("%s; SET LOCAL statement_timeout = %d", barrierSavepoint, allowed.Milliseconds())
+	// The server ends the statement in time by itself. Only if that is not heard of it is cancelled.
+	begin := fmt.Sprintf("%s; SET LOCAL statement_timeout = %d", barrierSavepoint, (allowed - allowed/8).Milliseconds())
 	if l.dialect.IdleTimeout {
 		begin += fmt.Sprintf("; SET LOCAL idle_in_transaction_session_timeout = %d", barrierIdle.Milliseconds())
 	}

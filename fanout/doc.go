@@ -1,14 +1,21 @@
 // Package fanout is the engine: it plans units of work and runs them over many sessions, both ways.
 //
-// [Dump] takes the moment (locks first, then the snapshot, in moment.go), has pg_dump describe the catalog through the
+// [Dump] takes the moment (locks first, then the snapshots, in moment.go), has pg_dump describe the catalog through the
 // leader's own session (pgdump.go, attempt.go), cuts the tables into units (unit.go) and carries their rows through
 // readers, encoders and one appender into an archive (reader.go, pipeline.go). It promises that every row belongs to
 // that moment, or fails.
 //
+// A [Cluster] says where rows lie; package topology finds it. Each server that takes part in a moment is a member
+// (member.go, share.go), with a snapshot of its own, taken behind the write barrier (barrier.go); what is read of which
+// table over which server is a part (parts.go), and the sessions with one server are a lane (lane.go, or cursors.go for
+// parallel retrieve cursors). With [VolumeOptions] the lanes are workers' beside the nodes: they get jobs (job.go,
+// jobset.go), are started over ssh (starter.go) or by the database (starter_db.go), and do them in work.go.
+//
 // [Restore] orders the catalog's entries as pg_restore does (ddl.go and the files beside it), carries out definitions,
 // shares blocks of rows among sessions, and builds indexes and foreign keys as soon as what they depend on is there
 // (restore.go says in which steps). It compares what was sent, and what the server says it took, with the archive's
-// digests. [WriteScript] and [ListTOC] write what pg_restore would.
+// digests. Rows go straight back to the nodes that they came from where placement.go and the files beside it can prove
+// that they belong there. [ToPostgres] translates what only Greenplum understands. [WriteScript] and [ListTOC] write what pg_restore would.
 //
 // Memory does not depend on the size of tables or rows: pipeline.go and [Restore] state the bounds. No session and no
 // goroutine outlives a call.
