@@ -268,7 +268,7 @@ func (w *processes) Close(_ context.Context, whole bool) []string {
 
 // takeBack has the worker remove the volume, and tells whether it has.
 func (p *process) takeBack() bool {
-	slow := time.AfterFunc(workerGrace, p.end)
+	slow := time.AfterFunc(workerGrace, func() { _ = p.cmd.Process.Kill() })
 	defer slow.Stop()
 	return p.say(undoLine, func(a *WorkerLine) bool { return a.Gone }) == nil
 }
@@ -283,8 +283,7 @@ func (p *process) say(word string, answers func(*WorkerLine) bool) error {
 	case err != nil:
 		return p.failed(err)
 	case line.Gone && word != undoLine:
-		p.named = false
-		return p.failed(errors.New("it lost its connection with the lead"))
+		return p.failed(&workerSaid{"it lost its connection with the lead"})
 	case !answers(line):
 		return p.failed(fmt.Errorf("it does not confirm %q", word))
 	}

@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -75,6 +74,18 @@ func (d *dumper) lookForWorkers(ctx context.Context, m *moment) error {
 	return nil
 }
 
+// LeftError is a failure after which volumes may be left, since their workers could not be asked any more. Without their lead
+// volume they are of no use.
+type LeftError struct {
+	Err     error
+	Volumes []string // by host and path
+}
+
+func (e *LeftError) Error() string { return e.Err.Error() }
+
+// Unwrap returns why the dump failed.
+func (e *LeftError) Unwrap() error { return e.Err }
+
 // endWorkers ends what is left of them, after a failure, and returns the error with what is to be said about that.
 func (d *dumper) endWorkers(ctx context.Context, err error) error {
 	if d.workers == nil {
@@ -83,8 +94,7 @@ func (d *dumper) endWorkers(ctx context.Context, err error) error {
 	left := d.workers.Close(ctx, false)
 	d.workers = nil
 	if len(left) > 0 && err != nil {
-		err = fmt.Errorf("%w; the worker can't be asked any more whether it has left this, which is of no use without its lead volume: %s",
-			err, strings.Join(left, ", "))
+		err = &LeftError{Err: err, Volumes: left}
 	}
 	return err
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -224,13 +225,13 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 		err = context.Cause(ctx) // a signal that came after the last row: still nothing may appear
 	}
 	if err != nil {
-		return &stateError{err: err, state: leftover(out)}
+		return &stateError{err: err, state: leftover(out) + leftVolumes(err)}
 	}
 	if volumes == nil { // else Dump has done it
 		err = out.Commit()
 	}
 	if err != nil {
-		return &stateError{err: err, state: leftover(out)}
+		return &stateError{err: err, state: leftover(out) + leftVolumes(err)}
 	}
 	return o.summary(result, name, time.Since(begun))
 }
@@ -246,6 +247,15 @@ func leftover(out *outFile) string {
 		return "what went to " + out.name + " is not an archive"
 	}
 	return "no archive was written"
+}
+
+// leftVolumes names what workers may have left of a set.
+func leftVolumes(err error) string {
+	var left *fanout.LeftError
+	if !errors.As(err, &left) {
+		return ""
+	}
+	return "; a worker that can't be asked any more may have left " + strings.Join(left.Volumes, ", ") + ", of no use without its lead volume"
 }
 
 func (o *dumpOptions) readFilter() error {
@@ -269,6 +279,9 @@ func (o *dumpOptions) summary(r *fanout.DumpResult, name string, took time.Durat
 	label := name
 	if name == "-" {
 		label = "standard output"
+	}
+	if n := len(r.Volumes); n > 0 {
+		label += " and " + plural(uint64(n), "volume")
 	}
 	s := r.Summary
 	o.app.tell("wrote %s: %s, %s, %s of rows in %s, %s, promise %s, in %s", label,

@@ -20,6 +20,7 @@ type outFile struct {
 	force    bool
 	named    bool // it is complete and has its name
 	written  int64
+	synced   bool  // nothing was written since Sync
 	started  int64 // how much of it the kernel has been asked to write to the disk
 	forget   func()
 }
@@ -87,6 +88,7 @@ func (a *app) createOut(name string, force bool) (*outFile, error) {
 func (o *outFile) Write(p []byte) (int, error) {
 	n, err := o.f.Write(p)
 	o.written += int64(n)
+	o.synced = false
 	if err != nil {
 		return n, &outputError{name: o.label(), written: o.written, err: err}
 	}
@@ -105,7 +107,14 @@ func (o *outFile) label() string {
 }
 
 // Sync makes durable what was written so far.
-func (o *outFile) Sync() error { return o.f.Sync() }
+func (o *outFile) Sync() error {
+	if o.synced {
+		return nil
+	}
+	err := o.f.Sync()
+	o.synced = err == nil
+	return err
+}
 
 // Commit makes the file durable and gives it its name. On an error nothing is left behind.
 func (o *outFile) Commit() error {
@@ -128,7 +137,7 @@ func (o *outFile) commit() error {
 		}
 		return o.f.Close()
 	}
-	if err := o.f.Sync(); err != nil {
+	if err := o.Sync(); err != nil {
 		return err
 	}
 	if o.nameless {

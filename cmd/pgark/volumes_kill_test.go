@@ -210,6 +210,8 @@ type blow struct {
 	name   string
 	strike func(t *testing.T, b *volumeBed, lead *os.Process, ended <-chan struct{}) bool
 	codes  []int // that the dump may end with; -1 is a death by a signal
+
+	instant bool // it aims at the one instant in which a whole set may be left without its lead volume
 }
 
 func signalLead(sig syscall.Signal) func(*testing.T, *volumeBed, *os.Process, <-chan struct{}) bool {
@@ -220,13 +222,13 @@ func signalLead(sig syscall.Signal) func(*testing.T, *volumeBed, *os.Process, <-
 
 func blows() []blow {
 	return []blow{
-		{"SIGKILL to the lead", signalLead(syscall.SIGKILL), []int{-1}},
-		{"SIGINT to the lead", signalLead(syscall.SIGINT), []int{exitInterrupted}},
-		{"SIGTERM to the lead", signalLead(syscall.SIGTERM), []int{exitInterrupted}},
+		{"SIGKILL to the lead", signalLead(syscall.SIGKILL), []int{-1}, false},
+		{"SIGINT to the lead", signalLead(syscall.SIGINT), []int{exitInterrupted}, false},
+		{"SIGTERM to the lead", signalLead(syscall.SIGTERM), []int{exitInterrupted}, false},
 		{"SIGKILL to a worker", func(t *testing.T, b *volumeBed, _ *os.Process, ended <-chan struct{}) bool {
 			pid, ok := b.aWorker(t, ended)
 			return ok && syscall.Kill(pid, syscall.SIGKILL) == nil
-		}, []int{exitFailed}},
+		}, []int{exitFailed}, false},
 		{"SIGKILL to the lead of a worker that sleeps", func(t *testing.T, b *volumeBed, lead *os.Process, ended <-chan struct{}) bool {
 			pid, ok := b.aWorker(t, ended)
 			if !ok || syscall.Kill(pid, syscall.SIGSTOP) != nil {
@@ -235,26 +237,26 @@ func blows() []blow {
 			time.Sleep(rand.N(300 * time.Millisecond))
 			_ = lead.Kill()
 			return syscall.Kill(pid, syscall.SIGCONT) == nil
-		}, []int{-1}},
+		}, []int{-1}, false},
 		{"SIGINT to the lead of a worker that sleeps for good", func(t *testing.T, b *volumeBed, lead *os.Process, ended <-chan struct{}) bool {
 			pid, ok := b.aWorker(t, ended)
 			return ok && syscall.Kill(pid, syscall.SIGSTOP) == nil && lead.Signal(syscall.SIGINT) == nil
-		}, []int{exitInterrupted}},
+		}, []int{exitInterrupted}, false},
 		{"the end of a session", func(t *testing.T, b *volumeBed, _ *os.Process, _ <-chan struct{}) bool {
 			srv := b.shards.Shards[rand.N(len(b.shards.Shards))]
 			return srv.QueryString(t, "postgres", `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE application_name = 'pgark dump' AND datname = '`+b.db+`' ORDER BY random() LIMIT 1`) == "t"
-		}, []int{exitFailed, exitConnect}},
+		}, []int{exitFailed, exitConnect}, false},
 		{"SIGKILL to the lead when the first volume has its name", func(t *testing.T, b *volumeBed, lead *os.Process, ended <-chan struct{}) bool {
 			return b.firstName(t, ended) && lead.Kill() == nil
-		}, []int{-1}},
+		}, []int{-1}, true},
 		{"SIGKILL to a worker when the first volume has its name", func(t *testing.T, b *volumeBed, _ *os.Process, ended <-chan struct{}) bool {
 			if !b.firstName(t, ended) {
 				return false
 			}
 			pid, ok := b.aWorker(t, ended)
 			return ok && syscall.Kill(pid, syscall.SIGKILL) == nil
-		}, []int{exitFailed}},
+		}, []int{exitFailed}, false},
 	}
 }
 
@@ -325,9 +327,16 @@ func (b *volumeBed) disturb(t *testing.T, blow blow, after time.Duration, codec 
 	case !slices.Contains(blow.codes, code):
 		t.Errorf("exit code %d, not one of %v\n%s", code, blow.codes, stderr)
 	}
+	if blow.instant && len(left) == len(b.shards.Shards) {
+		for _, name := range left {
+			b.run(t, exitDone, "verify", filepath.Join("..", name))
+		}
+		t.Log("met the instant in which all workers have agreed to keep, and the lead volume has no name yet")
+		return false
+	}
 	for _, name := range left {
 		// A worker that dies after it has named its volume can't take it back: then the lead says so.
-		if code == exitFailed && strings.Contains(stderr.String(), filepath.Join(b.dir, name)) {
+		if code > 0 && strings.Contains(stderr.String(), filepath.Join(b.dir, name)) {
 			t.Logf("left and named: %s", name)
 			continue
 		}

@@ -123,7 +123,7 @@ func TestVolumesTakenBack(t *testing.T) {
 		code       int
 		want       string
 	}{
-		"a worker before it names":  {"name", "exit", exitFailed, "worker of node shard2"},
+		"a worker before it names":  {"name", "exit", exitFailed, "worker of node shard2, host "},
 		"a worker before it keeps":  {"keep", "exit", exitFailed, "worker of node shard2, host "},
 		"the lead between names":    {"name", "kill -9 $lead; exit", -1, ""},
 		"a lead with a worker deaf": {"name", "kill -INT $lead; sleep 1; exit", exitInterrupted, "no archive was written"},
