@@ -98,6 +98,31 @@ func TestDumpShards(t *testing.T) {
 	}
 }
 
+// TestDumpForeignData has the rows of foreign tables only where they are asked for, beside shards and without any.
+func TestDumpForeignData(t *testing.T) {
+	t.Parallel()
+	s, db := shardedDB(t)
+	s.Coordinator.Exec(t, db, "ALTER FOREIGN TABLE app.alone ALTER note OPTIONS (column_name 'note')")
+	want := s.Shards[0].QueryString(t, db, "SELECT count(*) FROM app.orders")
+	for _, drop := range []string{"", `DROP TABLE app.orders, app."line items"`} {
+		if drop != "" {
+			s.Coordinator.Exec(t, db, drop)
+		}
+		c := cluster(t, s.Coordinator.TCPConninfo(db))
+		for _, servers := range [][]string{nil, {"shard1"}, {"shard2"}} {
+			var file bytes.Buffer
+			_, err := fanout.Dump(t.Context(), &file, fanout.DumpOptions{Cluster: c, Filter: fanout.Filter{ForeignServers: servers}})
+			if err != nil {
+				t.Fatalf("%s layout, %v: %v", c.Layout, servers, err)
+			}
+			rows, there := tableRows(t, file.Bytes())["app.alone"]
+			if asked := len(servers) > 0 && servers[0] == "shard1"; there != asked || asked && fmt.Sprint(rows) != want {
+				t.Errorf("%s layout, %v: %d rows of a foreign table (%v), want %s only if asked for", c.Layout, servers, rows, there, want)
+			}
+		}
+	}
+}
+
 // TestDumpShardsDefinitions needs no session with a shard.
 func TestDumpShardsDefinitions(t *testing.T) {
 	t.Parallel()

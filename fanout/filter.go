@@ -13,6 +13,10 @@ type Filter struct {
 	ExcludeTableDataAndChildren []string // --exclude-table-data-and-children (16)
 	Extensions                  []string // -e
 	ExcludeExtensions           []string // --exclude-extension (17)
+
+	// ForeignServers are those whose foreign tables' rows belong to the dump too, read through the coordinator. They are no
+	// part of the moment: --include-foreign-data (13).
+	ForeignServers []string
 }
 
 // Empty tells whether the filter covers everything.

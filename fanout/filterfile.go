@@ -121,6 +121,8 @@ func (s *filterScanner) target(f *Filter, verb, object string) (*[]string, error
 		return &f.ExcludeTableData, nil
 	case "exclude table_data_and_children":
 		return &f.ExcludeTableDataAndChildren, nil
+	case "include foreign_data":
+		return &f.ForeignServers, nil
 	case "include extension":
 		return &f.Extensions, nil
 	case "exclude extension":

@@ -47,8 +47,11 @@ func (m *member) part(t *table, s size) part {
 		table: t, node: m.node.ID, from: "ONLY " + t.quoted(), columns: t.Columns,
 		split: m.dialect.TIDRangeScan, pages: s.pages, bytes: s.bytes,
 	}
-	if t.Condition != "" {
+	switch {
+	case t.Condition != "":
 		p.where = " " + t.Condition // an extension's filter begins with WHERE
+	case t.Kind == 'f':
+		p.split, p.where = false, " WHERE true" // COPY takes no foreign table, only a query
 	}
 	return p
 }
@@ -120,7 +123,7 @@ func (d *dumper) foreignParts(ctx context.Context, m *moment) error {
 	var own []*table
 	byNode := make(map[uint32][]*table)
 	for _, t := range sortedTables(m.tables) {
-		if t.Kind != 'f' {
+		if !t.Leaf {
 			own = append(own, t)
 			continue
 		}

@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pgark/pgark/wire"
@@ -34,12 +35,16 @@ func (p PgDump) catalogArgs(o CatalogOptions) ([]string, error) {
 	for _, s := range o.Sections {
 		args = append(args, "--section="+s)
 	}
+	patterns := slices.Clone(o.Filter.ForeignServers)
 	for _, name := range o.ForeignServers {
+		patterns = append(patterns, wire.Ident(name))
+	}
+	for _, pattern := range patterns {
 		if p.Major < 13 {
 			return nil, fmt.Errorf("%w: the rows of foreign tables need the pg_dump of PostgreSQL 13 or newer, and %s is %s; "+
 				"choose another one with --pg-dump", ErrPgDumpTooOld, p.Path, p.Version)
 		}
-		args = append(args, "--include-foreign-data="+wire.Ident(name))
+		args = append(args, "--include-foreign-data="+pattern)
 	}
 	filters, err := p.filterArgs(&o.Filter)
 	if err != nil {

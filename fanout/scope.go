@@ -29,6 +29,7 @@ type relation struct {
 	Parent    bool   // has partitions and no rows of its own, although its kind is 'r'
 	External  bool   // its rows are not in the database, although its kind is 'r'
 	Leaf      bool   // with 'f': a partition
+	Asked     bool   // with 'f': its rows are asked for, although it is no partition on a node
 	Server    string // with 'f': the foreign server
 }
 
@@ -40,7 +41,7 @@ func (r relation) hasRows() bool {
 	case 'r':
 		return !r.Parent && !r.External
 	case 'f':
-		return r.Leaf
+		return r.Leaf || r.Asked
 	default:
 		return false
 	}
@@ -72,7 +73,11 @@ func (s *scope) list(ctx context.Context, conn *wire.Conn) ([]relation, error) {
 	if _, err := conn.Exec(ctx, "RESET search_path"); err != nil {
 		return nil, err
 	}
-	err = conn.Query(ctx, s.query(where), func(row wire.Row) error {
+	asked, err := matchNames("fs.srvname", s.filter.ForeignServers)
+	if err != nil {
+		return nil, err
+	}
+	err = conn.Query(ctx, s.query(where, asked), func(row wire.Row) error {
 		oid, err := strconv.ParseUint(string(row.Get(0)), 10, 32)
 		if err != nil {
 			return fmt.Errorf("pg_class.oid: %w", err)
@@ -85,7 +90,7 @@ func (s *scope) list(ctx context.Context, conn *wire.Conn) ([]relation, error) {
 			OID: uint32(oid), Schema: string(row.Get(1)), Name: string(row.Get(2)),
 			Kind: row.Get(3)[0], Config: string(row.Get(4)) == "t", Condition: string(row.Get(5)),
 			Root: uint32(root), Parent: string(row.Get(7)) == "t", External: string(row.Get(8)) == "t",
-			Leaf: string(row.Get(9)) == "t", Server: string(row.Get(10)),
+			Leaf: string(row.Get(9)) == "t", Server: string(row.Get(10)), Asked: string(row.Get(11)) == "t",
 		})
 		return nil
 	})
@@ -98,10 +103,13 @@ func (s *scope) list(ctx context.Context, conn *wire.Conn) ([]relation, error) {
 
 // query lists tables r. The filter goes by c, which is the table itself or, of a partition that has no entry of its own,
 // the table that it is a part of.
-func (s *scope) query(where string) string {
+func (s *scope) query(where, asked string) string {
 	kinds, leaf, server, foreign := "'r', 'p'", "false", "''", ""
-	if s.foreign {
-		kinds, leaf, server = "'r', 'p', 'f'", "r.relispartition", "COALESCE(fs.srvname, '')"
+	if s.foreign || asked != "" {
+		kinds, server = "'r', 'p', 'f'", "COALESCE(fs.srvname, '')"
+		if s.foreign {
+			leaf = "r.relispartition"
+		}
 		foreign = `
 LEFT JOIN pg_catalog.pg_foreign_table ft ON ft.ftrelid = r.oid
 LEFT JOIN pg_catalog.pg_foreign_server fs ON fs.oid = ft.ftserver`
@@ -115,13 +123,18 @@ JOIN pg_catalog.pg_class c ON c.oid = COALESCE(leg.root, r.oid)`
 		parent = `(EXISTS (SELECT 1 FROM pg_catalog.pg_partition pp WHERE pp.parrelid = r.oid)
   OR leg.root IS NOT NULL AND EXISTS (SELECT 1 FROM pg_catalog.pg_inherits pi WHERE pi.inhparent = r.oid))`
 	}
+	if asked == "" {
+		asked = "false"
+	} else {
+		asked = "r.relkind = 'f' AND NOT " + leaf + " AND (" + asked + ")"
+	}
 	external := "false"
 	if s.dialect.ExternalTables {
 		external = "r.relstorage = 'x'"
 	}
 	// pg_extension.extconfig names the tables whose rows belong to the user although the table belongs to the extension.
 	return `SELECT r.oid, rn.nspname, r.relname, r.relkind, x.relid IS NOT NULL, COALESCE(x.cond, ''),
-  ` + root + `, ` + parent + `, ` + external + `, ` + leaf + `, ` + server + `
+  ` + root + `, ` + parent + `, ` + external + `, ` + leaf + `, ` + server + `, ` + asked + `
 FROM pg_catalog.pg_class r
 JOIN pg_catalog.pg_namespace rn ON rn.oid = r.relnamespace
 ` + class + `

@@ -29,7 +29,7 @@ func (d *dumper) shares(ctx context.Context, m *moment) (shares, error) {
 	}
 	s := make(shares)
 	for _, t := range sortedTables(tables) {
-		if t.Kind != 'f' {
+		if !t.Leaf {
 			continue
 		}
 		node, err := d.o.Cluster.server(t)

@@ -92,7 +92,7 @@ ORDER BY a.attrelid, a.attnum`, func(row wire.Row) error {
 func describeRemotes(ctx context.Context, conn *wire.Conn, tables map[uint32]*table) error {
 	var oids []uint32
 	for oid, t := range tables {
-		if t.Kind == 'f' {
+		if t.Leaf {
 			oids = append(oids, oid)
 		}
 	}

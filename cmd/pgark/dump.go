@@ -108,6 +108,7 @@ func (o *dumpOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&o.filter.ExcludeTables, "exclude-table", "T", nil, "no tables that match `PATTERN`")
 	f.StringArrayVarP(&o.filter.Extensions, "extension", "e", nil, "only extensions that match `PATTERN`")
 	f.StringArrayVar(&o.filter.ExcludeTableData, "exclude-table-data", nil, "no rows of tables that match `PATTERN`")
+	f.StringArrayVar(&o.filter.ForeignServers, "include-foreign-data", nil, "also rows of foreign tables on servers that match `PATTERN`; they are of no certain moment")
 	f.StringVar(&o.filterFile, "filter", "", "read include and exclude lines from `FILE`, as pg_dump 17 does; - is standard input")
 	f.StringVar(&o.pgDump, "pg-dump", "", "`PATH` of the pg_dump to take the catalog from (default: the server's version, as installed)")
 	o.volumes.addFlags(f)
@@ -131,6 +132,9 @@ func (o *dumpOptions) Validate(f *pflag.FlagSet, args []string) error {
 	}
 	if err := validateSelect(o.schemaOnly, o.dataOnly, o.sections); err != nil {
 		return err
+	}
+	if o.schemaOnly && len(o.filter.ForeignServers) > 0 {
+		return usagef("-s/--schema-only and --include-foreign-data cannot be used together")
 	}
 	if o.schemaOnly && len(o.filter.ExcludeTableData) > 0 {
 		return usagef("-s/--schema-only and --exclude-table-data cannot be used together")
