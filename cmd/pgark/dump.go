@@ -237,7 +237,13 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 	if err != nil {
 		return &stateError{err: err, state: leftover(out) + leftVolumes(err)}
 	}
-	return o.summary(result, name, time.Since(begun))
+	if err := o.summary(result, name, time.Since(begun)); err != nil {
+		return err
+	}
+	if cluster.Layout != fanout.LayoutSingle { // elsewhere there is no choice
+		o.app.tell("route %s: %s", result.Route, result.RouteReason)
+	}
+	return nil
 }
 
 // leftover says what state things are in after a failure.
