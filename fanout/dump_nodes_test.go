@@ -29,6 +29,8 @@ func shardedDB(t *testing.T) (*pgtest.Shards, string) {
 	s.Table(t, db, pgtest.Table{Schema: "app", Name: "line items", Columns: `id int, "order" int`, Key: "order"})
 	s.Coordinator.Exec(t, db, `
 CREATE TABLE app.local (id int PRIMARY KEY, v text);
+CREATE TABLE app.parts (id int) PARTITION BY RANGE (id);
+CREATE TABLE app.part PARTITION OF app.parts DEFAULT;
 INSERT INTO app.local SELECT i, 'local ' || i FROM generate_series(1, 1000) i;
 INSERT INTO app.orders SELECT i, 'note' || i, i / 7.0 FROM generate_series(1, 30000) i;
 INSERT INTO app."line items" SELECT i, i / 3 FROM generate_series(1, 9000) i;

@@ -108,7 +108,7 @@ func (s *scope) query(where, asked string) string {
 	if s.foreign || asked != "" {
 		kinds, server = "'r', 'p', 'f'", "COALESCE(fs.srvname, '')"
 		if s.foreign {
-			leaf = "r.relispartition"
+			leaf = "(r.relkind = 'f' AND r.relispartition)"
 		}
 		foreign = `
 LEFT JOIN pg_catalog.pg_foreign_table ft ON ft.ftrelid = r.oid
