@@ -45,6 +45,7 @@ newline"
 exclude schema tmp*
 exclude table_data log . big
 include extension hstore
+include foreign_data shard*
 exclude table_and_children part
 `), &f)
 	if err != nil {
@@ -52,7 +53,7 @@ exclude table_and_children part
 	}
 	want := Filter{
 		Tables: []string{"a.b", "\"with\nnewline\""}, ExcludeSchemas: []string{"tmp*"}, ExcludeTableData: []string{"log.big"},
-		Extensions: []string{"hstore"}, ExcludeTablesAndChildren: []string{"part"},
+		Extensions: []string{"hstore"}, ForeignServers: []string{"shard*"}, ExcludeTablesAndChildren: []string{"part"},
 	}
 	if d := cmp.Diff(want, f); d != "" {
 		t.Error(d)
@@ -60,7 +61,7 @@ exclude table_and_children part
 	for in, line := range map[string]string{
 		"include table":             "line 1",
 		"\nkeep table x":            "line 2",
-		"include foreign_data x":    "not supported",
+		"exclude foreign_data x":    "not supported",
 		"include table \"a":         "not closed",
 		"include table_data t":      "not supported",
 		"exclude schema a\nexclude": "line 2",

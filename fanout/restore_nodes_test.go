@@ -102,7 +102,7 @@ func TestRestoreShards(t *testing.T) {
 		if route == fanout.RouteCoordinator {
 			direct, used = 0, route
 		}
-		if result.Route != used || result.DirectTables != direct || result.Tables != 7 || result.Rows != 40000 {
+		if result.Route != used || result.DirectTables != direct || result.Tables != 8 || result.Rows != 40000 {
 			t.Errorf("route %s: %s (%s), %d tables and %d rows, %d directly", route, result.Route, result.RouteReason, result.Tables, result.Rows, result.DirectTables)
 		}
 		if got := s.Coordinator.QueryString(t, to, shardSums); got != want {
