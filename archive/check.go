@@ -50,8 +50,6 @@ type CheckResult struct {
 	Bytes    uint64    // that were read of all volumes
 	Findings []Finding // in the order of the volumes and of their offsets, at most maxFindings
 	More     int       // findings that there was no room for
-	Member   Member    // what set this is a volume of, if its header could be read
-	Root     [32]byte  // of the volume that was given, zero where its index is damaged
 }
 
 const maxFindings = 1000
@@ -63,23 +61,14 @@ const maxFindings = 1000
 // Of a set it checks the volume that it is given, the lead volume or another; [CheckFiles] checks all.
 func Check(ctx context.Context, r io.ReaderAt, size int64, o CheckOptions) (*CheckResult, error) {
 	c := newChecker(o)
-	v, err := c.check(ctx, r, size, "")
-	if err != nil {
+	if _, err := c.check(ctx, r, size, ""); err != nil {
 		return nil, err
 	}
-	c.subject(v)
 	return c.result(), nil
 }
 
 func newChecker(o CheckOptions) *checker {
 	return &checker{jobs: max(o.Jobs, 1), quick: o.Quick, tables: map[[2]string]bool{}}
-}
-
-// subject notes what was checked, first or alone.
-func (c *checker) subject(v *volume) {
-	if v != nil {
-		c.res.Member, c.res.Root = v.header.Member, v.trailer.root
-	}
 }
 
 func (c *checker) result() *CheckResult {

@@ -22,21 +22,34 @@ func CheckFiles(ctx context.Context, path string, o CheckOptions, open OpenOptio
 	if err != nil {
 		return nil, err
 	}
-	c.subject(v)
-	if v == nil || !v.header.Member.isLead() {
+	if v == nil {
+		if h, _, err := readHeaderFrame(r, size); err == nil && h.Member.isLead() {
+			c.unlisted(path)
+		}
 		return c.result(), nil
 	}
-	f.set = v.header.Member.Set
-	if err := c.set(ctx, v, f); err != nil {
-		return nil, err
+	if v.header.Member.isLead() {
+		f.set = v.header.Member.Set
+		if err := c.set(ctx, v, f); err != nil {
+			return nil, err
+		}
 	}
 	return c.result(), nil
+}
+
+// unlisted reports that the other volumes were not looked at, since what the lead volume says of them is lost.
+func (c *checker) unlisted(lead string) {
+	c.add(Finding{
+		Class: ClassStructure, Volume: lead, Offset: -1, Block: -1,
+		Message: "this is the lead volume of a set, and its list of the others can't be used, so they were not checked: each can be, by itself",
+	})
 }
 
 // set checks the other volumes. Documents that can't be read have been reported.
 func (c *checker) set(ctx context.Context, lead *volume, f *finder) error {
 	list, err := lead.readVolumes()
 	if err != nil {
+		c.unlisted(lead.name)
 		return onlyDamage(err)
 	}
 	s := &setCheck{checker: c, x: lead.reader(), f: f, ids: map[int32]*Entry{}}
