@@ -101,7 +101,9 @@ func parseHeader(b []byte) (Header, error) {
 		case 6:
 			h.Salvaged = VolumeID(f.raw(len(h.Salvaged)))
 		case 7:
-			h.Member.Set = SetID(f.raw(len(h.Member.Set)))
+			if h.Member.Set = SetID(f.raw(len(h.Member.Set))); h.Member.Set == (SetID{}) {
+				f.fail("the id of the set is zero")
+			}
 		case 8:
 			h.Member.Number = uint32(f.uint(MaxVolumes))
 		case 9:
@@ -111,8 +113,8 @@ func parseHeader(b []byte) (Header, error) {
 	if f.err != nil {
 		return h, fmt.Errorf("volume header: %w", f.err)
 	}
-	if h.Member.Set == (SetID{}) && h.Member != (Member{}) {
-		return h, errors.New("volume header has a number in a set, and no set")
+	if err := h.Member.check(); err != nil {
+		return h, fmt.Errorf("volume header: %w", err)
 	}
 	if h.ID != volumeID(b) {
 		return h, errors.New("volume header does not have the volume id that its fields make")

@@ -133,6 +133,27 @@ func TestHostileLists(t *testing.T) {
 	}
 }
 
+// A header has one encoding: a volume of no set says nothing of one.
+func TestHostileMembers(t *testing.T) {
+	set := bytes.Repeat([]byte{1}, 16)
+	for name, message := range map[string][]byte{
+		"a set of zeros":        appendField(nil, 7, make([]byte, 16)),
+		"a short set":           appendField(nil, 7, set[:15]),
+		"a number without set":  appendUint(nil, 8, 1),
+		"a lead without set":    appendString(nil, 9, "lead"),
+		"a number out of range": appendUint(appendField(nil, 7, set), 8, MaxVolumes+1),
+		"number 0":              append(appendField(nil, 7, set), 8, 1, 0),
+	} {
+		p := append(make([]byte, headerFixedLen), message...)
+		p[0] = FormatMajor
+		id := volumeID(p)
+		copy(p[4:], id[:])
+		if h, err := parseHeader(p); err == nil {
+			t.Errorf("%s: %+v", name, h.Member)
+		}
+	}
+}
+
 // Whatever path a lead volume has, it is only read, does not hang, and does not reach the terminal as it is.
 func TestHostilePaths(t *testing.T) {
 	dir := t.TempDir()

@@ -8,7 +8,7 @@ import (
 	"slices"
 )
 
-// check says what is wrong with what a caller says of a volume's place in a set.
+// check says what is wrong with what a caller or a header says of a volume's place in a set.
 func (m *Member) check() error {
 	switch {
 	case m.Set == (SetID{}) && *m != (Member{}):
