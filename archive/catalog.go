@@ -60,3 +60,35 @@ type Catalog struct {
 	TOCVersion    string  // version of the stock archive format they came in, "1.14"
 	Entries       []Entry // in pg_dump's order, which is a valid restore order
 }
+
+// PartitionParents maps the ID of each table that is a partition to the ID of the table that it is attached to. A TABLE
+// ATTACH entry, which depends on both, has the partition's name.
+func (c *Catalog) PartitionParents() map[int32]int32 {
+	tables := make(map[int32]*Entry)
+	for i := range c.Entries {
+		if e := &c.Entries[i]; e.Kind == "TABLE" || e.Kind == "FOREIGN TABLE" {
+			tables[e.ID] = e
+		}
+	}
+	parents := make(map[int32]int32)
+	for i := range c.Entries {
+		e := &c.Entries[i]
+		if e.Kind != "TABLE ATTACH" {
+			continue
+		}
+		var child, parent int32
+		for _, dep := range e.Deps {
+			switch t := tables[dep]; {
+			case t == nil:
+			case t.Schema == e.Schema && t.Name == e.Name:
+				child = dep
+			default:
+				parent = dep
+			}
+		}
+		if child != 0 && parent != 0 {
+			parents[child] = parent
+		}
+	}
+	return parents
+}

@@ -2,11 +2,7 @@ package verify
 
 import "github.com/pgark/pgark/archive"
 
-const (
-	kindTable       = "TABLE"
-	kindTableData   = "TABLE DATA"
-	kindTableAttach = "TABLE ATTACH"
-)
+const kindTableData = "TABLE DATA"
 
 // joinPartitions makes the rows of a partitioned table one object in own, the objects of a, where the other archive has them as
 // one: Greenplum 6 dumps the table as a whole, PostgreSQL each of its partitions.
@@ -40,26 +36,15 @@ func joinPartition(own, other map[diffKey][]diffObject, leaf, root [2]string) {
 	delete(own, from)
 }
 
-// partitionParents maps the schema and name of each partition to those of the table that it is attached to. A TABLE ATTACH entry
-// depends on both tables and bears the partition's name.
+// partitionParents is [archive.Catalog.PartitionParents] by schema and name.
 func partitionParents(cat *archive.Catalog) map[[2]string][2]string {
-	tables := make(map[int32]*archive.Entry)
+	names := make(map[int32][2]string, len(cat.Entries))
 	for i := range cat.Entries {
-		if e := &cat.Entries[i]; e.Kind == kindTable || e.Kind == "FOREIGN TABLE" {
-			tables[e.ID] = e
-		}
+		names[cat.Entries[i].ID] = [2]string{cat.Entries[i].Schema, cat.Entries[i].Name}
 	}
 	parents := make(map[[2]string][2]string)
-	for i := range cat.Entries {
-		e := &cat.Entries[i]
-		if e.Kind != kindTableAttach {
-			continue
-		}
-		for _, dep := range e.Deps {
-			if t := tables[dep]; t != nil && (t.Schema != e.Schema || t.Name != e.Name) {
-				parents[[2]string{e.Schema, e.Name}] = [2]string{t.Schema, t.Name}
-			}
-		}
+	for child, parent := range cat.PartitionParents() {
+		parents[names[child]] = names[parent]
 	}
 	return parents
 }

@@ -176,34 +176,15 @@ func noSuchTable(name string, cat *archive.Catalog, tables []*archived, text tex
 	return withHint(fmt.Errorf("the archive has no table %s", quoteArg(name)), "`pgark list` names those that it has")
 }
 
-// partitionLeaves returns the TABLE entries that are attached below a partitioned table, at any depth, that have no
-// partitions themselves. A TABLE ATTACH entry depends on both tables and bears the partition's name.
+// partitionLeaves returns the entries of the tables that are attached below a partitioned table, at any depth, and have no
+// partitions themselves, in the order of the catalog.
 func partitionLeaves(cat *archive.Catalog, root int32) []*archive.Entry {
-	byID := make(map[int32]*archive.Entry)
-	for i := range cat.Entries {
-		if isTableKind(cat.Entries[i].Kind) {
-			byID[cat.Entries[i].ID] = &cat.Entries[i]
-		}
-	}
+	parents := cat.PartitionParents()
 	children := make(map[int32][]*archive.Entry)
 	for i := range cat.Entries {
 		e := &cat.Entries[i]
-		if e.Kind != "TABLE ATTACH" {
-			continue
-		}
-		var parent int32
-		var child *archive.Entry
-		for _, dep := range e.Deps {
-			switch t := byID[dep]; {
-			case t == nil:
-			case t.Name == e.Name && t.Schema == e.Schema:
-				child = t
-			default:
-				parent = dep
-			}
-		}
-		if parent != 0 && child != nil {
-			children[parent] = append(children[parent], child)
+		if parent, ok := parents[e.ID]; ok {
+			children[parent] = append(children[parent], e)
 		}
 	}
 	var leaves []*archive.Entry
