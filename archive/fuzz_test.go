@@ -247,7 +247,7 @@ func FuzzVolumes(f *testing.F) {
 			t.Fatal("what was read can't be read again:", err)
 		}
 		for i := range l.Volumes {
-			_ = l.Volumes[i].Label()
+			_ = l.Volumes[i].label("")
 		}
 	})
 }

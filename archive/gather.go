@@ -7,7 +7,7 @@ import (
 	"io"
 )
 
-// GatherOptions say how to make one volume of a set.
+// GatherOptions say how to make an archive of one volume.
 type GatherOptions struct {
 	Tool string // name and version of the program
 	Jobs int    // goroutines that read and check frames; 0 for one
@@ -106,9 +106,6 @@ func (x *Reader) copyStreams(ctx context.Context, jobs int, to func(*Stream) (*W
 	targets := make([]target, len(x.streams)+1)
 	return x.eachFrame(ctx, jobs, func(v *volume, i int, f *Frame) error {
 		r := v.frames.at(i)
-		if r.stream == 0 {
-			return nil
-		}
 		id := r.stream + v.base
 		s, t := &x.streams[id-1], &targets[id]
 		switch r.typ {

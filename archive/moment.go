@@ -10,8 +10,8 @@ type Moment struct {
 	Reason   string    // why this route was taken, for people
 	Nodes    []Node
 	Settings map[string]string // settings that shape text output: client_encoding, DateStyle, IntervalStyle, extra_float_digits, TimeZone, search_path ...
-	// Partial names why this archive does not hold everything of its moment: empty for a normal dump;
-	// salvage writes one line per loss.
+	// Losses says what this archive lacks of its moment: empty for a dump; salvage writes one for each loss, and gather one
+	// for each table that has rows in a volume which was absent.
 	Losses []Loss
 	// Distributions says how the rows of each table were spread over the nodes; empty for one node.
 	Distributions []Distribution
@@ -50,7 +50,7 @@ type Distribution struct {
 	Bound     string   // of a foreign partition: "FOR VALUES WITH (modulus 3, remainder 0)"
 }
 
-// Loss is rows that a salvaged archive lacks.
+// Loss is rows that an archive lacks which was salvaged, or gathered from a part of a set.
 type Loss struct {
 	Schema, Table string // of the stream, empty if not even that is known
 	Blocks        uint64 // whole blocks known to be missing; 0 where the number is not known

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// maxMoment limits the bytes of a moment. Only a salvaged archive that lost parts of very many tables has a long one.
+// maxMoment limits the bytes of a moment. The distributions of 100,000 tables take some 10 MB, and so do as many losses.
 const maxMoment = 64 << 20
 
 // appendMoment writes m as a message:

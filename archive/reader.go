@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -204,7 +205,7 @@ func (x *Reader) streamVolume(id StreamID) (*volume, StreamID) {
 
 // volumeNumber returns an open volume, nil if there is none of that number.
 func (x *Reader) volumeNumber(n uint32) *volume {
-	i, ok := slices.BinarySearchFunc(x.volumes, n, func(v *volume, n uint32) int { return int(v.number()) - int(n) })
+	i, ok := slices.BinarySearchFunc(x.volumes, n, func(v *volume, n uint32) int { return cmp.Compare(v.number(), n) })
 	if !ok {
 		return nil
 	}

@@ -86,7 +86,7 @@ func (b *builder) frame(i int, r *frameRecord) error {
 	return nil
 }
 
-// sortBlocks fills Reader.blocks and Reader.first.
+// sortBlocks fills blocks and first of the volume.
 func (b *builder) sortBlocks() {
 	v := b.v
 	v.first = make([]int, len(b.counts))

@@ -146,7 +146,6 @@ func (x *Reader) openSet(find func(*Volume) (*volume, error), partial bool) erro
 		return x.lead.locate(err)
 	}
 	x.bound = x.list.entries()
-	failed := &SetError{Lead: x.lead.name, Volumes: len(x.list.Volumes)}
 	streams := 0
 	for i := range x.list.Volumes {
 		m := &x.list.Volumes[i]
@@ -164,7 +163,6 @@ func (x *Reader) openSet(find func(*Volume) (*volume, error), partial bool) erro
 		case errors.As(err, &e):
 			e.Node = x.nodeName(m.Node)
 			st.Err = e
-			failed.Errs = append(failed.Errs, e)
 		default:
 			return err
 		}
@@ -173,10 +171,10 @@ func (x *Reader) openSet(find func(*Volume) (*volume, error), partial bool) erro
 	if streams > math.MaxInt32 {
 		return fmt.Errorf("the set has %d streams, the limit is %d", streams, math.MaxInt32)
 	}
-	if len(failed.Errs) > 0 && !partial {
-		return failed
+	if partial {
+		return nil
 	}
-	return nil
+	return x.SetMissing()
 }
 
 // nodeName is the name that the moment has for a node; empty where it can't be read.
@@ -200,18 +198,10 @@ func (x *Reader) IsSet() bool { return x.list != nil }
 // The caller must not change them.
 func (x *Reader) Volumes() []VolumeStatus { return x.status }
 
-// Bindings returns which entries the lead volume gives to tables whose streams don't know it. The caller must not change them.
-func (x *Reader) Bindings() []Binding {
-	if x.list == nil {
-		return nil
-	}
-	return x.list.Bindings
-}
-
 // TableEntry returns the entry that what a volume holds of a table belongs to, 0 where nobody knows it.
 func (x *Reader) TableEntry(t *VolumeTable) int32 { return cmp.Or(t.Entry, x.bound[t.OID]) }
 
-// SetMissing returns an error that names the volumes of a set that are not open, nil if all are.
+// SetMissing returns a [SetError] that names the volumes of a set that are not open, nil if all are.
 func (x *Reader) SetMissing() error {
 	failed := &SetError{Lead: x.lead.name, Volumes: len(x.status)}
 	for _, s := range x.status {

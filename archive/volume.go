@@ -90,10 +90,7 @@ func (l *VolumeList) entries() map[uint32]int32 {
 	return m
 }
 
-// Label names the volume for people: its number, node, host and path.
-func (v *Volume) Label() string { return v.label("") }
-
-// label is Label with the name of the node.
+// label names the volume for people: its number, node, host and path. node is the node's name, empty where that is not known.
 func (v *Volume) label(node string) string {
 	if node == "" {
 		node = strconv.FormatUint(uint64(v.Node), 10)
@@ -109,11 +106,12 @@ func (v *Volume) label(node string) string {
 func oneLine(s string) string {
 	var b strings.Builder
 	for _, r := range s {
-		if q := strconv.QuoteRune(r); !unicode.IsPrint(r) {
-			b.WriteString(q[1 : len(q)-1])
-		} else {
+		if unicode.IsPrint(r) {
 			b.WriteRune(r)
+			continue
 		}
+		q := strconv.QuoteRune(r)
+		b.WriteString(q[1 : len(q)-1])
 	}
 	return b.String()
 }
