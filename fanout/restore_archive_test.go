@@ -28,6 +28,7 @@ type archiveRecipe struct {
 	omit   func(table string) bool                                 // tables without a stream
 	edit   func(e *archive.Entry)                                  // changes an entry of the catalog
 	args   func(o *CatalogOptions)                                 // changes how pg_dump is run
+	part   map[string]string                                       // by table: a query for one more stream, of columns b, a
 }
 
 // makeArchive writes an archive of a database that nobody writes to: the catalog of pg_dump and each table's rows. It is
@@ -98,7 +99,11 @@ func (m *archiveMaker) entry(ctx context.Context, e *archive.Entry) error {
 	case "TABLE DATA":
 		info := archive.StreamInfo{Entry: e.ID, OID: e.OID, Schema: e.Schema, Table: e.Name, Form: archive.FormText}
 		sql, _, _ := strings.Cut(e.Copy, " FROM stdin")
-		return m.stream(ctx, info, sql+" TO STDOUT")
+		if err := m.stream(ctx, info, sql+" TO STDOUT"); err != nil || m.recipe.part[e.Name] == "" {
+			return err
+		}
+		info.Table, info.Columns = e.Name+"_part", []string{"b", "a"}
+		return m.stream(ctx, info, "COPY ("+m.recipe.part[e.Name]+") TO STDOUT")
 	case "BLOBS":
 		for _, u := range m.blobs {
 			if u.info.Entry == e.ID {

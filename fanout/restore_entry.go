@@ -17,11 +17,11 @@ type entryLoad struct {
 	want    archive.Digest
 	parts   []*tableLoad
 
-	mu      sync.Mutex
-	open    int   // parts that are not settled
-	err     error // the first of any part; no part takes another block
-	skipped bool  // err says why, nothing was loaded
-	checked bool  // of a foreign table: it was found to be empty, or may hold rows
+	looked sync.Once // whether rows may be loaded into what is there: before the first of any part, see mayLoad
+
+	mu   sync.Mutex
+	open int   // parts that are not settled
+	err  error // the first of any part; no part takes another block
 }
 
 func (e *entryLoad) failed() error {
@@ -39,16 +39,10 @@ func (e *entryLoad) fail(err error) {
 	}
 }
 
-func (e *entryLoad) skip() {
-	e.mu.Lock()
-	e.skipped = true
-	e.mu.Unlock()
-}
-
 // setParts replaces the parts. Nothing may have been loaded yet.
 func (e *entryLoad) setParts(parts []*tableLoad) {
 	for _, p := range parts {
-		p.entry, p.blobs = e, e.blobs
+		p.entry = e
 	}
 	e.parts, e.open = parts, len(parts)
 }

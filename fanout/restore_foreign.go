@@ -59,9 +59,9 @@ func (r *restoreRun) checkForeignTables(ctx context.Context, s *loadSession) err
 				return err
 			}
 			e.fail(err)
-			e.skip()
 			continue
 		}
+		e.looked.Do(func() {})
 		if holds {
 			full = append(full, r.foreignName(e, server))
 		}
@@ -76,36 +76,21 @@ func (r *restoreRun) foreignName(e *entryLoad, server string) string {
 	return qualifiedID(e.step.Entry.Schema, e.step.Entry.Name) + " on " + server
 }
 
-// checkForeign is the same for one table, before its first row, where it was not done before.
+// checkForeign is the same for one table, before its first row.
 func (r *restoreRun) checkForeign(ctx context.Context, s *loadSession, e *entryLoad) error {
-	if !e.foreign {
-		return nil
-	}
-	e.mu.Lock()
-	checked := e.checked
-	e.checked = true
-	e.mu.Unlock()
-	if checked {
-		return nil
-	}
 	holds, err := r.foreignHolds(ctx, s, e)
-	if err == nil && holds {
-		server, serverErr := r.serverOf(ctx, s, e)
-		if err = serverErr; err == nil {
-			err = &ForeignNotEmptyError{Tables: []string{r.foreignName(e, server)}}
-		}
+	if err != nil || !holds {
+		return err
 	}
+	server, err := r.serverOf(ctx, s, e)
 	if err != nil {
-		e.skip()
+		return err
 	}
-	return err
+	return &ForeignNotEmptyError{Tables: []string{r.foreignName(e, server)}}
 }
 
 // foreignHolds looks for a row, through the coordinator. With Append it only makes sure that the table is there.
 func (r *restoreRun) foreignHolds(ctx context.Context, s *loadSession, e *entryLoad) (bool, error) {
-	e.mu.Lock()
-	e.checked = true
-	e.mu.Unlock()
 	entry := e.step.Entry
 	rows, err := s.conn.QueryStrings(ctx, "SELECT 1 FROM ONLY "+wire.QualifiedName(entry.Schema, entry.Name)+" LIMIT 1")
 	if err != nil {

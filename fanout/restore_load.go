@@ -23,7 +23,7 @@ func (r *restoreRun) load(ctx context.Context, s *loadSession, l *tableLoad) err
 	var digest archive.Digest
 	var rows uint64
 	var err error
-	if l.blobs {
+	if l.entry.blobs {
 		digest, rows, err = r.loadBlobs(ctx, s, l)
 	} else {
 		digest, rows, err = r.loadTable(ctx, s, l)
@@ -53,13 +53,8 @@ func (r *restoreRun) loadTable(ctx context.Context, s *loadSession, l *tableLoad
 	if l.node != 0 {
 		return s.copyIn(ctx, l.sql, l, progress)
 	}
-	if err := r.checkForeign(ctx, s, l.entry); err != nil {
+	if err := r.mayLoad(ctx, s, l.entry, table); err != nil {
 		return archive.Digest{}, 0, err
-	}
-	if table != nil && r.hasFailed(table.ID) && !r.opts.Append {
-		if err := r.mayLoadAnyway(ctx, s, l, table); err != nil {
-			return archive.Digest{}, 0, err
-		}
 	}
 	if !r.mayFreeze(l, table, created) {
 		return s.copyIn(ctx, l.sql, l, progress)
@@ -88,27 +83,38 @@ func (r *restoreRun) mayFreeze(l *tableLoad, table *archive.Entry, created bool)
 		!LoadsViaRoot(l.entry.step.Entry) && l.raw >= r.limits.freezeFrom
 }
 
+// mayLoad looks whether rows may be loaded into what is there under an entry's name. The first session looks, before any
+// row is loaded: later ones would find its rows.
+func (r *restoreRun) mayLoad(ctx context.Context, s *loadSession, e *entryLoad, table *archive.Entry) error {
+	e.looked.Do(func() {
+		var err error
+		switch {
+		case e.foreign:
+			err = r.checkForeign(ctx, s, e)
+		case table != nil && r.hasFailed(table.ID) && !r.opts.Append:
+			err = r.mayLoadAnyway(ctx, s, table)
+		}
+		if err != nil {
+			e.fail(err)
+		}
+	})
+	return e.failed()
+}
+
 // mayLoadAnyway decides about a table that this restore failed to create: one that was there before, and is empty, is
-// loaded. A session that joins a shared load finds the rows of the others, so only the first one looks.
-func (r *restoreRun) mayLoadAnyway(ctx context.Context, s *loadSession, l *tableLoad, table *archive.Entry) error {
-	if l != l.entry.parts[0] || l.left() < l.raw {
-		return nil
-	}
+// loaded.
+func (r *restoreRun) mayLoadAnyway(ctx context.Context, s *loadSession, table *archive.Entry) error {
 	name := wire.QualifiedName(table.Schema, table.Name)
 	exists, err := s.conn.QueryString(ctx, "SELECT pg_catalog.to_regclass("+wire.Literal(name)+") IS NOT NULL")
-	if err == nil && exists != "t" {
-		err = errNotMade
-	}
 	if err != nil {
-		l.entry.skip()
 		return err
+	}
+	if exists != "t" {
+		return errNotMade
 	}
 	rows, err := s.conn.QueryStrings(ctx, "SELECT 1 FROM "+r.only(table.Schema, table.Name)+name+" LIMIT 1")
 	if err == nil && len(rows) > 0 {
 		err = errNotEmpty
-	}
-	if err != nil {
-		l.entry.skip()
 	}
 	return err
 }

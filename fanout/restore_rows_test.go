@@ -82,6 +82,32 @@ func TestRestoreIntoExistingEmptyTables(t *testing.T) {
 	}
 }
 
+// TestRestoreSparesRowsThatStayed: a table that -c could not drop keeps its rows, and gets none. The larger of its two parts
+// is the first to be loaded, and is not the first in the archive.
+func TestRestoreSparesRowsThatStayed(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src := srv.CreateDB(t)
+	srv.Exec(t, src, "CREATE TABLE t (a int, b text); INSERT INTO t VALUES (1, 'one')")
+	b := makeArchive(t, srv, src, archiveRecipe{part: map[string]string{"t": "SELECT 'of a partition', i FROM generate_series(2, 100) i"}})
+
+	dst := srv.CreateDB(t)
+	if res := restored(t, srv, dst, b, RestoreOptions{}); res.Rows != 100 || res.Tables != 1 {
+		t.Errorf("%d rows, %d tables", res.Rows, res.Tables)
+	}
+	srv.Exec(t, dst, "CREATE VIEW v AS SELECT a FROM t; DELETE FROM t WHERE a > 5")
+	for _, jobs := range []int{1, 3} {
+		res, err := tryRestore(t, srv, dst, b, RestoreOptions{Clean: true, Jobs: jobs}, defaultRestoreLimits())
+		check(t, err)
+		last := res.Failures[len(res.Failures)-1]
+		if last.Entry.Kind != "TABLE DATA" || !errors.Is(last.Err, errNotEmpty) || res.Rows != 0 {
+			t.Errorf("%d jobs: failures %q, %d rows", jobs, res.Failures, res.Rows)
+		}
+		if got := srv.QueryString(t, dst, "SELECT count(*) FROM t"); got != "5" {
+			t.Errorf("%d jobs: t holds %s rows", jobs, got)
+		}
+	}
+}
+
 func TestRestoreFailures(t *testing.T) {
 	srv := pgtest.Shared(t)
 	src := srv.CreateDB(t)

@@ -67,7 +67,7 @@ func (l *tableLoad) difference() string {
 // and returns the error with the state that the table is in.
 func (r *restoreRun) tidy(ctx context.Context, s *loadSession, e *entryLoad, err error) error {
 	rows, _ := e.loaded()
-	if rows == 0 || e.skipped || e.blobs || r.opts.SingleTransaction {
+	if rows == 0 || e.blobs || r.opts.SingleTransaction {
 		return err
 	}
 	table := r.plan.Table(e.step.Entry.ID)

@@ -37,7 +37,6 @@ type tableLoad struct {
 	nodeName string
 	again    bool // another part loads the same rows into another node: they count once
 	shared   bool // several sessions may take part
-	blobs    bool
 
 	mu        sync.Mutex
 	next      func() (archive.Block, bool)
