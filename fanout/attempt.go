@@ -51,8 +51,8 @@ func (d *dumper) attempt(ctx context.Context, aw *archive.Writer, route Route) (
 }
 
 // runWatched reads everything, as long as the moment is held.
-func (a *attempt) runWatched(ctx context.Context, aw *archive.Writer) error {
-	ctx, done := context.WithCancelCause(ctx)
+func (a *attempt) runWatched(parent context.Context, aw *archive.Writer) error {
+	ctx, done := context.WithCancelCause(parent)
 	watched := make(chan error, 1)
 	go func() {
 		err := a.watchHolders(ctx)
@@ -68,8 +68,15 @@ func (a *attempt) runWatched(ctx context.Context, aw *archive.Writer) error {
 		err = a.run(ctx, aw)
 	}
 	done(nil)
-	if lost := <-watched; lost != nil && err != nil {
-		return lost
+	lost := <-watched
+	if err == nil || errors.Is(err, errSlipped) {
+		return err
+	}
+	if lost == nil {
+		lost = a.m.lost(parent)
+	}
+	if lost != nil && !errors.Is(err, lost) {
+		return fmt.Errorf("%w (%w)", lost, err)
 	}
 	return err
 }

@@ -46,7 +46,6 @@ type barrier struct {
 	d       *dumper
 	lockers []*locker
 	budget  time.Duration // of one try
-	late    time.Time     // of the current try
 }
 
 // locker is a member that holds a part of the barrier.
@@ -166,8 +165,8 @@ func (b *barrier) inWay() string {
 
 // try asks for all locks at once, and gives all back before its time is over.
 func (b *barrier) try(ctx context.Context, allowed time.Duration, under func(context.Context) error) (granted bool, err error) {
-	b.late = time.Now().Add(allowed)
-	tryCtx, cancel := context.WithDeadline(ctx, b.late)
+	late := time.Now().Add(allowed)
+	tryCtx, cancel := context.WithDeadline(ctx, late)
 	defer cancel()
 	g, gctx := errgroup.WithContext(tryCtx)
 	for _, l := range b.lockers {
@@ -176,9 +175,9 @@ func (b *barrier) try(ctx context.Context, allowed time.Duration, under func(con
 	err = g.Wait()
 	if err == nil {
 		granted = true
-		b.d.log.Debug("barrier granted", "left", time.Until(b.late))
+		b.d.log.Debug("barrier granted", "left", time.Until(late))
 		// The snapshots may take what is left of the longest try: the locks have not been waited for all that long.
-		underCtx, cancel := context.WithDeadline(ctx, b.late.Add(b.budget-allowed))
+		underCtx, cancel := context.WithDeadline(ctx, late.Add(b.budget-allowed))
 		defer cancel()
 		err = under(underCtx)
 		if err != nil && underCtx.Err() != nil && ctx.Err() == nil {

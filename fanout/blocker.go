@@ -45,7 +45,7 @@ func whoHolds(ctx context.Context, conn *wire.Conn, pid uint32, segments bool) (
 	}
 	var texts []string
 	for _, r := range rows {
-		texts = append(texts, blockerText(r))
+		texts = append(texts, blockerText(r, segments))
 		// One against wraparound gives way to nobody.
 		if strings.HasPrefix(r[8], "autovacuum: ") && !strings.Contains(r[8], "wraparound") {
 			vacuumed = wire.QualifiedName(r[0], r[1])
@@ -54,9 +54,13 @@ func whoHolds(ctx context.Context, conn *wire.Conn, pid uint32, segments bool) (
 	return strings.Join(texts, "; "), vacuumed, nil
 }
 
-func blockerText(r []string) string {
+func blockerText(r []string, segments bool) string {
 	text := "table " + wire.QualifiedName(r[0], r[1]) + " is locked (" + r[2] + ") by "
 	if r[3] == "0" {
+		if segments {
+			return text + "a transaction that is prepared and not yet ended: the cluster ends it by itself, unless a segment is " +
+				"in trouble; see pg_prepared_xacts on the segments, in utility mode"
+		}
 		if r[9] == "" {
 			return text + "a prepared transaction (see pg_prepared_xacts there): end it with COMMIT PREPARED or ROLLBACK PREPARED"
 		}

@@ -135,13 +135,13 @@ func (d *dumper) dump(ctx context.Context, aw *archive.Writer, routes []Route, p
 		// The reason of the one that works ends the list of those that don't.
 		d.result.RouteReason = strings.Join(append(slices.Clone(passed), routes[0].Reason), "; ")
 		err := d.attempt(ctx, aw, routes[0])
-		var broken *routeError
+		next := nextRoutes(routes, err)
 		switch {
 		case err == nil:
 			return nil
-		case ctx.Err() == nil && len(routes) > 1 && (errors.Is(err, ErrBarrier) || errors.As(err, &broken)):
+		case ctx.Err() == nil && len(next) > 0:
 			passed = append(passed, fmt.Sprintf("not %s: %v", routes[0].Name, err))
-			routes = routes[1:]
+			routes = next
 			d.progress.Note(fmt.Sprintf("%s: taking route %s", passed[len(passed)-1], routes[0].Name))
 		case !errors.Is(err, errSlipped) || attempt >= momentAttempts:
 			return err
@@ -152,6 +152,19 @@ func (d *dumper) dump(ctx context.Context, aw *archive.Writer, routes []Route, p
 			}
 		}
 	}
+}
+
+// nextRoutes are those that are left to try after the first of them has failed: none if it had begun to read. A barrier
+// that could not be had would not be had for another route either.
+func nextRoutes(routes []Route, err error) []Route {
+	var broken *routeError
+	switch {
+	case errors.Is(err, ErrBarrier):
+		return slices.DeleteFunc(slices.Clone(routes[1:]), func(r Route) bool { return r.Promise == PromiseBarrier })
+	case errors.As(err, &broken):
+		return routes[1:]
+	}
+	return nil
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

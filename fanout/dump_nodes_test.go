@@ -144,6 +144,29 @@ func TestDumpShardsDefinitions(t *testing.T) {
 	}
 }
 
+// TestDumpShardsRefusals: what lies behind a foreign partition must be a table, with the columns that it shows.
+func TestDumpShardsRefusals(t *testing.T) {
+	t.Parallel()
+	s, db := shardedDB(t)
+	c := cluster(t, s.Coordinator.TCPConninfo(db))
+	for _, x := range []struct{ sql, undo, want string }{
+		{
+			"ALTER TABLE app.orders RENAME TO real_orders; CREATE VIEW app.orders AS SELECT * FROM app.real_orders",
+			"DROP VIEW app.orders; ALTER TABLE app.real_orders RENAME TO orders",
+			`node shard2: the nodes do not have the tables that they should have: table "app"."orders" that "app"."orders_shard2" stands for is no table`,
+		},
+		{"ALTER TABLE app.orders RENAME price TO cost", "ALTER TABLE app.orders RENAME cost TO price", `lacks the column "price"`},
+		{"ALTER TABLE app.orders RENAME TO gone", "ALTER TABLE app.gone RENAME TO orders", `it has no table "app"."orders"`},
+	} {
+		s.Shards[1].Exec(t, db, x.sql)
+		_, err := fanout.Dump(t.Context(), io.Discard, fanout.DumpOptions{Cluster: c})
+		if err == nil || !strings.Contains(err.Error(), x.want) {
+			t.Errorf("after %s on shard2: %v; want an error with %q", x.sql, err, x.want)
+		}
+		s.Shards[1].Exec(t, db, x.undo)
+	}
+}
+
 // TestDumpEqualNodes reads the same tables on three servers.
 func TestDumpEqualNodes(t *testing.T) {
 	t.Parallel()

@@ -50,7 +50,6 @@ type JobTable struct {
 	Columns      []string
 	Floats       string
 
-	Node        uint32 // ID of the node whose rows these are
 	From        string // what to read
 	FromColumns []string
 	Where       string
@@ -70,10 +69,6 @@ type JobBlobs struct {
 // rows of another database, and would not know.
 const identityQuery = `SELECT pg_catalog.pg_postmaster_start_time()::pg_catalog.text || ' ' || d.oid::pg_catalog.text
 FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()`
-
-// ErrSlipped is wrapped by a worker's error about tables that changed after the moment was taken, before it had its own
-// locks: the dump has to be started over.
-var ErrSlipped = errors.New("the tables changed before the worker had its locks")
 
 // ErrJob is wrapped by errors about a job that this program can't do.
 var ErrJob = errors.New("bad job")
@@ -96,7 +91,7 @@ func jobTables(parts []part) []JobTable {
 		p := &parts[i]
 		tables[i] = JobTable{
 			OID: p.table.OID, Schema: p.table.Schema, Name: p.table.Name, Columns: p.table.Columns, Floats: p.table.Floats,
-			Node: p.node, From: p.from, FromColumns: p.columns, Where: p.where, Split: p.split, Pages: p.pages, Bytes: p.bytes,
+			From: p.from, FromColumns: p.columns, Where: p.where, Split: p.split, Pages: p.pages, Bytes: p.bytes,
 		}
 	}
 	return tables
@@ -114,7 +109,7 @@ func (j *Job) parts() []part {
 			}
 		}
 		parts[i] = part{
-			table: tables[t.OID], node: t.Node, from: t.From, columns: t.FromColumns, where: t.Where, split: t.Split,
+			table: tables[t.OID], node: j.Node, from: t.From, columns: t.FromColumns, where: t.Where, split: t.Split,
 			pages: t.Pages, bytes: t.Bytes,
 		}
 	}

@@ -181,7 +181,7 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = `+anyOID(
 		return fmt.Errorf("look the tables up: %w", err)
 	}
 	if len(rels) != len(j.OIDs) {
-		return fmt.Errorf("%w: node %s has %d of the %d tables", ErrSlipped, j.Name, len(rels), len(j.OIDs))
+		return fmt.Errorf("%w: node %s has %d of the %d tables", errSlipped, j.Name, len(rels), len(j.OIDs))
 	}
 	tables, err := describeTables(ctx, m.conn, rels, m.dialect)
 	if err != nil {

@@ -96,8 +96,8 @@ type remoteTable struct {
 	size     size
 }
 
-// describeNamed looks tables up by name on a member's server: what the session's snapshot shows if it has one. It takes
-// no snapshot for the transaction unless the transaction has begun to read: call it in one of its own.
+// describeNamed looks tables up by name, as the session's snapshot shows them. In a transaction of isolation level
+// repeatable read the first look takes the snapshot.
 func describeNamed(ctx context.Context, conn *wire.Conn, names [][2]string) (map[[2]string]*remoteTable, error) {
 	found := make(map[[2]string]*remoteTable, len(names))
 	byOID := make(map[uint32]*remoteTable, len(names))
@@ -158,8 +158,7 @@ var errLayout = errors.New("the nodes do not have the tables that they should ha
 // fits checks that a node's table has the columns that are read from it, under the same types.
 func (r *remoteTable) fits(t *table, columns []string, where string) error {
 	if r.kind != 'r' && r.kind != 'p' {
-		return fmt.Errorf("%w: %s %s stands for is no table but of kind %q, which can't be locked against writers",
-			errLayout, where, t.quoted(), r.kind)
+		return fmt.Errorf("%w: %s is no table but of kind %q, which can't be locked against writers", errLayout, where, r.kind)
 	}
 	for i, c := range columns {
 		switch typ, ok := r.columns[c]; {

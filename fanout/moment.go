@@ -13,9 +13,9 @@ import (
 	"github.com/pgark/pgark/wire"
 )
 
-// errSlipped says that the tables changed while the moment was being taken: the locks and the snapshot do not
-// show the same tables. Everything is released and the moment is taken anew, [momentAttempts] times at most.
-var errSlipped = errors.New("the tables changed while the moment was being taken")
+// errSlipped says that what was taken is not one moment: mostly because tables changed meanwhile, so that locks and snapshots
+// do not show the same. Everything is released and the moment is taken anew, [momentAttempts] times at most.
+var errSlipped = errors.New("the moment has to be taken again")
 
 const (
 	// momentAttempts bounds how often a dump starts over because DDL got in between.
@@ -41,7 +41,7 @@ type moment struct {
 func (m *moment) leader() *member { return m.members[0] }
 
 // takeMoment takes the locks, then the snapshots, then looks again. It leaves the members' transactions open. Whoever
-// has the moment ends it with [moment.end], and closes it whatever happens; on an error the moment is closed already.
+// has the moment ends it with [dumper.endMoment], and closes it whatever happens; on an error the moment is closed already.
 func (d *dumper) takeMoment(ctx context.Context, route Route) (m *moment, err error) {
 	m = &moment{route: route}
 	defer func() {
@@ -186,7 +186,10 @@ func (d *dumper) snapshotAll(ctx context.Context, m *moment, b *barrier) error {
 // savepoint the export must wait until that is gone.
 func (m *member) takeSnapshot(ctx context.Context) error {
 	if !m.locks {
-		return m.export(ctx)
+		if err := m.export(ctx); err != nil {
+			return &routeError{err}
+		}
+		return nil
 	}
 	clock, err := m.conn.QueryString(ctx, "SELECT (extract(epoch FROM pg_catalog.clock_timestamp()) * 1000000)::pg_catalog.int8")
 	if err != nil {
@@ -263,7 +266,7 @@ func (d *dumper) look(ctx context.Context, m *moment) error {
 	return d.makeParts(ctx, m)
 }
 
-// end closes the transactions. An error means that the locks or the snapshots were lost on the way, and with
+// endMoment closes the transactions. An error means that the locks or the snapshots were lost on the way, and with
 // them the promise.
 func (d *dumper) endMoment(ctx context.Context, m *moment) error {
 	for _, x := range m.members {

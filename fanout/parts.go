@@ -147,10 +147,9 @@ func (d *dumper) foreignParts(ctx context.Context, m *moment) error {
 			continue
 		}
 		for _, p := range parts {
-			p.from, p.columns, p.split = "ONLY "+p.table.quoted(), p.table.Columns, false
-			// COPY takes no foreign table, only a query.
-			p.where = " WHERE true"
-			lead.parts = append(lead.parts, p)
+			through := lead.part(p.table, size{p.pages, p.bytes})
+			through.node = p.node
+			lead.parts = append(lead.parts, through)
 		}
 	}
 	return nil

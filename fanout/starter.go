@@ -164,7 +164,7 @@ func (p *process) next() (*WorkerLine, error) {
 	}
 	if e := line.Error; e != nil {
 		if e.Slipped {
-			return nil, fmt.Errorf("%w: %s", ErrSlipped, e.Message)
+			return nil, fmt.Errorf("%w: %s", errSlipped, e.Message)
 		}
 		return nil, &workerSaid{e.Message}
 	}
@@ -188,7 +188,7 @@ func (p *process) failed(err error) error {
 		err = p.ended()
 	}
 	var told *workerSaid
-	if errors.As(err, &told) || errors.Is(err, ErrSlipped) {
+	if errors.As(err, &told) || errors.Is(err, errSlipped) {
 		p.named, said = false, "" // its standard error says the same
 	}
 	if said != "" {

@@ -43,35 +43,40 @@ func (s *DatabaseStarter) Start(ctx context.Context, jobs []Job, nodes []*Node, 
 	for _, n := range nodes {
 		asked.Go(func() { readNames(asking, n.Config, jobs[0].Set, report) })
 	}
-	lines, err := s.run(ctx, "worker --job "+packed)
+	lines, started, err := s.run(ctx, "worker --job "+packed)
 	enough()
 	asked.Wait()
 	if err == nil {
-		err = w.take(lines, jobs)
+		err = w.take(lines)
 	}
-	if err != nil {
-		w.Close(ctx, false)
-		return nil, err
+	if err == nil {
+		return w, nil
 	}
-	return w, nil
+	if started {
+		if left := w.Close(ctx, false); len(left) > 0 {
+			err = &LeftError{Err: err, Volumes: left}
+		}
+	}
+	return nil, err
 }
 
-// run has every segment run pgark with arguments, and returns all lines that they print.
-func (s *DatabaseStarter) run(ctx context.Context, arguments string) (lines []string, err error) {
+// run has every segment run pgark with arguments, and returns all lines that they print. started says that some may have
+// run, whatever the error is.
+func (s *DatabaseStarter) run(ctx context.Context, arguments string) (lines []string, started bool, err error) {
 	settings := wire.TextSettings("")
 	settings.ApplicationName = "pgark workers"
 	conn, err := wire.Connect(ctx, s.Coordinator, settings)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	// Closing the session is all it takes, whatever state it is in.
 	defer closeSession(ctx, conn)
 	table := wire.Ident("pgark_" + strings.ToLower(rand.Text()[:12]))
 	// gp_external_enable_exec and the right to make such tables are the superuser's.
 	create := "BEGIN; CREATE EXTERNAL WEB TEMP TABLE " + table + " (line pg_catalog.text) EXECUTE " +
-		wire.Literal("exec "+shellWord(s.Worker)+" "+arguments) + " ON ALL FORMAT 'TEXT' (DELIMITER 'off' ESCAPE 'off')"
+		wire.Literal("exec "+ShellWord(s.Worker)+" "+arguments) + " ON ALL FORMAT 'TEXT' (DELIMITER 'off' ESCAPE 'off')"
 	if _, err := conn.Exec(ctx, create); err != nil {
-		return nil, fmt.Errorf("%w: have the database start programs, which takes a superuser: %w", ErrWorker, err)
+		return nil, false, fmt.Errorf("%w: have the database start programs, which takes a superuser: %w", ErrWorker, err)
 	}
 	err = conn.Query(ctx, "SELECT line FROM "+table, func(row wire.Row) error {
 		lines = append(lines, string(row.Get(0)))
@@ -82,14 +87,14 @@ func (s *DatabaseStarter) run(ctx context.Context, arguments string) (lines []st
 		if errors.As(err, &se) {
 			se.Detail = "" // the command, which is long
 		}
-		return lines, fmt.Errorf("%w, started by the database: %w", ErrWorker, err)
+		return lines, true, fmt.Errorf("%w, started by the database: %w", ErrWorker, err)
 	}
 	_, err = conn.Exec(ctx, "ROLLBACK")
-	return lines, err
+	return lines, true, err
 }
 
-// shellWord quotes a word for a POSIX shell.
-func shellWord(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
+// ShellWord quotes a word for a POSIX shell.
+func ShellWord(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // dispatched are workers that the database has run.
 type dispatched struct {
@@ -98,8 +103,8 @@ type dispatched struct {
 	volumes []archive.Volume
 }
 
-// take reads what the workers have said.
-func (w *dispatched) take(lines []string, jobs []Job) error {
+// take reads what the workers have said. One that gives up says so by its exit status, and then the query has failed.
+func (w *dispatched) take(lines []string) error {
 	got := 0
 	for _, text := range lines {
 		var line WorkerLine
@@ -107,10 +112,6 @@ func (w *dispatched) take(lines []string, jobs []Job) error {
 			return fmt.Errorf("%w: it answers %.80q, which is no line of a worker", ErrWorker, text)
 		}
 		switch {
-		case line.Error != nil && line.Error.Slipped:
-			return fmt.Errorf("%w: %s", ErrSlipped, line.Error.Message)
-		case line.Error != nil:
-			return fmt.Errorf("%w: %s", ErrWorker, line.Error.Message)
 		case line.Hello != nil && (line.Hello.Tool != w.starter.Tool || line.Hello.Job != JobVersion):
 			return fmt.Errorf("%w: host %s has %s, and this is %s: install the same on all hosts", ErrWorker, line.Hello.Host, line.Hello.Tool, w.starter.Tool)
 		case line.Result != nil:
@@ -118,15 +119,15 @@ func (w *dispatched) take(lines []string, jobs []Job) error {
 			if err != nil {
 				return fmt.Errorf("%w: %w", ErrWorker, err)
 			}
-			if v.Number == 0 || int(v.Number) > len(jobs) {
-				return fmt.Errorf("%w: it has written volume %d of %d", ErrWorker, v.Number, len(jobs))
+			if v.Number == 0 || int(v.Number) > len(w.jobs) {
+				return fmt.Errorf("%w: it has written volume %d of %d", ErrWorker, v.Number, len(w.jobs))
 			}
 			w.volumes[v.Number-1] = v
 			got++
 		}
 	}
-	if got != len(jobs) {
-		return fmt.Errorf("%w: %d of %d have written a volume", ErrWorker, got, len(jobs))
+	if got != len(w.jobs) {
+		return fmt.Errorf("%w: %d of %d have written a volume", ErrWorker, got, len(w.jobs))
 	}
 	return nil
 }
@@ -154,7 +155,7 @@ func (w *dispatched) Close(ctx context.Context, whole bool) (left []string) {
 	}
 	b, err := json.Marshal(paths)
 	if err == nil {
-		_, err = w.starter.run(ctx, "worker --discard "+w.jobs[0].Set+" "+shellWord(string(b)))
+		_, _, err = w.starter.run(ctx, "worker --discard "+w.jobs[0].Set+" "+ShellWord(string(b)))
 	}
 	if err == nil {
 		return nil

@@ -154,12 +154,6 @@ func (a *attempt) runVolumes(ctx context.Context, aw *archive.Writer) error {
 		return checkVolumes(jobs, w.Volumes())
 	})
 	err := g.Wait()
-	if lost := a.m.lost(ctx); err != nil && lost != nil {
-		return lost
-	}
-	if errors.Is(err, ErrSlipped) {
-		err = fmt.Errorf("%w: %w", errSlipped, err)
-	}
 	if err != nil {
 		return err
 	}
@@ -174,20 +168,6 @@ func (a *attempt) runVolumes(ctx context.Context, aw *archive.Writer) error {
 		volumes = a.workers.Volumes()
 	}
 	return aw.SetVolumes(volumes, a.bindings())
-}
-
-// lost tells whether a session that holds a node's snapshot is gone: what its worker says is then a consequence. The leader's
-// is not looked at, since it may have been cancelled.
-func (m *moment) lost(ctx context.Context) error {
-	if ctx.Err() != nil {
-		return nil
-	}
-	for _, x := range m.members[1:] {
-		if _, err := x.conn.Exec(ctx, "SELECT 1"); err != nil {
-			return fmt.Errorf("node %s: the session that held the snapshot was lost: %w", x.node.Name, err)
-		}
-	}
-	return nil
 }
 
 // awaitIfUnsure waits for the catalog unless it is known without it what is to be read.

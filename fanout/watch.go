@@ -2,9 +2,9 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -60,33 +60,35 @@ func (a *attempt) watchHolders(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	for _, x := range a.m.members {
 		g.Go(func() error {
-			return a.watchSession(gctx, x.node, x.conn.PID(), holderPoll,
-				fmt.Errorf("node %s: the session that held the snapshot was lost, so one moment is no longer certain", x.node.Name), nil)
+			lost := fmt.Errorf("node %s: the session that held the snapshot was lost, so one moment is no longer certain", x.node.Name)
+			err := a.watchSession(gctx, x.node, x.conn.PID(), holderPoll, lost, nil)
+			if err == nil || errors.Is(err, lost) {
+				return err
+			}
+			a.log.Debug("not watched", "error", err) // a server without a session to spare must not fail the dump; its end tells
+			return nil
 		})
 	}
 	return g.Wait()
 }
 
+// lost tells whether a session is gone that holds a node's snapshot: another failure is then a consequence. The leader's
+// is not looked at, since it may have been cancelled.
+func (m *moment) lost(ctx context.Context) error {
+	if ctx.Err() != nil {
+		return nil
+	}
+	for _, x := range m.members[1:] {
+		if _, err := x.conn.Exec(ctx, "SELECT 1"); err != nil {
+			return fmt.Errorf("node %s: the session that held the snapshot was lost: %w", x.node.Name, err)
+		}
+	}
+	return nil
+}
+
 // Workers whose answers travel only when they end say how they get on as the application_name of the session with which they
 // watch their lead: "pgark worker 0a1b2c3d 1000 65536", with the begin of the set's id, rows and bytes.
 const workerName = "pgark worker "
-
-// told counts what is done, for the name of a session.
-type told struct {
-	Progress
-	rows, bytes atomic.Uint64
-}
-
-// Advance implements [Progress].
-func (t *told) Advance(rows, bytes uint64) {
-	t.rows.Add(rows)
-	t.bytes.Add(bytes)
-	t.Progress.Advance(rows, bytes)
-}
-
-func (t *told) name(set string) string {
-	return fmt.Sprintf("%s%.8s %d %d", workerName, set, t.rows.Load(), t.bytes.Load())
-}
 
 // readNames reports what the workers of a set on one node say, until ctx is done. It is for the progress only: a node
 // that can't be asked is not.

@@ -15,10 +15,11 @@ import (
 	"github.com/pgark/pgark/wire"
 )
 
-// Work does a worker's job: it writes the volume to w, which is neither synced nor closed, and returns what the lead
-// volume has to be told, all but host and path. It opens job.Jobs sessions that read rows and one that holds
-// locks; all are closed when it returns. Errors wrap [ErrJob], [ErrSlipped] and those of package wire.
-func Work(ctx context.Context, w io.Writer, job *Job, log *slog.Logger, progress Progress) (archive.Volume, error) {
+// work does a worker's job: it writes the volume to w, which is neither synced nor closed, and returns what the lead
+// volume has to be told, all but host and path. It opens job.Jobs sessions that read rows, one that holds
+// locks, and one that watches the lead's; all are closed when it returns. Errors wrap [ErrJob], errSlipped and those of
+// package wire.
+func work(ctx context.Context, w io.Writer, job *Job, log *slog.Logger, progress *workerProgress) (archive.Volume, error) {
 	if err := job.Check(); err != nil {
 		return archive.Volume{}, err
 	}
@@ -26,10 +27,9 @@ func Work(ctx context.Context, w io.Writer, job *Job, log *slog.Logger, progress
 	if err != nil || len(set) != len(archive.SetID{}) {
 		return archive.Volume{}, fmt.Errorf("%w: the set's id is %q", ErrJob, job.Set)
 	}
-	counted := &told{Progress: orSilent(progress)}
 	d := &dumper{
 		o:   DumpOptions{Jobs: job.Jobs, Codec: job.Codec, Level: job.Level, Cluster: &Cluster{Dialect: job.Dialect}},
-		log: orDiscard(log), progress: counted, result: &DumpResult{},
+		log: orDiscard(log), progress: progress, result: &DumpResult{},
 	}
 	m, err := d.joinMoment(ctx, job)
 	if err != nil {
@@ -49,7 +49,7 @@ func Work(ctx context.Context, w io.Writer, job *Job, log *slog.Logger, progress
 	go func() {
 		defer close(watched)
 		if job.LeadPID != 0 {
-			cancel(d.watchSession(ctx, m.leader().node, job.LeadPID, leadPoll, ErrAbandoned, func() string { return counted.name(job.Set) }))
+			cancel(d.watchSession(ctx, m.leader().node, job.LeadPID, leadPoll, ErrAbandoned, func() string { return progress.name(job.Set) }))
 		}
 	}()
 	sum, err := d.writeMember(ctx, aw, m, job)
@@ -85,8 +85,8 @@ func (d *dumper) joinMoment(ctx context.Context, job *Job) (*moment, error) {
 		// The lead has these locks. Who waits for a stronger one since then keeps us from ours: once only, since nobody
 		// can queue behind us any more.
 		m.members[0].names = job.lockNames()
-		if err = m.members[0].accessShare(ctx, ""); wire.IsLockTimeout(err) || errors.Is(err, errSlipped) {
-			err = fmt.Errorf("%w: node %s: %w", ErrSlipped, job.Name, err)
+		if err = m.members[0].accessShare(ctx, ""); wire.IsLockTimeout(err) {
+			err = fmt.Errorf("%w: node %s: %w", errSlipped, job.Name, err)
 		}
 	}
 	if err == nil {
@@ -101,7 +101,7 @@ func (d *dumper) joinMoment(ctx context.Context, job *Job) (*moment, error) {
 
 // writeMember reads everything and writes the volume.
 func (d *dumper) writeMember(ctx context.Context, aw *archive.Writer, m *moment, job *Job) (archive.Summary, error) {
-	a := &attempt{dumper: d, m: m, tallies: make(map[uint32]*tally), ready: make(chan struct{})}
+	a := &attempt{dumper: d, m: m, tallies: make(map[uint32]*tally)}
 	a.lanes = []*lane{{member: m.leader(), todo: make(chan []unit)}}
 	a.p = newPipeline(aw, a.sessions())
 	units := planTables(m.leader().parts, job.Jobs, a.tallies)

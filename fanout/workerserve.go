@@ -76,7 +76,7 @@ func ServeWorker(ctx context.Context, x WorkerIO) error {
 		return err
 	}
 	if err != nil {
-		tell := out.write(WorkerLine{Error: &WorkerError{Message: err.Error(), Slipped: errors.Is(err, ErrSlipped)}})
+		tell := out.write(WorkerLine{Error: &WorkerError{Message: err.Error(), Slipped: errors.Is(err, errSlipped)}})
 		err = errors.Join(err, tell)
 	}
 	return err
@@ -169,7 +169,7 @@ func (x *WorkerIO) work(ctx context.Context, job *Job, f VolumeFile, out *lineWr
 	var result *WorkerResult
 	g.Go(func() error {
 		defer close(finished)
-		v, err := Work(gctx, f, job, x.Log, p)
+		v, err := work(gctx, f, job, x.Log, p)
 		if err != nil {
 			return err
 		}
@@ -184,10 +184,15 @@ func (x *WorkerIO) work(ctx context.Context, job *Job, f VolumeFile, out *lineWr
 	return result, g.Wait()
 }
 
-// workerProgress gathers what is to be told next.
+// workerProgress counts what is done.
 type workerProgress struct {
 	silent
 	rows, bytes atomic.Uint64
+}
+
+// name is what the worker's watching session is called: see [workerName].
+func (p *workerProgress) name(set string) string {
+	return fmt.Sprintf("%s%.8s %d %d", workerName, set, p.rows.Load(), p.bytes.Load())
 }
 
 func (p *workerProgress) Advance(rows, bytes uint64) {
@@ -198,24 +203,21 @@ func (p *workerProgress) Advance(rows, bytes uint64) {
 func (p *workerProgress) tell(ctx context.Context, out *lineWriter, finished <-chan struct{}) error {
 	t := time.NewTicker(workerTick)
 	defer t.Stop()
-	for {
+	var before WorkerProgress
+	for last := false; !last; {
 		select {
 		case <-finished:
-			return p.send(out)
+			last = true
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		case <-t.C:
-			if err := p.send(out); err != nil {
-				return err
-			}
 		}
-	}
-}
-
-func (p *workerProgress) send(out *lineWriter) error {
-	err := out.write(WorkerLine{Progress: &WorkerProgress{Rows: p.rows.Swap(0), Bytes: p.bytes.Swap(0)}})
-	if err != nil {
-		return fmt.Errorf("%w: %w", ErrAbandoned, err)
+		now := WorkerProgress{Rows: p.rows.Load(), Bytes: p.bytes.Load()}
+		err := out.write(WorkerLine{Progress: &WorkerProgress{Rows: now.Rows - before.Rows, Bytes: now.Bytes - before.Bytes}})
+		if err != nil {
+			return fmt.Errorf("%w: %w", ErrAbandoned, err)
+		}
+		before = now
 	}
 	return nil
 }

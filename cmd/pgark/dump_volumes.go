@@ -102,7 +102,7 @@ func (o *workerOptions) engine(c *fanout.Cluster, lead string, force bool) (*fan
 // command is the argument vector that runs a worker on a host.
 func (o *workerOptions) command(host, worker string) ([]string, error) {
 	words := strings.Fields(o.rsh)
-	line := "exec " + shellQuote(worker) + " worker"
+	line := "exec " + fanout.ShellWord(worker) + " worker"
 	switch {
 	case words[len(words)-1] == "-c":
 		return append(words, line), nil
@@ -118,9 +118,6 @@ func (o *workerOptions) command(host, worker string) ([]string, error) {
 	}
 	return append(words, host, line), nil
 }
-
-// shellQuote quotes a word for a POSIX shell.
-func shellQuote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'" }
 
 // isHere tells whether a host is this one: a socket's directory, a loopback address or name, or this host's name.
 func isHere(host string) bool {

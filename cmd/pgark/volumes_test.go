@@ -7,6 +7,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/pgark/pgark/fanout"
 )
 
 // TestVolumesOfShards dumps shards to volumes beside them, and uses the set in all ways that an archive is used.
@@ -138,7 +140,7 @@ lead=$PPID
     case "$word $job" in ` + tc.word + `*'"Name":"shard2"'*) sleep 0.3; ` + tc.then + `; esac
     printf '%s\n' "$word"
   done
-} | ` + shellQuote(b.worker) + ` worker
+} | ` + fanout.ShellWord(b.worker) + ` worker
 `
 			if err := os.WriteFile(fake, []byte(script), 0o700); err != nil { //nolint:gosec // it is run
 				t.Fatal(err)

@@ -100,18 +100,12 @@ func discardVolumes(set string, args []string) error {
 		return usagef("--discard: %v", err)
 	}
 	for _, path := range paths {
-		f, err := archive.OpenMember(path)
-		if err != nil {
-			continue // not here, or no volume: not ours to remove
+		m, err := archive.MemberAt(path)
+		if err != nil || m.Set.String() != set {
+			continue // not here, or not ours to remove
 		}
-		ours := f.Header().Member.Set.String() == set
-		if err := f.Close(); err != nil {
+		if err := os.Remove(path); err != nil {
 			return err
-		}
-		if ours {
-			if err := os.Remove(path); err != nil {
-				return err
-			}
 		}
 	}
 	return nil
