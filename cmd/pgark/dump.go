@@ -62,11 +62,14 @@ cursors (Greenplum) and route coordinator need no barrier there; route auto take
 coordinator that works, and says why. --no-barrier does not stop writers: the archive then says that it promises
 nothing, and a transaction may be half in it.
 
+With --volumes the rows of each node go to a file on its own host, all at the same time, and FILE holds the rest.
+
 The archive appears under its name only when it is complete and on disk; after an error or Ctrl-C nothing is left.`
 
 const dumpExample = `  pgark dump shop                              # shop-20260102T030405Z.pgark in this directory
   pgark dump -h db1 -U backup -j 8 -f /backup/shop.pgark shop
   pgark dump -t 'sales.*' -T sales.staging shop
+  pgark dump --volumes '/backup/{archive}-{node}.pgark' -f shop.pgark shop
   pgark dump -f - shop | ssh vault 'cat > shop.pgark'`
 
 func newDump(a *app) *cobra.Command {
@@ -98,7 +101,7 @@ func (o *dumpOptions) AddFlags(f *pflag.FlagSet) {
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` sessions that read rows on each node (default one per core, 8 at most, shared by the nodes)")
 	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`CODEC[:LEVEL]`: none, zstd, lz4, xz, gzip; a level alone means gzip, 0 none, as in pg_dump")
 	f.StringVar(&o.route, "route", "auto", "`way` of the rows: auto, segments, cursors, coordinator")
-	f.StringVar(&o.barrier, "barrier-timeout", "10s", "how long to wait for running writers on route segments: milliseconds, or with a unit `time`")
+	f.StringVar(&o.barrier, "barrier-timeout", "10s", "give the write barrier up after this `time`: milliseconds, or with a unit (10s, 2min)")
 	f.BoolVar(&o.noBarrier, "no-barrier", false, "don't wait for writers on route segments: the archive then promises no one moment")
 	f.StringVar(&o.lockWait, "lock-wait-timeout", "", "fail if a table can't be locked for this `time`: milliseconds, or with a unit (10s, 2min)")
 	addSelectFlags(f, &o.schemaOnly, &o.dataOnly, &o.sections, &o.noOwner, &o.noACL, &o.noComments)
