@@ -71,6 +71,10 @@ func restore(ctx context.Context, a *archive.Reader, o RestoreOptions, limits re
 	if err != nil {
 		return nil, err
 	}
+	for _, w := range r.result.Warnings {
+		o.Log.Warn(w)
+	}
+	r.result.Warnings = append(r.result.Warnings, noteTexts(r.plan.Notes)...)
 	if err := r.start(ctx); err != nil {
 		return r.result, r.stopped(ctx, err)
 	}
@@ -158,7 +162,8 @@ type restoreRun struct {
 	roots  map[tableName]bool // see findRoots
 }
 
-// newRestoreRun plans a restore: of one node's streams only if ofNode is not nil.
+// newRestoreRun plans a restore: of one node's streams only if ofNode is not nil. Its warnings are in the result, and were
+// not logged: a restore into several nodes has a run for each.
 func newRestoreRun(a *archive.Reader, o RestoreOptions, limits restoreLimits, ofNode *uint32) (*restoreRun, error) {
 	catalog, err := a.Catalog()
 	if err != nil {
@@ -177,13 +182,10 @@ func newRestoreRun(a *archive.Reader, o RestoreOptions, limits restoreLimits, of
 	}
 	r := &restoreRun{
 		archive: a, opts: o, catalog: catalog, moment: moment, ofNode: ofNode, plan: plan, target: o.Target, limits: limits,
-		result: &RestoreResult{Database: o.Target.Database(), Warnings: append(slices.Clone(plan.Warnings), noteTexts(plan.Notes)...), Notes: plan.Notes},
+		result: &RestoreResult{Database: o.Target.Database(), Warnings: slices.Concat(plan.Warnings, losses(moment)), Notes: plan.Notes},
 		made:   make(map[int32]bool),
 	}
 	r.steps = parallelSteps(plan)
-	for _, w := range plan.Warnings {
-		o.Log.Warn(w)
-	}
 	r.planLoads()
 	return r, nil
 }

@@ -59,6 +59,7 @@ func (r *restoreRun) members() ([]equalMember, error) {
 	for i, n := range nodes {
 		o := r.opts
 		o.Target, o.Route, o.Discover = n.Config, RouteCoordinator, nil
+		o.Log = r.opts.Log.With("node", n.Name)
 		o.Progress = &memberProgress{sharedProgress: progress, member: i}
 		of := was[n.Name]
 		run, err := newRestoreRun(r.archive, o, r.limits, &of)

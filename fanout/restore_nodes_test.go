@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"slices"
 	"strings"
 	"testing"
@@ -300,11 +301,36 @@ INSERT INTO t SELECT i, 'row ' || i FROM generate_series(%d, %d) i`, i*1000+1, (
 	if _, err := tryInto(t, s.Coordinator.TCPConninfo(to), file, o); err == nil || !strings.Contains(err.Error(), "already has rows") {
 		t.Errorf("a second time: %v", err)
 	}
+	log := restoredAgain(t, s.Coordinator.TCPConninfo(to), file, o)
+	if strings.Count(log, "the archive is not complete") != 1 || strings.Count(log, "object=\"TABLE public.t\"") != 4 ||
+		!strings.Contains(log, `msg="not restored" node=n2 object="TABLE public.t"`) {
+		t.Errorf("the log does not say once what is the archive's, and of each node what is the node's:\n%s", log)
+	}
 
 	result = into(t, s.Coordinator.TCPConninfo(one), file, fanout.RestoreOptions{})
 	if got := s.Coordinator.QueryString(t, one, "SELECT count(*) FROM t"); got != "3994" || result.Route != fanout.RouteCoordinator {
 		t.Errorf("%s rows in one database, route %s", got, result.Route)
 	}
+}
+
+// restoredAgain restores the definitions of a salvaged archive where they are already, and gives what was logged.
+func restoredAgain(t *testing.T, conninfo string, file []byte, o fanout.RestoreOptions) string {
+	t.Helper()
+	a := reader(t, file)
+	m, err := a.Moment()
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Losses = []archive.Loss{{Message: "gone"}}
+	if o.Target, err = wire.ParseConfig(conninfo); err != nil {
+		t.Fatal(err)
+	}
+	var log bytes.Buffer
+	o.SchemaOnly, o.Log = true, slog.New(slog.NewTextHandler(&log, nil))
+	if result, err := fanout.Restore(t.Context(), a, o); err != nil || len(result.Failures) == 0 {
+		t.Errorf("%v, %+v", err, result)
+	}
+	return log.String()
 }
 
 // TestRestoreLongFloats loads rows that a server from before PostgreSQL 12 has printed.

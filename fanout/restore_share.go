@@ -50,10 +50,9 @@ type tableLoad struct {
 // planLoads prepares a load for each step that has rows, all through the coordinator.
 func (r *restoreRun) planLoads() {
 	r.loads = make(map[int32]*entryLoad)
-	losses := r.losses()
 	for _, step := range r.steps {
 		if step.Rows() || step.Blobs() {
-			r.loads[step.Entry.ID] = r.planLoad(step, losses)
+			r.loads[step.Entry.ID] = r.planLoad(step)
 		}
 	}
 	r.shareLoads()
@@ -79,7 +78,7 @@ func (r *restoreRun) shareLoads() {
 
 // planLoad prepares the load of an entry. Streams may differ in the order of their columns: the partitions of one table
 // need not have the same.
-func (r *restoreRun) planLoad(step *Step, losses bool) *entryLoad {
+func (r *restoreRun) planLoad(step *Step) *entryLoad {
 	e := &entryLoad{step: step, blobs: step.Blobs(), foreign: r.plan.loadsForeign(step.Entry.ID)}
 	byColumns := make(map[string]*tableLoad)
 	var parts []*tableLoad
@@ -102,7 +101,7 @@ func (r *restoreRun) planLoad(step *Step, losses bool) *entryLoad {
 	}
 	if len(parts) == 0 {
 		parts = []*tableLoad{{schema: step.Entry.Schema, table: step.Entry.Name, sql: r.plan.CopyStatement(step)}}
-		if !losses && r.ofNode == nil {
+		if len(r.moment.Losses) == 0 && r.ofNode == nil {
 			e.err = errNoRows
 		}
 	}
@@ -156,16 +155,17 @@ func (l *tableLoad) setStreams(a *archive.Reader, streams []archive.Stream) {
 	l.stop = func() {}
 }
 
-// losses warns of what a salvaged archive lacks, and reports whether it lacks anything.
-func (r *restoreRun) losses() bool {
-	for _, l := range r.moment.Losses {
+// losses are warnings of what a salvaged archive lacks.
+func losses(m *archive.Moment) []string {
+	var warnings []string
+	for _, l := range m.Losses {
 		what := "the archive"
 		if l.Table != "" {
 			what = "table " + qualifiedID(l.Schema, l.Table)
 		}
-		r.warn(fmt.Sprintf("%s is not complete: %s", what, l.Message))
+		warnings = append(warnings, fmt.Sprintf("%s is not complete: %s", what, l.Message))
 	}
-	return len(r.moment.Losses) > 0
+	return warnings
 }
 
 // mine tells whether this restore is of the streams of a node.

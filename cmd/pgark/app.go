@@ -60,7 +60,8 @@ func (a *app) logger() *slog.Logger {
 }
 
 // lineHandler prints log records as message lines: "pgark: warning: message key=value". The attributes that name an
-// object and a reason make a sentence: "pgark: error: not restored TABLE public.t: relation exists".
+// object and a reason make a sentence: "pgark: error: not restored TABLE public.t: relation exists". The node that all of a
+// logger's records are about goes before the message.
 type lineHandler struct {
 	app   *app
 	level slog.Level
@@ -77,6 +78,11 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 	case r.Level >= slog.LevelWarn:
 		b.WriteString("warning: ")
 	}
+	for _, at := range h.attrs {
+		if at.Key == "node" {
+			fmt.Fprintf(&b, "node %v: ", at.Value.Resolve())
+		}
+	}
 	b.WriteString(r.Message)
 	add := func(at slog.Attr) bool {
 		switch at.Key {
@@ -90,7 +96,9 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 		return true
 	}
 	for _, at := range h.attrs {
-		add(at)
+		if at.Key != "node" {
+			add(at)
+		}
 	}
 	r.Attrs(add)
 	h.app.say("%s", b.String())
