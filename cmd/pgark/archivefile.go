@@ -21,10 +21,7 @@ func (o *setOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.dir, "volume-dir", "", "the volumes of a set are in this `directory` (default where the lead volume says, then beside it)")
 }
 
-// openArchive opens an archive for a command that needs a whole one.
-func openArchive(path string) (*archive.File, error) { return (&setOptions{}).open(path) }
-
-// open is openArchive, and finds the volumes of a set.
+// open opens an archive for a command that needs a whole one: of a set all volumes.
 func (o *setOptions) open(path string) (*archive.File, error) {
 	return openFiles(path, archive.OpenOptions{VolumeDir: o.dir})
 }
@@ -166,14 +163,12 @@ type holding struct {
 	digest archive.Digest
 	raw    uint64
 	stored uint64
-	blocks int
 }
 
-func (h *holding) add(d archive.Digest, raw, stored uint64, blocks int) {
+func (h *holding) add(d archive.Digest, raw, stored uint64) {
 	h.digest.Merge(d)
 	h.raw += raw
 	h.stored += stored
-	h.blocks += blocks
 }
 
 // holdings sums the streams of each TABLE DATA and BLOBS entry. Of volumes of a set that are not open, it is what the lead volume says.
@@ -186,7 +181,7 @@ func holdings(a *archive.Reader) map[int32]*holding {
 		return all[entry]
 	}
 	for _, s := range a.Streams() {
-		of(s.Entry).add(s.Digest, s.Raw, s.Stored, s.Blocks)
+		of(s.Entry).add(s.Digest, s.Raw, s.Stored)
 	}
 	for _, v := range a.Volumes() {
 		if v.Err == nil {
@@ -194,7 +189,7 @@ func holdings(a *archive.Reader) map[int32]*holding {
 		}
 		for i := range v.Tables {
 			t := &v.Tables[i]
-			of(a.TableEntry(t)).add(t.Digest, t.Raw, t.Stored, int(t.Blocks))
+			of(a.TableEntry(t)).add(t.Digest, t.Raw, t.Stored)
 		}
 	}
 	return all

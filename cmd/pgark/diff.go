@@ -10,8 +10,9 @@ import (
 
 // diffOptions are the flags of `pgark diff`.
 type diffOptions struct {
-	app  *app
-	json bool
+	app     *app
+	volumes setOptions
+	json    bool
 }
 
 const diffLong = `Compare two archives by their catalogs and the digests of their tables. Rows are not read, so this is quick however large
@@ -33,17 +34,18 @@ func newDiff(a *app) *cobra.Command {
 		RunE:        func(_ *cobra.Command, args []string) error { return o.Run(args[0], args[1]) },
 	}
 	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
+	o.volumes.addFlags(cmd.Flags())
 	return cmd
 }
 
 // Run compares the archives.
 func (o *diffOptions) Run(pathA, pathB string) error {
-	a, err := openArchive(pathA)
+	a, err := o.volumes.open(pathA)
 	if err != nil {
 		return err
 	}
 	defer a.Close()
-	b, err := openArchive(pathB)
+	b, err := o.volumes.open(pathB)
 	if err != nil {
 		return err
 	}

@@ -12,7 +12,7 @@ import (
 
 // An archive of several nodes shows what each of them held, and how evenly.
 func TestInspectNodes(t *testing.T) {
-	a, err := openArchive("../../archive/testdata/v1.0_segments-none.pgark")
+	a, err := (&setOptions{}).open("../../archive/testdata/v1.0_segments-none.pgark")
 	if err != nil {
 		t.Fatal(err)
 	}
