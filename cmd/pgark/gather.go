@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 
 	"github.com/spf13/cobra"
 
@@ -73,7 +72,11 @@ func (o *gatherOptions) Run(ctx context.Context, lead string) error {
 		return err
 	}
 	sum := report.Summary
-	o.app.tell("%s: %s, %s, %s of rows in %s, root %x", o.file, plural(sum.Rows, "row"), plural(uint64(sum.Streams), "stream"),
+	name := o.file
+	if name == "-" {
+		name = "standard output"
+	}
+	o.app.tell("%s: %s, %s, %s of rows in %s, root %x", name, plural(sum.Rows, "row"), plural(uint64(sum.Streams), "stream"),
 		humanBytes(sum.RawBytes), humanBytes(sum.Bytes), sum.Root)
 	if err := a.SetMissing(); err != nil {
 		for _, v := range a.Volumes() {
@@ -84,7 +87,7 @@ func (o *gatherOptions) Run(ctx context.Context, lead string) error {
 		for _, name := range absentTables(a) {
 			o.app.say("not complete: table %s", name)
 		}
-		return &foundError{message: fmt.Sprintf("%s lacks the rows of volumes that were absent", o.file)}
+		return &foundError{message: fmt.Sprintf("%s lacks the rows of volumes that were absent", name)}
 	}
 	return nil
 }
@@ -115,30 +118,4 @@ func openCounted(volumes setOptions, path string, partial bool, m *meter) (*arch
 	return openFiles(path, archive.OpenOptions{
 		VolumeDir: volumes.dir, Partial: partial, Through: func(f *os.File) io.ReaderAt { return &countingFile{File: f, meter: m} },
 	})
-}
-
-// hostName is the name of this host, as the list of a set's volumes has it.
-func hostName() string {
-	name, err := os.Hostname()
-	if err != nil {
-		return ""
-	}
-	return name
-}
-
-// recordedPath is what the lead volume says of where a volume is: absolute paths stay, others are made relative to the
-// lead volume's directory.
-func recordedPath(path, lead string) (string, error) {
-	if filepath.IsAbs(path) {
-		return filepath.Clean(path), nil
-	}
-	abs, err := filepath.Abs(path)
-	if err != nil {
-		return "", err
-	}
-	dir, err := filepath.Abs(filepath.Dir(lead))
-	if err != nil {
-		return "", err
-	}
-	return filepath.Rel(dir, abs)
 }

@@ -2,9 +2,12 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -68,11 +71,14 @@ func (o *scatterOptions) Run(ctx context.Context, path string) error {
 	}
 	defer a.Close()
 	w := &scatterFiles{o: o}
+	if err := w.plan(a, path); err != nil {
+		m.end()
+		return err
+	}
 	report, err := w.write(ctx, a, m)
 	m.end()
 	if err != nil {
-		w.undo()
-		return &stateError{err: err, state: "nothing is left of the volumes"}
+		return &stateError{err: err, state: w.undo()}
 	}
 	o.app.tell("%s: the lead volume of a set, root %x", o.file, report.Summary.Root)
 	for i, v := range report.Volumes {
@@ -87,12 +93,11 @@ type scatterFiles struct {
 	paths map[uint32]string // by node
 	outs  []*outFile        // in the order of the volumes, the lead volume at the end
 	dirs  []string          // that were made, each before those within
+
+	replaced bool // a volume has taken the name of a file that was there before
 }
 
 func (w *scatterFiles) write(ctx context.Context, a *archive.File, m *meter) (*archive.ScatterReport, error) {
-	if err := w.plan(a); err != nil {
-		return nil, err
-	}
 	lead, err := w.o.app.createOut(w.o.file, w.o.force)
 	if err != nil {
 		return nil, err
@@ -109,16 +114,24 @@ func (w *scatterFiles) write(ctx context.Context, a *archive.File, m *meter) (*a
 		return nil, err
 	}
 	w.outs = append(w.outs, lead)
-	for _, out := range w.outs { // the lead volume last: what it lists is there when it appears
-		if err := out.Commit(); err != nil {
-			return nil, err
+	return report, w.commit()
+}
+
+// commit gives all files their names, the lead volume last: what it lists is there when it appears.
+func (w *scatterFiles) commit() error {
+	for _, out := range w.outs {
+		_, missing := os.Lstat(out.name)
+		err := out.Commit()
+		w.replaced = w.replaced || out.named && missing == nil
+		if err != nil {
+			return err
 		}
 	}
-	return report, nil
+	return nil
 }
 
 // plan finds the path of each node's volume, and refuses those that can't be written to before anything is done.
-func (w *scatterFiles) plan(a *archive.File) error {
+func (w *scatterFiles) plan(a *archive.File, source string) error {
 	m, err := a.Moment()
 	if err != nil {
 		return err
@@ -131,11 +144,27 @@ func (w *scatterFiles) plan(a *archive.File) error {
 	w.paths = make(map[uint32]string)
 	for i, n := range nodes {
 		w.paths[n.ID] = paths[i]
-		if err := w.o.app.checkTarget(paths[i], w.o.force); err != nil {
+	}
+	sources := []string{source}
+	for _, v := range a.Volumes() {
+		sources = append(sources, v.Name)
+	}
+	for _, path := range append(paths, w.o.file) {
+		if err := w.o.app.checkTarget(path, w.o.force); err != nil {
 			return err
 		}
+		if slices.ContainsFunc(sources, func(s string) bool { return sameFile(s, path) }) {
+			return fmt.Errorf("%s is read, so it can't be replaced: nothing was done", path)
+		}
 	}
-	return w.o.app.checkTarget(w.o.file, w.o.force)
+	return nil
+}
+
+// sameFile tells whether both names lead to one file.
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	return errX == nil && errY == nil && os.SameFile(x, y)
 }
 
 // create opens the file of one volume.
@@ -172,15 +201,24 @@ func (w *scatterFiles) makeDirs(dir string) error {
 	return nil
 }
 
-// undo removes what was written, also what has its name already: a part of a set is worth nothing.
-func (w *scatterFiles) undo() {
+// undo removes what was written, also what has its name already: a part of a set is worth nothing. It says what is left.
+func (w *scatterFiles) undo() string {
+	var left []string
 	for _, out := range w.outs {
-		if out.named {
-			_ = os.Remove(out.name)
+		if err := out.TakeBack(); err != nil {
+			left = append(left, err.Error())
 		}
 		out.Discard()
 	}
 	for i := len(w.dirs) - 1; i >= 0; i-- {
 		_ = os.Remove(w.dirs[i]) // it stays if somebody has put something into it
 	}
+	state := "nothing is left of the volumes"
+	if len(left) > 0 {
+		state = "volumes of no use are left: " + strings.Join(left, "; ")
+	}
+	if w.replaced {
+		state += ", and files that they had replaced are lost"
+	}
+	return state
 }

@@ -191,14 +191,18 @@ func (o *verifyOptions) print(path string, report, compared *verify.Report) erro
 	return quietPipe(out.err)
 }
 
-// decodeFindings turns what findings say, in the encoding of the archived database, into UTF-8.
+// decodeFindings turns what findings say, in the encoding of the archived database, into UTF-8. What those on whole volumes
+// say is UTF-8 already: hosts, paths and nodes.
 func decodeFindings(r *verify.Report, text textDecoder) {
 	if r == nil {
 		return
 	}
 	for i := range r.Findings {
 		f := &r.Findings[i]
-		f.Table, f.Message = text.String(f.Table), text.String(f.Message)
+		f.Table = text.String(f.Table)
+		if f.Class != archive.ClassMissing && f.Class != archive.ClassVolume {
+			f.Message = text.String(f.Message)
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strconv"
@@ -83,4 +84,30 @@ func pathPart(s string) string {
 		i += size
 	}
 	return b.String()
+}
+
+// hostName is the name of this host, as the list of a set's volumes has it.
+func hostName() string {
+	name, err := os.Hostname()
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
+// recordedPath is what the lead volume says of where a volume is: absolute paths stay, others are made relative to the
+// lead volume's directory.
+func recordedPath(path, lead string) (string, error) {
+	if filepath.IsAbs(path) {
+		return filepath.Clean(path), nil
+	}
+	abs, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	dir, err := filepath.Abs(filepath.Dir(lead))
+	if err != nil {
+		return "", err
+	}
+	return filepath.Rel(dir, abs)
 }
