@@ -115,6 +115,14 @@ type inspectLoss struct {
 	Message string `json:"message"`
 }
 
+// String names the table, if there is one, and says what is lost of it.
+func (l inspectLoss) String() string {
+	if l.Table == "" {
+		return l.Message
+	}
+	return quotedName(l.Schema, l.Table) + ": " + l.Message
+}
+
 // inspectVolume is one volume: the archive's only one or its lead volume first.
 type inspectVolume struct {
 	ID         string `json:"id"`
@@ -230,9 +238,7 @@ func (in *inspection) addStreams(a *archive.Reader, text textDecoder) {
 			if entry := a.TableEntry(t); entry != 0 && t.OID != 0 { // large objects have no OID of their own
 				tables[key{entry: entry}] = true
 			}
-			in.countNode(&archive.Stream{
-				StreamInfo: archive.StreamInfo{Node: v.Node}, Digest: t.Digest, Raw: t.Raw, Stored: t.Stored,
-			})
+			in.countNode(v.Node, t.Digest.Rows, t.Raw, t.Stored)
 		}
 	}
 	in.Tables = len(tables)

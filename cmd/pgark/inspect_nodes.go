@@ -103,7 +103,7 @@ func (in *inspection) addSpread(a *archive.Reader, cat *archive.Catalog, m *arch
 	tables := make(map[key]*inspectSpread)
 	policy := make(map[*inspectSpread]*archive.Distribution)
 	for _, s := range a.Streams() {
-		in.countNode(&s)
+		in.countNode(s.Node, s.Digest.Rows, s.Raw, s.Stored)
 		if s.Schema == "" { // large objects
 			continue
 		}
@@ -135,12 +135,13 @@ func (in *inspection) addSpread(a *archive.Reader, cat *archive.Catalog, m *arch
 	})
 }
 
-func (in *inspection) countNode(s *archive.Stream) {
+// countNode adds rows to what a node holds.
+func (in *inspection) countNode(node uint32, rows, raw, stored uint64) {
 	for i := range in.Nodes {
-		if n := &in.Nodes[i]; n.ID == s.Node {
-			n.Rows += s.Digest.Rows
-			n.RawBytes += s.Raw
-			n.StoredBytes += s.Stored
+		if n := &in.Nodes[i]; n.ID == node {
+			n.Rows += rows
+			n.RawBytes += raw
+			n.StoredBytes += stored
 		}
 	}
 }

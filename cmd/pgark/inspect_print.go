@@ -38,7 +38,7 @@ func (in *inspection) print(w io.Writer) {
 		field("setting", "%s = %s", name, in.Settings[name])
 	}
 	for _, l := range in.Losses {
-		field("lost", "%s.%s: %s", l.Schema, l.Table, l.Message)
+		field("lost", "%s", l)
 	}
 	in.printVolumes(w)
 	in.printNodes(w)

@@ -133,11 +133,7 @@ func (o *salvageOptions) print(r *archive.SalvageReport) error {
 	}
 	err := table.write(out)
 	for _, l := range r.Losses {
-		name := ""
-		if l.Table != "" {
-			name = quotedName(l.Schema, l.Table) + ": "
-		}
-		fmt.Fprintf(out, "lost: %s\n", visible(name+l.Message))
+		fmt.Fprintf(out, "lost: %s\n", visible(inspectLoss{l.Schema, l.Table, l.Blocks, l.Rows, l.Message}.String()))
 	}
 	for _, n := range r.Notes {
 		fmt.Fprintf(out, "note: %s\n", visible(n))
