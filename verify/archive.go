@@ -47,7 +47,7 @@ func Files(ctx context.Context, path string, open archive.OpenOptions, o Options
 		}
 	}
 	tables := res.Tables
-	open.Partial = true
+	open.Partial, open.Through = true, nil // only the indexes, which have been read and counted
 	if a, err := archive.OpenWith(path, open); err == nil {
 		tables = countTables(a.Reader)
 		if err := a.Close(); err != nil {

@@ -11,7 +11,7 @@ const (
 	ClassMissingColumn = "missing-column" // the table lacks a column that the archive has
 	ClassDiffers       = "differs"        // other rows
 	ClassUnreadable    = "unreadable"     // the server refused to give the rows
-	ClassIncomparable  = "incomparable"   // the archive holds the rows in a form that can't be compared
+	ClassIncomparable  = "incomparable"   // the archive holds the rows in a form that can't be compared with what the server prints
 )
 
 // Report is the outcome of a check. Its JSON form is part of the command line's contract.
@@ -27,7 +27,7 @@ type Report struct {
 // Finding is one thing that is wrong.
 type Finding struct {
 	Class   string `json:"class"`
-	Volume  string `json:"volume"` // file name, empty for a finding in a database
+	Volume  string `json:"volume"` // file name of the archive, path of another volume of its set, empty for a finding in a database
 	Offset  int64  `json:"offset"` // in the volume, -1 where it concerns no place
 	Table   string `json:"table"`  // schema.table, quoted where needed, empty where it concerns no table
 	Block   int64  `json:"block"`  // of the table's stream, -1 where it concerns no block
