@@ -121,11 +121,11 @@ func (c *Config) With(o Overrides) *Config {
 	return newConfig(p)
 }
 
-// Default gives a copy in which the connection string's open settings of the database, the user and the password have other
-// values, before the environment has its say. The other overrides must be empty.
-func (c *Config) Default(o Overrides) *Config {
+// Default gives a copy in which the database and the user, where the connection string leaves them open, are these, before
+// the environment has its say. A service that the string names may hold them: then nothing is changed.
+func (c *Config) Default(database, user string) *Config {
 	p := maps.Clone(c.params)
-	for key, value := range map[string]string{"dbname": o.Database, "user": o.User, "password": o.Password} {
+	for key, value := range map[string]string{"dbname": database, "user": user} {
 		if _, given := p[key]; !given && value != "" && p["service"] == "" {
 			p[key] = value
 		}
@@ -191,8 +191,9 @@ func addr(host, port, dbname, user string) string {
 // String is Addr.
 func (c *Config) String() string { return c.Addr() }
 
-// Conninfo is a connection string that leads where the settings lead, from a process that knows nothing of them: it says what
-// they took from the environment, too. It holds no password.
+// Conninfo is a connection string that leads where the settings lead, to the first host, from a process that knows nothing of
+// them: host, port, user and database are in it even if they came from the environment or a service file. What else came from
+// there (sslmode …) is not, and no password is.
 func (c *Config) Conninfo() string {
 	p := maps.Clone(c.params.without("password", "sslpassword", "service", "passfile"))
 	p["host"], p["port"], p["user"], p["dbname"] = c.Host(), strconv.Itoa(int(c.Port())), c.User(), c.Database()

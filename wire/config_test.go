@@ -174,7 +174,7 @@ func TestOpenSettings(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := cfg.Default(Overrides{Database: "filled"})
+		c := cfg.Default("filled", "")
 		if c.Database() != want[0] || c.Password() != want[1] || c.HoldsPassword() != (want[1] == "own") {
 			t.Errorf("%s: database %s, password %q, %v", conninfo, c.Database(), c.Password(), c.HoldsPassword())
 		}

@@ -47,15 +47,9 @@ func (c *Conn) NextCopyOut(ctx context.Context) (*CopyOut, error) {
 }
 
 func (c *Conn) nextCopyOut() (*CopyOut, error) {
-	if err := c.flush(); err != nil {
-		return nil, err
-	}
-	typ, body, err := c.message(false)
+	body, err := c.expect(msgCopyOut, "COPY TO STDOUT")
 	if err != nil {
 		return nil, err
-	}
-	if typ != msgCopyOut {
-		return nil, c.notCopyOut(typ, body)
 	}
 	if len(body) < 3 {
 		return nil, c.lose(fmt.Errorf("%w: malformed CopyOutResponse", ErrProtocol))
@@ -68,21 +62,6 @@ func (c *Conn) nextCopyOut() (*CopyOut, error) {
 		return nil, errors.Join(err, c.giveUp(c.stream))
 	}
 	return o, nil
-}
-
-// notCopyOut reads the result of a query that is no COPY, which begins with the message given.
-func (c *Conn) notCopyOut(typ byte, body []byte) error {
-	r := result{conn: c, discard: true}
-	if typ == msgReadyForQuery {
-		return c.lose(fmt.Errorf("%w: query without a result", ErrProtocol))
-	}
-	if err := r.take(typ, body); err != nil {
-		return c.lose(err)
-	}
-	if err := r.read(); err != nil {
-		return err
-	}
-	return fmt.Errorf("COPY TO STDOUT expected, but the statement was: %s", r.tag.Text)
 }
 
 // fill is what Fill calls.
@@ -106,7 +85,7 @@ func (o *CopyOut) fill(ctx context.Context, buf []byte) (n int, open bool, err e
 			if n > 0 {
 				return n, false, nil // the end is for the next call
 			}
-			return 0, false, o.end()
+			return 0, false, o.end(msgCopyDone)
 		case size == 0:
 			return n, false, o.conn.lose(fmt.Errorf("%w: CopyData without a row", ErrProtocol))
 		case size > len(buf)-n && n > 0:
@@ -150,26 +129,6 @@ func (o *CopyOut) fillPart(buf []byte) (n int, open bool, err error) {
 		return 0, false, o.conn.lose(fmt.Errorf("%w: CopyData that does not end with a line feed", ErrProtocol))
 	}
 	return n, o.rest > 0, nil
-}
-
-// end reads what comes after the last row. Its error is io.EOF if all is well.
-func (o *CopyOut) end() error {
-	c := o.conn
-	typ, body, err := c.message(false)
-	if err != nil {
-		return err
-	}
-	r := result{conn: c}
-	switch typ {
-	case msgCopyDone:
-	case msgError:
-		if err := r.take(typ, body); err != nil {
-			return c.lose(err)
-		}
-	default:
-		return c.lose(fmt.Errorf("%w: message of type %q within COPY", ErrProtocol, typ))
-	}
-	return o.finish(&r)
 }
 
 // copyRows copies the rows that are whole in the read buffer and fit into buf. This is the loop that all rows pass.

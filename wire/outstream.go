@@ -79,9 +79,21 @@ func (o *outStream) abandon() {
 	o.fail(errors.New("the rows were given up"))
 }
 
-// finish reads up to the end of the query, whose result r has been begun. Its error is io.EOF if all is well.
-func (o *outStream) finish(r *result) error {
-	o.conn.stream = nil
+// end reads what comes after the last row, from the message that says so, of type done. Its error is io.EOF if all is well.
+func (o *outStream) end(done byte) error {
+	c := o.conn
+	typ, body, err := c.message(false)
+	if err != nil {
+		return err
+	}
+	if typ != done && typ != msgError {
+		return c.lose(fmt.Errorf("%w: message of type %q within rows", ErrProtocol, typ))
+	}
+	r := result{conn: c}
+	if err := r.take(typ, body); err != nil {
+		return c.lose(err)
+	}
+	c.stream = nil
 	if err := r.read(); err != nil {
 		return err
 	}
@@ -92,6 +104,29 @@ func (o *outStream) finish(r *result) error {
 		return fmt.Errorf("%w: %d rows arrived, but the server says %q", ErrRowCount, o.rows, r.tag.Text)
 	}
 	return io.EOF
+}
+
+// expect reads the message that starts the result of the oldest queued query, and gives its body. Where it is not of type want,
+// it reads the whole result: its error is then the query's, or says that what was wanted did not come.
+func (c *Conn) expect(want byte, what string) ([]byte, error) {
+	if err := c.flush(); err != nil {
+		return nil, err
+	}
+	typ, body, err := c.message(false)
+	if err != nil || typ == want {
+		return body, err
+	}
+	if typ == msgReadyForQuery || typ == msgDataRow {
+		return nil, c.lose(fmt.Errorf("%w: message of type %q at the start of a result", ErrProtocol, typ))
+	}
+	r := result{conn: c, discard: true}
+	if err := r.take(typ, body); err != nil {
+		return nil, c.lose(err)
+	}
+	if err := r.read(); err != nil {
+		return nil, err
+	}
+	return nil, fmt.Errorf("%s expected, but the statement was: %s", what, r.tag.Text)
 }
 
 // giveUp throws away what is left of a stream.

@@ -14,3 +14,6 @@ func ParsePairs(text string) (map[string]string, error) {
 	}
 	return p, nil
 }
+
+// FormatPairs writes key=value pairs so that libpq, [ParseConfig] and ParsePairs read them back, sorted by key.
+func FormatPairs(pairs map[string]string) string { return params(pairs).String() }

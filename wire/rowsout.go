@@ -17,7 +17,7 @@ import (
 // it than twice the next row.
 type RowsOut struct {
 	outStream
-	columns []string
+	columns int
 
 	// Of the row whose message is being read in pieces:
 	fields int    // columns that have not been begun
@@ -45,15 +45,9 @@ func (c *Conn) NextRowsOut(ctx context.Context) (*RowsOut, error) {
 }
 
 func (c *Conn) nextRowsOut() (*RowsOut, error) {
-	if err := c.flush(); err != nil {
-		return nil, err
-	}
-	typ, body, err := c.message(false)
+	body, err := c.expect(msgRowDescription, "rows")
 	if err != nil {
 		return nil, err
-	}
-	if typ != msgRowDescription {
-		return nil, c.notRows(typ, body)
 	}
 	columns, text, err := describedColumns(body)
 	if err != nil {
@@ -73,49 +67,29 @@ func (c *Conn) nextRowsOut() (*RowsOut, error) {
 	return nil, errors.Join(err, c.giveUp(c.stream))
 }
 
-// notRows reads the result of a query without rows, which begins with the message given.
-func (c *Conn) notRows(typ byte, body []byte) error {
-	r := result{conn: c}
-	if typ == msgReadyForQuery || typ == msgDataRow {
-		return c.lose(fmt.Errorf("%w: message of type %q at the start of a result", ErrProtocol, typ))
-	}
-	if err := r.take(typ, body); err != nil {
-		return c.lose(err)
-	}
-	if err := r.read(); err != nil {
-		return err
-	}
-	return fmt.Errorf("a statement that gives rows was expected, but it was: %s", r.tag.Text)
-}
-
-// describedColumns decodes a RowDescription. text says that all columns come as text.
-func describedColumns(body []byte) (names []string, text bool, err error) {
+// describedColumns checks a RowDescription and counts its columns. text says that all of them come as text.
+func describedColumns(body []byte) (n int, text bool, err error) {
 	const (
 		fixed  = 18 // table, number, type, size, modifier, format
 		format = 16 // where the format is in it
 	)
 	if len(body) < 2 {
-		return nil, false, fmt.Errorf("%w: malformed row description", ErrProtocol)
+		return 0, false, fmt.Errorf("%w: malformed row description", ErrProtocol)
 	}
-	n := int(binary.BigEndian.Uint16(body))
+	n, text = int(binary.BigEndian.Uint16(body)), true
 	body = body[2:]
-	if n > len(body)/(fixed+1) {
-		return nil, false, fmt.Errorf("%w: row description of %d columns in %d bytes", ErrProtocol, n, len(body))
-	}
-	names, text = make([]string, n), true
-	for i := range names {
-		name, rest, ok := cutString(body)
+	for range n {
+		_, rest, ok := cutString(body)
 		if !ok || len(rest) < fixed {
-			return nil, false, fmt.Errorf("%w: malformed row description", ErrProtocol)
+			return 0, false, fmt.Errorf("%w: malformed row description", ErrProtocol)
 		}
-		names[i] = name
 		text = text && rest[format] == 0 && rest[format+1] == 0
 		body = rest[fixed:]
 	}
 	if len(body) > 0 {
-		return nil, false, fmt.Errorf("%w: %d bytes after the description of the last column", ErrProtocol, len(body))
+		return 0, false, fmt.Errorf("%w: %d bytes after the description of the last column", ErrProtocol, len(body))
 	}
-	return names, text, nil
+	return n, text, nil
 }
 
 // embedsASCII says that bytes below 0x80 may be parts of characters in a client encoding.
@@ -127,9 +101,6 @@ func embedsASCII(encoding string) bool {
 		return false
 	}
 }
-
-// Columns are the names of the columns. The caller must not change them.
-func (o *RowsOut) Columns() []string { return o.columns }
 
 // FillAfter is Fill for a buffer that holds other whole rows already, in its first used bytes: those of several small
 // results gather in one buffer. n counts only what has been added; it is 0, without an error, if the next row does
@@ -150,7 +121,7 @@ func (o *RowsOut) fill(ctx context.Context, buf []byte) (n int, open bool, err e
 	}
 	in := o.conn.in
 	for {
-		n += in.textRows(buf[n:], len(o.columns))
+		n += in.textRows(buf[n:], o.columns)
 		typ, size, err := in.head()
 		if err != nil {
 			return n, false, o.conn.lose(err)
@@ -164,7 +135,7 @@ func (o *RowsOut) fill(ctx context.Context, buf []byte) (n int, open bool, err e
 			if n > 0 {
 				return n, false, nil // the end is for the next call
 			}
-			return 0, false, o.end()
+			return 0, false, o.end(msgCommandComplete)
 		case size > (len(buf)-n-rowSlack)/2 && (n > 0 || o.behind):
 			return n, false, nil
 		case size <= (len(buf)-n-rowSlack)/2 && headerLen+size <= len(in.buf) && in.w-in.r < headerLen+size:
@@ -195,11 +166,11 @@ func (o *RowsOut) begin(size int) error {
 	if err := in.await(headerLen + 2); err != nil {
 		return o.conn.lose(err)
 	}
-	if n := int(binary.BigEndian.Uint16(in.buf[in.r+headerLen:])); n != len(o.columns) {
-		return o.malformed("row of %d columns, %d were announced", n, len(o.columns))
+	if n := int(binary.BigEndian.Uint16(in.buf[in.r+headerLen:])); n != o.columns {
+		return o.malformed("row of %d columns, %d were announced", n, o.columns)
 	}
 	in.r += headerLen + 2
-	o.rest, o.fields, o.left = size-2, len(o.columns), 0
+	o.rest, o.fields, o.left = size-2, o.columns, 0
 	return nil
 }
 
@@ -253,7 +224,7 @@ func (o *RowsOut) column() error {
 	if length < -1 || length > o.rest {
 		return o.malformed("column of length %d with %d bytes left", length, o.rest)
 	}
-	if o.fields < len(o.columns) {
+	if o.fields < o.columns {
 		o.held = append(o.held, '\t')
 	}
 	if length < 0 {
@@ -282,21 +253,4 @@ func (o *RowsOut) data(buf []byte) (n int, err error) {
 	o.left -= used
 	o.rest -= used
 	return n, nil
-}
-
-// end reads what comes after the last row. Its error is io.EOF if all is well.
-func (o *RowsOut) end() error {
-	c := o.conn
-	typ, body, err := c.message(false)
-	if err != nil {
-		return err
-	}
-	if typ != msgCommandComplete && typ != msgError {
-		return c.lose(fmt.Errorf("%w: message of type %q within rows", ErrProtocol, typ))
-	}
-	r := result{conn: c}
-	if err := r.take(typ, body); err != nil {
-		return c.lose(err)
-	}
-	return o.finish(&r)
 }

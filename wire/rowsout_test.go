@@ -127,11 +127,11 @@ func TestRowsOutErrors(t *testing.T) {
 	}
 	for sql, want := range map[string]string{
 		"SELECT * FROM public.nowhere":        "42P01",
-		"SET search_path TO ''":               "gives rows was expected, but it was: SET",
-		"":                                    "gives rows was expected",
-		"COPY (SELECT 1) TO STDOUT":           "COPY TO STDOUT",
+		"SET search_path TO ''":               "rows expected, but the statement was: SET",
+		"":                                    "rows expected",
+		"COPY (SELECT 1) TO STDOUT":           "but the statement was: COPY 1",
 		"COPY pg_catalog.pg_class FROM STDIN": "COPY FROM STDIN",
-		"COPY pg_catalog.pg_class TO STDOUT BINARY": "COPY TO STDOUT",
+		"COPY (SELECT 1) TO STDOUT BINARY":    "but the statement was: COPY",
 	} {
 		if _, err := rowsOut(t, ctx, c, sql); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v", sql, err)
@@ -153,12 +153,12 @@ func TestRowsOutErrors(t *testing.T) {
 func TestRowsOutInPipeline(t *testing.T) {
 	_, _, c := newDB(t)
 	ctx := testContext(t)
-	if err := c.Send("SELECT 1 AS one", "COPY (SELECT 2) TO STDOUT", "SELECT 1/0", "SELECT repeat('x', 3000000) FROM generate_series(1, 3)", "SELECT 5"); err != nil {
+	if err := c.Send("SELECT 1", "COPY (SELECT 2) TO STDOUT", "SELECT 1/0", "SELECT repeat('x', 3000000) FROM generate_series(1, 3)", "SELECT 5"); err != nil {
 		t.Fatal(err)
 	}
 	r, err := c.NextRowsOut(ctx)
-	if err != nil || len(r.Columns()) != 1 || r.Columns()[0] != "one" {
-		t.Fatal(r, err)
+	if err != nil {
+		t.Fatal(err)
 	}
 	if _, err := c.NextCopyOut(ctx); !errors.Is(err, ErrBusy) {
 		t.Errorf("with rows on their way: %v", err)

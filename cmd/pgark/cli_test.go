@@ -17,7 +17,7 @@ func TestConninfo(t *testing.T) {
 	}{
 		{connOptions{}, ""},
 		{connOptions{dbname: "shop"}, "dbname='shop'"},
-		{connOptions{dbname: `it's`, host: "/tmp", port: "5433"}, `host='/tmp' port='5433' dbname='it\'s'`},
+		{connOptions{dbname: `it's`, host: "/tmp", port: "5433"}, `dbname='it\'s' host='/tmp' port='5433'`},
 		// What the connection string says comes later, and so wins, as in libpq.
 		{connOptions{dbname: "host=a dbname=b", host: "c", user: "u"}, "host='c' user='u' host=a dbname=b"},
 		{connOptions{dbname: "postgres://h/db"}, "postgres://h/db"},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/url"
 	"os"
 	"strings"
@@ -65,19 +66,16 @@ func (o *connOptions) conninfo() (string, error) {
 	if strings.HasPrefix(o.dbname, "postgres://") || strings.HasPrefix(o.dbname, "postgresql://") {
 		return o.fillURI()
 	}
-	var b strings.Builder
-	for _, kv := range [][2]string{{"host", o.host}, {"port", o.port}, {"user", o.user}} {
-		if kv[1] != "" {
-			fmt.Fprintf(&b, "%s=%s ", kv[0], conninfoValue(kv[1]))
-		}
+	pairs := map[string]string{"host": o.host, "port": o.port, "user": o.user}
+	if !strings.Contains(o.dbname, "=") {
+		pairs["dbname"] = o.dbname
 	}
-	switch {
-	case strings.Contains(o.dbname, "="):
-		b.WriteString(o.dbname)
-	case o.dbname != "":
-		b.WriteString("dbname=" + conninfoValue(o.dbname))
+	maps.DeleteFunc(pairs, func(_, value string) bool { return value == "" })
+	text := wire.FormatPairs(pairs)
+	if strings.Contains(o.dbname, "=") {
+		text += " " + o.dbname
 	}
-	return strings.TrimSpace(b.String()), nil
+	return strings.TrimSpace(text), nil
 }
 
 // fillURI adds the other switches to a URI where it leaves them open.
@@ -102,11 +100,6 @@ func (o *connOptions) fillURI() (string, error) {
 	}
 	u.RawQuery = q.Encode()
 	return u.String(), nil
-}
-
-// conninfoValue quotes a value for a key=value connection string.
-func conninfoValue(s string) string {
-	return "'" + strings.NewReplacer(`\`, `\\`, `'`, `\'`).Replace(s) + "'"
 }
 
 // discover finds the cluster, asking for a password where the server wants one and a person is there to type it.

@@ -69,7 +69,7 @@ func nodeConfig(text string, coordinator *wire.Config) (*wire.Config, error) {
 	if err != nil {
 		return nil, err
 	}
-	return cfg.Default(wire.Overrides{Database: coordinator.Database(), User: coordinator.User()}), nil
+	return cfg.Default(coordinator.Database(), coordinator.User()), nil
 }
 
 // leaveOut drops nodes that are the coordinator's own database, and refuses those that are one database by two names, whose

@@ -1,11 +1,6 @@
 package topology
 
-import (
-	"slices"
-	"strings"
-
-	"github.com/pgark/pgark/wire"
-)
+import "github.com/pgark/pgark/wire"
 
 // serverKeywords are the options of postgres_fdw's servers and user mappings that say how to connect, which are libpq's.
 // All others are the wrapper's own, such as fetch_size. Left out of libpq's are those that are ours to choose
@@ -38,16 +33,5 @@ func (s *foreignServer) config(coordinator *wire.Config) (*wire.Config, error) {
 	if settings["dbname"] == "" && settings["service"] == "" {
 		settings["dbname"] = settings["user"]
 	}
-	return wire.ParseConfig(conninfo(settings))
-}
-
-// conninfo writes key='value' pairs.
-func conninfo(settings map[string]string) string {
-	pairs := make([]string, 0, len(settings))
-	escape := strings.NewReplacer(`\`, `\\`, `'`, `\'`)
-	for k, v := range settings {
-		pairs = append(pairs, k+"='"+escape.Replace(v)+"'")
-	}
-	slices.Sort(pairs)
-	return strings.Join(pairs, " ")
+	return wire.ParseConfig(wire.FormatPairs(settings))
 }
