@@ -87,24 +87,36 @@ func (m *member) end(ctx context.Context) error {
 	return nil
 }
 
-// remoteTable is what a node has under the name of a table that is read there.
+// remoteTable is what a server has under the name of a table.
 type remoteTable struct {
 	oid      uint32
 	kind     byte // relkind
 	children bool
-	columns  map[string]string // types by name
+	columns  map[string]string // types by name; with size only after describeNamed
 	size     size
 }
 
 // describeNamed looks tables up by name, as the session's snapshot shows them. In a transaction of isolation level
 // repeatable read the first look takes the snapshot.
-func describeNamed(ctx context.Context, conn *wire.Conn, names [][2]string) (map[[2]string]*remoteTable, error) {
-	found := make(map[[2]string]*remoteTable, len(names))
-	byOID := make(map[uint32]*remoteTable, len(names))
+func describeNamed(ctx context.Context, conn *wire.Conn, names []tableName) (map[tableName]*remoteTable, error) {
+	found, err := findNamed(ctx, conn, names)
+	if err != nil {
+		return nil, err
+	}
+	byOID := make(map[uint32]*remoteTable, len(found))
+	for _, t := range found {
+		byOID[t.oid] = t
+	}
+	return found, describeFound(ctx, conn, byOID)
+}
+
+// findNamed finds out which of the tables there are.
+func findNamed(ctx context.Context, conn *wire.Conn, names []tableName) (map[tableName]*remoteTable, error) {
+	found := make(map[tableName]*remoteTable, len(names))
 	for batch := range slices.Chunk(names, lockBatch) {
 		values := make([]string, len(batch))
 		for i, n := range batch {
-			values[i] = "(" + wire.Literal(n[0]) + ", " + wire.Literal(n[1]) + ")"
+			values[i] = "(" + wire.Literal(n.schema) + ", " + wire.Literal(n.table) + ")"
 		}
 		err := conn.Query(ctx, `SELECT n.nspname, c.relname, c.oid, c.relkind,
   EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid)
@@ -112,23 +124,22 @@ FROM (VALUES `+strings.Join(values, ", ")+`) v(s, t)
 JOIN pg_catalog.pg_namespace n ON n.nspname = v.s::pg_catalog.name
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = v.t::pg_catalog.name`, func(row wire.Row) error {
 			oid, err := strconv.ParseUint(string(row.Get(2)), 10, 32)
-			t := &remoteTable{
-				oid: uint32(oid), kind: row.Get(3)[0], children: string(row.Get(4)) == "t", columns: make(map[string]string),
+			found[tableName{string(row.Get(0)), string(row.Get(1))}] = &remoteTable{
+				oid: uint32(oid), kind: row.Get(3)[0], children: string(row.Get(4)) == "t",
 			}
-			found[[2]string{string(row.Get(0)), string(row.Get(1))}] = t
-			byOID[t.oid] = t
 			return err
 		})
 		if err != nil {
 			return nil, fmt.Errorf("look the tables up: %w", err)
 		}
 	}
-	return found, describeFound(ctx, conn, byOID)
+	return found, nil
 }
 
 func describeFound(ctx context.Context, conn *wire.Conn, byOID map[uint32]*remoteTable) error {
 	oids := make([]uint32, 0, len(byOID))
-	for oid := range byOID {
+	for oid, t := range byOID {
+		t.columns = make(map[string]string)
 		oids = append(oids, oid)
 	}
 	if len(oids) == 0 {

@@ -6,7 +6,6 @@ import (
 	"strconv"
 
 	"github.com/pgark/pgark/archive"
-	"github.com/pgark/pgark/wire"
 )
 
 // makeParts decides what is read where, under the snapshots.
@@ -157,9 +156,9 @@ func (d *dumper) foreignParts(ctx context.Context, m *moment) error {
 
 // remoteParts are the tables that foreign partitions stand for, on their server, with what is locked there checked.
 func (m *member) remoteParts(ctx context.Context, tables []*table) ([]part, error) {
-	names := make([][2]string, len(tables))
+	names := make([]tableName, len(tables))
 	for i, t := range tables {
-		names[i] = [2]string{t.Remote.Schema, t.Remote.Name}
+		names[i] = tableName{t.Remote.Schema, t.Remote.Name}
 	}
 	found, err := describeNamed(ctx, m.conn, names)
 	if err != nil {
@@ -189,9 +188,9 @@ func (m *member) remoteParts(ctx context.Context, tables []*table) ([]part, erro
 // equalParts: every node has the same tables, each with rows of its own.
 func (d *dumper) equalParts(ctx context.Context, m *moment) error {
 	tables := sortedTables(m.tables)
-	byName := make(map[[2]string]*table, len(tables))
+	byName := make(map[tableName]*table, len(tables))
 	for _, t := range tables {
-		byName[[2]string{t.Schema, t.Name}] = t
+		byName[tableName{t.Schema, t.Name}] = t
 		t.Policy = &archive.Distribution{
 			OID: t.OID, Schema: t.Schema, Table: t.Name, Kind: archive.DistributedNode, Segments: uint32(len(m.members)),
 		}
@@ -207,7 +206,7 @@ func (d *dumper) equalParts(ctx context.Context, m *moment) error {
 	return nil
 }
 
-func (d *dumper) equalMember(ctx context.Context, x *member, tables []*table, byName map[[2]string]*table) error {
+func (d *dumper) equalMember(ctx context.Context, x *member, tables []*table, byName map[tableName]*table) error {
 	seen, err := d.scope.list(ctx, x.conn)
 	if err != nil {
 		return err
@@ -220,7 +219,7 @@ func (d *dumper) equalMember(ctx context.Context, x *member, tables []*table, by
 		switch {
 		case r.lockable() && !locked[r.OID]:
 			return fmt.Errorf("%w: %s is there and was not locked", errSlipped, r.quoted())
-		case r.hasRows() && byName[[2]string{r.Schema, r.Name}] == nil:
+		case r.hasRows() && byName[tableName{r.Schema, r.Name}] == nil:
 			return fmt.Errorf("%w: it has table %s, which the coordinator's catalog lacks: its rows would be missing; "+
 				"create it on the coordinator too, or leave it out with -T", errLayout, r.quoted())
 		}
@@ -230,9 +229,9 @@ func (d *dumper) equalMember(ctx context.Context, x *member, tables []*table, by
 	} else if blobs == "t" {
 		return fmt.Errorf("%w: it has large objects, of which only the coordinator's can be dumped", errLayout)
 	}
-	names := make([][2]string, len(tables))
+	names := make([]tableName, len(tables))
 	for i, t := range tables {
-		names[i] = [2]string{t.Schema, t.Name}
+		names[i] = tableName{t.Schema, t.Name}
 	}
 	found, err := describeNamed(ctx, x.conn, names)
 	if err != nil {
@@ -256,44 +255,15 @@ func (d *dumper) readPolicies(ctx context.Context, m *moment) error {
 	if d.o.Cluster.Layout != LayoutSegments {
 		return nil
 	}
-	err := m.leader().conn.Query(ctx, policyQuery, func(row wire.Row) error {
-		oid, err := strconv.ParseUint(string(row.Get(0)), 10, 32)
-		t := m.tables[uint32(oid)]
-		if err != nil || t == nil {
-			return err
-		}
-		if t.Policy == nil {
-			segments, err := strconv.ParseUint(string(row.Get(2)), 10, 32)
-			if err != nil {
-				return fmt.Errorf("gp_distribution_policy.numsegments: %w", err)
-			}
-			t.Policy = &archive.Distribution{
-				OID: t.OID, Schema: t.Schema, Table: t.Name, Kind: archive.DistributedRandom, Segments: uint32(segments),
-			}
-		}
-		switch {
-		case string(row.Get(1)) == "r":
-			t.Policy.Kind = archive.DistributedReplicated
-		case !row.IsNull(3):
-			t.Policy.Kind = archive.DistributedHash
-			t.Policy.Columns = append(t.Policy.Columns, string(row.Get(3)))
-			t.Policy.OpClasses = append(t.Policy.OpClasses, string(row.Get(4)))
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("read the distribution of the tables: %w", err)
+	oids := make([]uint32, 0, len(m.tables))
+	for oid := range m.tables {
+		oids = append(oids, oid)
 	}
-	return nil
+	policies, err := policiesOf(ctx, m.leader().conn, oids)
+	for oid, p := range policies {
+		t := m.tables[oid]
+		p.Schema, p.Table = t.Schema, t.Name
+		t.Policy = &p.Distribution
+	}
+	return err
 }
-
-// policyQuery gives a row for each column of each table's key, in order; one without column for tables that have none.
-const policyQuery = `SELECT p.localoid, p.policytype, p.numsegments, a.attname, oc.name
-FROM (SELECT p.localoid, p.policytype, p.numsegments, p.distkey, p.distclass, k.i
-  FROM pg_catalog.gp_distribution_policy p
-  LEFT JOIN LATERAL pg_catalog.generate_series(0, pg_catalog.array_upper(p.distkey, 1)) k(i) ON true
-  WHERE p.policytype <> 'e') p
-LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = p.localoid AND a.attnum = p.distkey[p.i]
-LEFT JOIN (SELECT c.oid, n.nspname || '.' || c.opcname AS name FROM pg_catalog.pg_opclass c
-  JOIN pg_catalog.pg_namespace n ON n.oid = c.opcnamespace) oc ON oc.oid = p.distclass[p.i]
-ORDER BY p.localoid, p.i`

@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/pgark/pgark/archive"
-	"github.com/pgark/pgark/wire"
 )
 
 // placement decides, table by table, whether rows may go straight to the nodes that they came from. What is not proven
@@ -155,31 +154,4 @@ func (p *placement) distribution(e *entryLoad, table tableName) *archive.Distrib
 		return d
 	}
 	return p.distributions[tableName{e.step.Entry.Schema, e.step.Entry.Name}]
-}
-
-// tableOIDs finds tables by name: OID and kind.
-func tableOIDs(ctx context.Context, conn *wire.Conn, names []tableName) (map[tableName]uint32, error) {
-	pairs := make([][2]string, len(names))
-	for i, n := range names {
-		pairs[i] = [2]string{n.schema, n.table}
-	}
-	oids := make(map[tableName]uint32, len(names))
-	for batch := range slices.Chunk(pairs, lockBatch) {
-		values := make([]string, len(batch))
-		for i, n := range batch {
-			values[i] = "(" + wire.Literal(n[0]) + ", " + wire.Literal(n[1]) + ")"
-		}
-		err := conn.Query(ctx, `SELECT n.nspname, c.relname, c.oid FROM (VALUES `+strings.Join(values, ", ")+`) v(s, t)
-JOIN pg_catalog.pg_namespace n ON n.nspname = v.s::pg_catalog.name
-JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = v.t::pg_catalog.name`, func(row wire.Row) error {
-			var oid uint32
-			_, err := fmt.Sscan(string(row.Get(2)), &oid)
-			oids[tableName{string(row.Get(0)), string(row.Get(1))}] = oid
-			return err
-		})
-		if err != nil {
-			return nil, fmt.Errorf("look the tables up in the target: %w", err)
-		}
-	}
-	return oids, nil
 }

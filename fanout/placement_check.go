@@ -81,11 +81,11 @@ func (r *restoreRun) checkPlaced(ctx context.Context, s *loadSession, e *entryLo
 func (r *restoreRun) misplacedSegments(ctx context.Context, s *loadSession, e *entryLoad) (string, error) {
 	entry := e.step.Entry
 	name := tableName{entry.Schema, entry.Name}
-	policies, err := policiesOf(ctx, s.conn, []tableName{name})
+	tables, err := segmentTables(ctx, s.conn, []tableName{name})
 	if err != nil {
 		return "", err
 	}
-	p := policies[name]
+	p := tables[name]
 	if p == nil || p.Kind != archive.DistributedHash {
 		return "", nil // no key says where they belong
 	}

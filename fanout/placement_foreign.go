@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/wire"
@@ -119,15 +120,20 @@ func (r *restoreRun) parentsInCatalog() map[tableName]tableName {
 
 // foreignLeaves describes those of the tables that are foreign partitions.
 func foreignLeaves(ctx context.Context, conn *wire.Conn, names []tableName, dialect Dialect) (map[tableName]*foreignLeaf, error) {
-	oids, err := tableOIDs(ctx, conn, names)
-	if err != nil || len(oids) == 0 {
+	found, err := findNamed(ctx, conn, names)
+	if err != nil {
 		return nil, err
 	}
-	rels := make([]relation, 0, len(oids))
-	list := make([]uint32, 0, len(oids))
-	for name, oid := range oids {
-		rels = append(rels, relation{OID: oid, Schema: name.schema, Name: name.table, Kind: 'f', Leaf: true})
-		list = append(list, oid)
+	var rels []relation
+	var oids []uint32
+	for name, t := range found {
+		if t.kind == 'f' {
+			rels = append(rels, relation{OID: t.oid, Schema: name.schema, Name: name.table, Kind: 'f', Leaf: true})
+			oids = append(oids, t.oid)
+		}
+	}
+	if len(oids) == 0 {
+		return nil, nil //nolint:nilnil // there are none
 	}
 	tables, err := describeTables(ctx, conn, rels, &dialect)
 	if err != nil {
@@ -137,19 +143,18 @@ func foreignLeaves(ctx context.Context, conn *wire.Conn, names []tableName, dial
 		return nil, err
 	}
 	leaves := make(map[tableName]*foreignLeaf)
-	err = conn.Query(ctx, `SELECT n.nspname, c.relname, c.oid, pn.nspname, pc.relname, s.srvname
+	err = conn.Query(ctx, `SELECT c.oid, pn.nspname, pc.relname, s.srvname
 FROM pg_catalog.pg_foreign_table t JOIN pg_catalog.pg_foreign_server s ON s.oid = t.ftserver
-JOIN pg_catalog.pg_class c ON c.oid = t.ftrelid JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
+JOIN pg_catalog.pg_class c ON c.oid = t.ftrelid JOIN pg_catalog.pg_inherits i ON i.inhrelid = c.oid
 JOIN pg_catalog.pg_class pc ON pc.oid = i.inhparent JOIN pg_catalog.pg_namespace pn ON pn.oid = pc.relnamespace
-WHERE c.relispartition AND c.oid = `+anyOID(list), func(row wire.Row) error {
-		name := tableName{string(row.Get(0)), string(row.Get(1))}
-		if t := tables[oids[name]]; t != nil && t.Policy != nil {
-			leaves[name] = &foreignLeaf{
-				table: *t, server: string(row.Get(5)), parent: tableName{string(row.Get(3)), string(row.Get(4))},
+WHERE c.relispartition AND c.oid = `+anyOID(oids), func(row wire.Row) error {
+		oid, err := strconv.ParseUint(string(row.Get(0)), 10, 32)
+		if t := tables[uint32(oid)]; t != nil && t.Policy != nil {
+			leaves[tableName{t.Schema, t.Name}] = &foreignLeaf{
+				table: *t, server: string(row.Get(3)), parent: tableName{string(row.Get(1)), string(row.Get(2))},
 			}
 		}
-		return nil
+		return err
 	})
 	if err != nil {
 		return nil, fmt.Errorf("look for foreign partitions in the target: %w", err)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/pgark/pgark/archive"
@@ -41,12 +40,11 @@ func (r *restoreRun) segmentNodes() (map[uint32]*Node, string) {
 	return pairs, ""
 }
 
-// policy is where a table of the target has its rows.
-type policy struct {
-	archive.Distribution
-	kind   byte   // relkind
-	parent bool   // has partitions, or tables that inherit from it
-	types  string // why the hash of its key's types may be another one in another database
+// segmentTable is a table of the target, and how it is spread.
+type segmentTable struct {
+	*policy
+	kind   byte // relkind
+	parent bool // has partitions, or tables that inherit from it
 }
 
 // placeSegments decides about tables of Greenplum.
@@ -63,12 +61,12 @@ func (p *placement) placeSegments(ctx context.Context, s *loadSession) error {
 			}
 		}
 	}
-	policies, err := policiesOf(ctx, s.conn, names)
+	tables, err := segmentTables(ctx, s.conn, names)
 	if err != nil {
 		return err
 	}
 	for _, e := range candidates {
-		parts, why := p.segmentParts(e, pieces[e], policies)
+		parts, why := p.segmentParts(e, pieces[e], tables)
 		if why != "" {
 			p.refuse(e, why)
 			continue
@@ -79,7 +77,7 @@ func (p *placement) placeSegments(ctx context.Context, s *loadSession) error {
 }
 
 // segmentParts proves an entry's placement and makes its parts, or says what is not proven.
-func (p *placement) segmentParts(e *entryLoad, pieces []*piece, policies map[tableName]*policy) ([]*tableLoad, string) {
+func (p *placement) segmentParts(e *entryLoad, pieces []*piece, tables map[tableName]*segmentTable) ([]*tableLoad, string) {
 	own := tableName{e.step.Entry.Schema, e.step.Entry.Name}
 	table := p.run.plan.Table(e.step.Entry.ID)
 	if table != nil && p.run.hasFailed(table.ID) {
@@ -88,7 +86,7 @@ func (p *placement) segmentParts(e *entryLoad, pieces []*piece, policies map[tab
 	made := table != nil && p.run.isMade(table.ID)
 	var parts []*tableLoad
 	for _, of := range pieces {
-		d, is := p.distribution(e, of.table), policies[of.table]
+		d, is := p.distribution(e, of.table), tables[of.table]
 		if why := samePolicy(d, is, len(p.nodes)); why != "" {
 			return nil, why
 		}
@@ -118,7 +116,7 @@ func (p *placement) segmentParts(e *entryLoad, pieces []*piece, policies map[tab
 
 // samePolicy says how a table's distribution in the target differs from the archive's, "" if it is the same and rows that
 // belonged to a segment there belong to the same one here.
-func samePolicy(d *archive.Distribution, is *policy, segments int) string {
+func samePolicy(d *archive.Distribution, is *segmentTable, segments int) string {
 	switch {
 	case d == nil:
 		return "the archive does not say how their rows are distributed"
@@ -135,17 +133,18 @@ func samePolicy(d *archive.Distribution, is *policy, segments int) string {
 	case !slices.Equal(d.OpClasses, is.OpClasses):
 		return "the operator classes of their distribution key are others in the target"
 	}
-	for _, class := range d.OpClasses {
-		if why := unstableHash(class); why != "" {
+	for i, class := range d.OpClasses {
+		if why := unstableHash(class, is.types[i]); why != "" {
 			return why
 		}
 	}
-	return is.types
+	return ""
 }
 
-// unstableHash says why the hash of a value may be another one in another database, "" if it can't. Enums are hashed by
-// the OIDs of their labels, which every database gives anew; what holds other values may hold such.
-func unstableHash(class string) string {
+// unstableHash says why the hash of a type's values may be another one in another database, "" if it can't. Enums are hashed
+// by the OIDs of their labels, which every database gives anew, as the OIDs that regclass and its like stand for; what holds
+// other values may hold such.
+func unstableHash(class, typ string) string {
 	schema, name, _ := strings.Cut(class, ".")
 	if schema != "pg_catalog" {
 		return "their distribution key has an operator class that is not the server's own"
@@ -155,68 +154,31 @@ func unstableHash(class string) string {
 			return "the hash of their distribution key (an enum, or a type that may hold one) is not the same in every database"
 		}
 	}
+	if strings.Contains(name, "oid_ops") && typ != "oid" {
+		return "their distribution key is of type " + typ + ", whose hash is not the same in every database"
+	}
 	return ""
 }
 
-// policiesOf reads how tables are distributed, in the words of [archive.Distribution].
-func policiesOf(ctx context.Context, conn *wire.Conn, names []tableName) (map[tableName]*policy, error) {
-	oids, err := tableOIDs(ctx, conn, names)
-	if err != nil || len(oids) == 0 {
+// segmentTables finds tables of the target that its segments have rows of.
+func segmentTables(ctx context.Context, conn *wire.Conn, names []tableName) (map[tableName]*segmentTable, error) {
+	found, err := findNamed(ctx, conn, names)
+	if err != nil {
 		return nil, err
 	}
-	list := make([]uint32, 0, len(oids))
-	for _, oid := range oids {
-		list = append(list, oid)
+	oids := make([]uint32, 0, len(found))
+	for _, t := range found {
+		oids = append(oids, t.oid)
 	}
-	policies := make(map[tableName]*policy, len(oids))
-	err = conn.Query(ctx, `SELECT n.nspname, c.relname, c.oid, c.relkind, p.policytype, p.numsegments,
-  a.attname, opn.nspname, o.opcname, t.typname,
-  EXISTS (SELECT 1 FROM pg_catalog.pg_inherits h WHERE h.inhparent = c.oid)
-FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-JOIN (SELECT localoid, policytype, numsegments, distkey, distclass,
-    pg_catalog.generate_series(0, GREATEST(pg_catalog.array_upper(distkey, 1), 0)) AS i
-  FROM pg_catalog.gp_distribution_policy WHERE policytype <> 'e') p ON p.localoid = c.oid
-LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = p.distkey[p.i]
-LEFT JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
-LEFT JOIN pg_catalog.pg_opclass o ON o.oid = p.distclass[p.i]
-LEFT JOIN pg_catalog.pg_namespace opn ON opn.oid = o.opcnamespace
-WHERE c.oid = `+anyOID(list)+` ORDER BY c.oid, p.i`, func(row wire.Row) error { return addPolicy(policies, row) })
+	policies, err := policiesOf(ctx, conn, oids)
 	if err != nil {
-		return nil, fmt.Errorf("read the distribution policies of the target: %w", err)
+		return nil, err
 	}
-	return policies, nil
-}
-
-// addPolicy takes one column of a policy's key, or a policy without a key.
-func addPolicy(policies map[tableName]*policy, row wire.Row) error {
-	name := tableName{string(row.Get(0)), string(row.Get(1))}
-	p := policies[name]
-	if p == nil {
-		oid, err := strconv.ParseUint(string(row.Get(2)), 10, 32)
-		if err != nil {
-			return fmt.Errorf("pg_class.oid: %w", err)
+	tables := make(map[tableName]*segmentTable, len(policies))
+	for name, t := range found {
+		if p := policies[t.oid]; p != nil {
+			tables[name] = &segmentTable{policy: p, kind: t.kind, parent: t.children}
 		}
-		segments, err := strconv.ParseUint(string(row.Get(5)), 10, 32)
-		if err != nil {
-			return fmt.Errorf("gp_distribution_policy.numsegments: %w", err)
-		}
-		p = &policy{kind: row.Get(3)[0], parent: string(row.Get(10)) == "t"}
-		p.OID, p.Schema, p.Table, p.Segments = uint32(oid), name.schema, name.table, uint32(segments)
-		p.Kind = archive.DistributedRandom
-		if string(row.Get(4)) == "r" {
-			p.Kind = archive.DistributedReplicated
-		}
-		policies[name] = p
 	}
-	if row.IsNull(6) {
-		return nil
-	}
-	class, typ := string(row.Get(8)), string(row.Get(9))
-	p.Kind = archive.DistributedHash
-	p.Columns = append(p.Columns, string(row.Get(6)))
-	p.OpClasses = append(p.OpClasses, string(row.Get(7))+"."+class)
-	if strings.Contains(class, "oid_ops") && typ != "oid" {
-		p.types = "their distribution key is of type " + typ + ", whose hash is not the same in every database"
-	}
-	return nil
+	return tables, nil
 }

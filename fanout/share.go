@@ -11,8 +11,8 @@ import (
 	"github.com/pgark/pgark/wire"
 )
 
-// shares are, by node, the tables there that foreign partitions stand for, as schema and name.
-type shares map[uint32][][2]string
+// shares are, by node, the tables there that foreign partitions stand for.
+type shares map[uint32][]tableName
 
 // shares finds what the servers of foreign partitions have to lock, before any snapshot.
 func (d *dumper) shares(ctx context.Context, m *moment) (shares, error) {
@@ -36,7 +36,7 @@ func (d *dumper) shares(ctx context.Context, m *moment) (shares, error) {
 		if err != nil {
 			return nil, err
 		}
-		s[node.ID] = append(s[node.ID], [2]string{t.Remote.Schema, t.Remote.Name})
+		s[node.ID] = append(s[node.ID], tableName{t.Remote.Schema, t.Remote.Name})
 	}
 	return s, nil
 }
@@ -63,7 +63,7 @@ func sortedTables(tables map[uint32]*table) []*table {
 
 // openMember connects the session that holds a node's share, locks there what is to be locked, and begins its
 // transaction. No snapshot is taken.
-func (d *dumper) openMember(ctx context.Context, node *Node, share [][2]string) (*member, error) {
+func (d *dumper) openMember(ctx context.Context, node *Node, share []tableName) (*member, error) {
 	conn, err := d.session(ctx, node, d.leaderLockTimeout())
 	if err != nil {
 		return nil, &routeError{fmt.Errorf("node %s: %w", node.Name, err)}
@@ -77,7 +77,7 @@ func (d *dumper) openMember(ctx context.Context, node *Node, share [][2]string) 
 	return m, nil
 }
 
-func (d *dumper) beginMember(ctx context.Context, m *member, share [][2]string) error {
+func (d *dumper) beginMember(ctx context.Context, m *member, share []tableName) error {
 	switch d.o.Cluster.Layout {
 	case LayoutForeign:
 		found, err := describeNamed(ctx, m.conn, share)
@@ -87,7 +87,7 @@ func (d *dumper) beginMember(ctx context.Context, m *member, share [][2]string) 
 		for _, name := range share {
 			t := found[name]
 			if t == nil {
-				return fmt.Errorf("%w: it has no table %s, which a foreign partition stands for", errLayout, wire.QualifiedName(name[0], name[1]))
+				return fmt.Errorf("%w: it has no table %s, which a foreign partition stands for", errLayout, wire.QualifiedName(name.schema, name.table))
 			}
 			m.names = append(m.names, t.from(name))
 		}
@@ -113,8 +113,8 @@ func (d *dumper) beginMember(ctx context.Context, m *member, share [][2]string) 
 
 // from is the table as FROM and LOCK TABLE take it: with its partitions and children, since a foreign table shows
 // their rows too.
-func (r *remoteTable) from(name [2]string) string {
-	q := wire.QualifiedName(name[0], name[1])
+func (r *remoteTable) from(name tableName) string {
+	q := wire.QualifiedName(name.schema, name.table)
 	if r.kind == 'r' && !r.children {
 		q = "ONLY " + q
 	}
