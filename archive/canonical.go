@@ -2,14 +2,6 @@ package archive
 
 import "bytes"
 
-// The marks of [StreamInfo.Floats].
-const (
-	floatsNone    = '-'
-	floatsReal    = '4'
-	floatsDouble  = '8'
-	floatsUnknown = '?'
-)
-
 // maxRun is the length of the longest run that may be a number. A server prints no longer one: sign, 18 digits, point and exponent.
 const maxRun = 64
 
@@ -29,11 +21,11 @@ type canonical struct {
 // add appends the canonical form of the next piece of a row to dst, but for a run at its end that may go on.
 func (c *canonical) add(dst, p []byte) []byte {
 	for len(p) > 0 {
-		kind := byte(floatsNone)
+		kind := byte(FloatsNone)
 		if c.col < len(c.floats) {
 			kind = c.floats[c.col]
 		}
-		if kind == floatsReal || kind == floatsDouble {
+		if kind == FloatsReal || kind == FloatsDouble {
 			dst, p = c.field(dst, p, kind)
 			continue
 		}
@@ -103,7 +95,7 @@ func (c *canonical) number(dst, run []byte, kind, after byte) []byte {
 		return append(dst, run...)
 	}
 	bits := 64
-	if kind == floatsReal {
+	if kind == FloatsReal {
 		bits = 32
 	}
 	return appendShortest(dst, run, bits)

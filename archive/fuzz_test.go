@@ -138,7 +138,9 @@ func readEverything(b []byte) {
 		if err := r.openSet(nil, true); err != nil {
 			return
 		}
-		_ = r.SetMissing().Error()
+		if err := r.SetMissing(); err != nil {
+			_ = err.Error()
+		}
 	}
 	r.join()
 	_, _ = r.Catalog()

@@ -17,6 +17,14 @@ const (
 	FormFloats Form = 4
 )
 
+// The marks of [StreamInfo.Floats].
+const (
+	FloatsNone    = '-' // no floats
+	FloatsReal    = '4' // numbers are real
+	FloatsDouble  = '8' // numbers are double precision
+	FloatsUnknown = '?' // floats can't be told from other text (composite types), so a later server's text can't be compared
+)
+
 // StreamInfo describes a stream before its first block. It is written into the archive in front of
 // the stream's blocks, so that salvage can name them without an index.
 type StreamInfo struct {
@@ -27,9 +35,8 @@ type StreamInfo struct {
 	Table   string
 	Columns []string // in the order of the rows' fields; empty for a table without columns
 	Form    Form
-	// Floats, with FormFloats, has one character for each column: '4' where numbers in it are real, '8' where they are double
-	// precision (also inside arrays, ranges and geometric types), '?' where floats can't be told from other text (composite
-	// types), so that this column can't be compared with a later server's, '-' where there are none.
+	// Floats, with FormFloats, has a mark for each column, which says what numbers in it are, also inside arrays, ranges and
+	// geometric types.
 	Floats string
 	Range  string // what part of the table on that node: "" for all, "ctid [0,4096)" otherwise; for people
 }

@@ -72,7 +72,7 @@ func (s *StreamInfo) checkFloats() error {
 	}
 	for _, c := range []byte(s.Floats) {
 		switch c {
-		case floatsNone, floatsReal, floatsDouble, floatsUnknown:
+		case FloatsNone, FloatsReal, FloatsDouble, FloatsUnknown:
 		default:
 			return fmt.Errorf("the mark %q for the floats of a column is unknown", c)
 		}

@@ -82,7 +82,7 @@ func diffObjects(a *archive.Reader) (map[diffKey][]diffObject, error) {
 		d := digests[s.Entry]
 		d.Merge(s.Digest)
 		digests[s.Entry] = d
-		unknown[s.Entry] = unknown[s.Entry] || strings.Contains(s.Floats, "?")
+		unknown[s.Entry] = unknown[s.Entry] || strings.ContainsRune(s.Floats, archive.FloatsUnknown)
 	}
 	objects := make(map[diffKey][]diffObject)
 	for i := range cat.Entries {

@@ -7,6 +7,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout/topology"
 	"github.com/pgark/pgark/wire"
 )
@@ -193,7 +194,7 @@ func (p *place) setColumns(have []string, floats string, s *site) {
 	var missing []string
 	marks := make([]byte, len(p.columns))
 	for i, c := range p.columns {
-		marks[i] = '-'
+		marks[i] = archive.FloatsNone
 		k := slices.Index(have, c)
 		switch {
 		case k < 0:

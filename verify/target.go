@@ -58,13 +58,13 @@ func (t *target) found() bool {
 	return t.class != ""
 }
 
-// setUnknown records the columns that marks say '?' of.
+// setUnknown records the columns that are marked [archive.FloatsUnknown].
 func (t *target) setUnknown(marks string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.unknown = nil
 	for i, c := range t.columns {
-		if i < len(marks) && marks[i] == '?' {
+		if i < len(marks) && marks[i] == archive.FloatsUnknown {
 			t.unknown = append(t.unknown, c)
 		}
 	}
