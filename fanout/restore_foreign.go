@@ -102,9 +102,10 @@ func (r *restoreRun) foreignHolds(ctx context.Context, s *loadSession, e *entryL
 // serverOf names the foreign server of a table of the target, with where it leads; "" if it is no foreign table.
 func (r *restoreRun) serverOf(ctx context.Context, s *loadSession, e *entryLoad) (string, error) {
 	name := wire.QualifiedName(e.step.Entry.Schema, e.step.Entry.Name)
+	places := "'" + strings.Join(placeOptions(), "', '") + "'"
 	rows, err := s.conn.QueryStrings(ctx, `SELECT s.srvname, COALESCE(pg_catalog.array_to_string(ARRAY(
   SELECT o.option_name || '=' || o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) o
-  WHERE o.option_name IN ('host', 'hostaddr', 'port', 'dbname', 'service')), ' '), '')
+  WHERE o.option_name IN (`+places+`)), ' '), '')
 FROM pg_catalog.pg_foreign_table t JOIN pg_catalog.pg_foreign_server s ON s.oid = t.ftserver
 WHERE t.ftrelid = pg_catalog.to_regclass(`+wire.Literal(name)+`)`)
 	if err != nil || len(rows) == 0 {

@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -61,19 +62,14 @@ func whoOptions() []string { return []string{"user", "password", "passfile", "ss
 func redirectServer(ddl string, with map[string]string) (string, error) {
 	for _, name := range whoOptions() {
 		if _, ok := with[name]; ok {
-			return "", fmt.Errorf("%w: the option %q belongs to a user mapping, not to a server", ErrUsage, name)
+			return "", fmt.Errorf("%w: the option %q belongs to a user mapping, not to a server: change it there once the definitions are restored",
+				ErrUsage, name)
 		}
 	}
-	p := optionParser{rest: ddl}
-	has, err := p.untilOptions()
+	before, options, after, err := splitServer(ddl)
 	if err != nil {
-		return "", err
-	}
-	var options [][2]string
-	if has {
-		if options, err = p.options(); err != nil {
-			return "", err
-		}
+		return "", fmt.Errorf("%w: its definition can't be changed: %w; restore the definitions without --server (-s), "+
+			"change it by ALTER SERVER, then load the rows (-a)", ErrUsage, err)
 	}
 	options = slices.DeleteFunc(options, func(o [2]string) bool {
 		_, replaced := with[o[0]]
@@ -86,129 +82,51 @@ func redirectServer(ddl string, with map[string]string) (string, error) {
 	for i, o := range options {
 		list[i] = "    " + wire.Ident(o[0]) + " " + wire.Literal(o[1])
 	}
-	return p.before + " OPTIONS (\n" + strings.Join(list, ",\n") + "\n)" + p.rest, nil
+	return before + " OPTIONS (\n" + strings.Join(list, ",\n") + "\n)" + after, nil
 }
 
-// optionParser reads a CREATE SERVER as pg_dump writes it.
-type optionParser struct {
-	before string // what was read before the options
-	rest   string
-}
+var (
+	errNoServer  = errors.New("it is no CREATE SERVER as pg_dump writes it")
+	errNoOptions = errors.New("its options are not as pg_dump writes them: a name and a value in quotes each, without backslashes")
+)
 
-func (p *optionParser) bad(what string) error {
-	return fmt.Errorf("%w: its definition can't be changed: %s", ErrUsage, what)
-}
-
-// untilOptions reads up to the list of options, or to the end of the statement where there is none, and tells which.
-func (p *optionParser) untilOptions() (has bool, err error) {
-	all := p.rest
-	words := []string{}
-	for {
-		word, err := p.word()
-		switch {
-		case err != nil:
-			return false, err
-		case word == ";":
-			if !startsServer(words) {
-				return false, p.bad("it is no CREATE SERVER")
-			}
-			p.before, p.rest = strings.TrimRight(all[:len(all)-len(p.rest)-1], " \n"), ";"+p.rest
-			return false, nil
-		case word == "OPTIONS":
-			if !startsServer(words) {
-				return false, p.bad("it is no CREATE SERVER")
-			}
-			p.before = strings.TrimRight(all[:len(all)-len(p.rest)-len(word)], " \n")
-			if word, err = p.word(); err != nil || word != "(" {
-				return false, p.bad("no list follows OPTIONS")
-			}
-			return true, nil
-		}
-		words = append(words, word)
+// splitServer takes a CREATE SERVER apart: what stands before its options, these, and what follows them.
+func splitServer(ddl string) (before string, options [][2]string, after string, err error) {
+	all := lexStatements(ddl, true)
+	if len(all) == 0 {
+		return "", nil, "", errNoServer
 	}
+	s := all[0]
+	end := len(s.tokens)
+	if at := s.find("OPTIONS", "("); at >= 0 {
+		if options, err = s.options(at + 1); err != nil {
+			return "", nil, "", err
+		}
+		end = at
+	}
+	after = ddl[s.tokens[len(s.tokens)-1].to:]
+	if end < 7 || !s.is(0, "CREATE", "SERVER") || !s.is(end-4, "FOREIGN", "DATA", "WRAPPER") || !strings.HasPrefix(after, ";") {
+		return "", nil, "", errNoServer
+	}
+	return ddl[:s.tokens[end-1].to], options, after, nil
 }
 
-// startsServer tells whether the words are CREATE SERVER name ... FOREIGN DATA WRAPPER name.
-func startsServer(words []string) bool {
-	n := len(words)
-	return n >= 7 && words[0] == "CREATE" && words[1] == "SERVER" && slices.Equal(words[n-4:n-1], []string{"FOREIGN", "DATA", "WRAPPER"})
-}
-
-// options reads name 'value', ... up to the closing parenthesis.
-func (p *optionParser) options() ([][2]string, error) {
+// options reads (name 'value', ...) at the end of a statement.
+func (s *statement) options(open int) ([][2]string, error) {
+	end := s.closing(open)
+	if !s.is(end, ")") || end != len(s.tokens)-1 {
+		return nil, errNoOptions
+	}
 	var options [][2]string
-	for {
-		name, err := p.word()
-		if err != nil {
-			return nil, err
+	for _, item := range s.list(open) {
+		if item[1]-item[0] != 2 || !s.isName(item[0]) {
+			return nil, errNoOptions
 		}
-		value, err := p.word()
-		if err != nil {
-			return nil, err
+		name, value := s.text(item[0]), s.text(item[0]+1)
+		if strings.HasPrefix(strings.ToLower(name), "u&") || !strings.HasPrefix(value, "'") || strings.Contains(value, `\`) {
+			return nil, errNoOptions
 		}
-		if text, ok := strings.CutPrefix(name, `"`); ok {
-			name = strings.ReplaceAll(strings.TrimSuffix(text, `"`), `""`, `"`)
-		}
-		text, ok := strings.CutPrefix(value, "'")
-		if !ok {
-			return nil, p.bad("option " + name + " has no quoted value")
-		}
-		options = append(options, [2]string{name, strings.ReplaceAll(strings.TrimSuffix(text, "'"), "''", "'")})
-		end, err := p.word()
-		switch {
-		case err != nil:
-			return nil, err
-		case end == ")":
-			return options, nil
-		case end != ",":
-			return nil, p.bad("unexpected " + end + " between options")
-		}
+		options = append(options, [2]string{unquoteName(name), literalText(value)})
 	}
-}
-
-// word takes the next word: a name, quoted or not, a string, or a punctuation mark. Quotes stay.
-func (p *optionParser) word() (string, error) {
-	p.rest = strings.TrimLeft(p.rest, " \n\t")
-	if p.rest == "" {
-		return "", p.bad("it ends too early")
-	}
-	n := 1
-	switch c := p.rest[0]; {
-	case c == '\'' || c == '"':
-		n = quotedLen(p.rest)
-		if n == 0 {
-			return "", p.bad("a quote is not closed")
-		}
-		if c == '\'' && strings.Contains(p.rest[:n], `\`) {
-			return "", p.bad("a value has a backslash")
-		}
-	case isWord(c):
-		for n < len(p.rest) && isWord(p.rest[n]) {
-			n++
-		}
-	case !strings.ContainsRune("(),;", rune(c)):
-		return "", p.bad(fmt.Sprintf("unexpected %q", c))
-	}
-	word := p.rest[:n]
-	p.rest = p.rest[n:]
-	return word, nil
-}
-
-func isWord(c byte) bool {
-	return c == '_' || c == '$' || c >= 0x80 || c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z'
-}
-
-// quotedLen is the length of a quoted word, doubled quotes inside included; 0 if it has no end.
-func quotedLen(s string) int {
-	for i := 1; i < len(s); i++ {
-		if s[i] != s[0] {
-			continue
-		}
-		if i+1 < len(s) && s[i+1] == s[0] {
-			i++
-			continue
-		}
-		return i + 1
-	}
-	return 0
+	return options, nil
 }

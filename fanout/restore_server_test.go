@@ -37,13 +37,18 @@ func TestRedirectServersRefuses(t *testing.T) {
 	host := map[string]string{"host": "x"}
 	for ddl, want := range map[string]string{
 		"CREATE TABLE t (a int);": "no CREATE SERVER",
-		"CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host 'a' port 'b');":   "unexpected port",
-		"CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host 'a":               "quote is not closed",
+		"CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host 'a' port 'b');":   "its options are not",
+		"CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host 'a":               "its options are not",
 		"CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host 'a\\', port 'b')": "backslash",
-		"CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host E'a');":           "no quoted value",
-		"CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS host 'a';":              "no list follows",
-		"CREATE SERVER s FOREIGN DATA WRAPPER w -- OPTIONS ();":                 "unexpected '-'",
-		"": "ends too early",
+		"CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host E'a');":           "its options are not",
+		"CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS host 'a';":              "no CREATE SERVER",
+		"CREATE SERVER s FOREIGN DATA WRAPPER w -- OPTIONS ();":                 "no CREATE SERVER",
+		"CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host 'a''":             "its options are not",
+		"CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (U&\"host\" 'a');":      "its options are not",
+		"CREATE SERVER s FOREIGN DATA WRAPPER w OPTIONS (host 'a') x;":          "its options are not",
+		"CREATE SERVER s FOREIGN DATA WRAPPER w":                                "no CREATE SERVER",
+		"CREATE SERVER s FOREIGN DATA WRAPPER \"w;":                             "no CREATE SERVER",
+		"": "no CREATE SERVER",
 	} {
 		if got, err := redirectServer(ddl, host); !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %q, %v; want an error with %q", ddl, got, err, want)

@@ -71,6 +71,16 @@ func (s *statement) isName(i int) bool {
 	return i < len(s.tokens) && (s.tokens[i].kind == tokenWord || s.tokens[i].kind == tokenQuoted)
 }
 
+// find is the first place outside of parentheses where these tokens stand, -1 if they do nowhere.
+func (s *statement) find(words ...string) int {
+	for i := range s.tokens {
+		if s.tokens[i].depth == 0 && s.is(i, words...) {
+			return i
+		}
+	}
+	return -1
+}
+
 // name is the name that token i writes.
 func (s *statement) name(i int) string { return unquoteName(s.text(i)) }
 

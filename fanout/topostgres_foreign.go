@@ -1,7 +1,6 @@
 package fanout
 
 import (
-	"slices"
 	"strings"
 
 	"github.com/pgark/pgark/archive"
@@ -20,7 +19,7 @@ func (t *translator) foreignTable(e *archive.Entry) {
 		t.leaveOutQuietly(e)
 		t.note(noteExternal, e)
 		return
-	case !t.rowsAreHere(e):
+	case s.find("PARTITION", "OF") < 0 && !t.rowsAreHere(e):
 		return
 	}
 	i, _ := s.qualified(3)
@@ -36,7 +35,7 @@ func (t *translator) foreignTable(e *archive.Entry) {
 	all := []string{s.result()}
 	for _, s := range statements[1:] {
 		if s.is(0, "ALTER", "FOREIGN") {
-			if slices.ContainsFunc(places(s), func(i int) bool { return s.tokens[i].depth == 0 && s.is(i, "OPTIONS", "(") }) {
+			if s.find("OPTIONS", "(") >= 0 {
 				continue
 			}
 			s.cut(1, 1)
@@ -53,34 +52,13 @@ func (t *translator) foreignTable(e *archive.Entry) {
 	t.note(noteForeign, e)
 }
 
-// places are those of all tokens.
-func places(s *statement) []int {
-	all := make([]int, len(s.tokens))
-	for i := range all {
-		all[i] = i
-	}
-	return all
-}
-
 // readsExternal tells the foreign tables that stand for external ones.
 func readsExternal(s *statement) bool {
-	for i := range s.tokens {
-		if s.tokens[i].depth == 0 && s.is(i, "SERVER") && s.isName(i+1) && s.name(i+1) == "gp_exttable_server" {
-			return true
-		}
-	}
-	return false
+	return s.find("SERVER", "gp_exttable_server") >= 0
 }
 
-// rowsAreHere tells whether the foreign table is a partition, or has its rows in the catalog.
+// rowsAreHere tells whether the foreign table is attached as a partition, or has its rows in the catalog.
 func (t *translator) rowsAreHere(e *archive.Entry) bool {
-	for _, s := range t.statements(e)[:1] {
-		for i := range s.tokens {
-			if s.tokens[i].depth == 0 && s.is(i, "PARTITION", "OF") {
-				return true
-			}
-		}
-	}
 	for _, id := range t.users[e.ID] {
 		switch user := t.byID[id]; user.Kind {
 		case kindTableData:

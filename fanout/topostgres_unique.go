@@ -40,24 +40,14 @@ func (t *translator) uniqueColumns(e *archive.Entry) (columns []string, unique b
 		open := -1
 		switch {
 		case s.is(0, "CREATE", "UNIQUE", "INDEX"):
-			unique = true
-			for i := range s.tokens {
-				if s.is(i, "(") && s.tokens[i].depth == 0 {
-					open = i
-					break
-				}
-			}
+			open, unique = s.find("("), true
 		case s.is(0, "ALTER", "TABLE"):
-			for i := range s.tokens {
-				switch {
-				case s.tokens[i].depth > 0:
-				case s.is(i, "PRIMARY", "KEY", "("):
-					open, unique = i+2, true
-				case s.is(i, "UNIQUE", "("):
-					open, unique = i+1, true
-				case s.is(i, "EXCLUDE"):
-					unique = true
-				}
+			if i := s.find("PRIMARY", "KEY", "("); i >= 0 {
+				open, unique = i+2, true
+			} else if i := s.find("UNIQUE", "("); i >= 0 {
+				open, unique = i+1, true
+			} else if s.find("EXCLUDE", "USING") >= 0 {
+				unique = true
 			}
 		}
 		if open < 0 {

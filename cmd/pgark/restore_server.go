@@ -26,11 +26,6 @@ func parseServers(flags []string) (map[string]map[string]string, error) {
 		if options == nil {
 			return nil, usagef("--server %s: must be NAME=HOST:PORT/DBNAME or NAME='host=... port=... dbname=...'", quoteArg(name))
 		}
-		for _, who := range []string{"user", "password", "passfile", "sslpassword"} {
-			if _, given := options[who]; given {
-				return nil, usagef("--server %s: %s is the user mapping's: change it there once the definitions are restored", quoteArg(name), who)
-			}
-		}
 		servers[name] = options
 	}
 	return servers, nil
