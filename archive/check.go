@@ -42,7 +42,7 @@ type Finding struct {
 
 // CheckResult is what a check came to. Without findings the archive is sound.
 type CheckResult struct {
-	Tables   int // that have streams
+	Tables   int // that have streams; partitions without an entry of their own count as one
 	Streams  int
 	Blocks   int    // sound ones
 	Rows     uint64 // in them
@@ -68,7 +68,7 @@ func Check(ctx context.Context, r io.ReaderAt, size int64, o CheckOptions) (*Che
 }
 
 func newChecker(o CheckOptions) *checker {
-	return &checker{jobs: max(o.Jobs, 1), quick: o.Quick, tables: map[[2]string]bool{}}
+	return &checker{jobs: max(o.Jobs, 1), quick: o.Quick, tables: map[tableID]bool{}}
 }
 
 func (c *checker) result() *CheckResult {
@@ -127,7 +127,25 @@ type checker struct {
 
 	mu     sync.Mutex
 	res    CheckResult
-	tables map[[2]string]bool
+	tables map[tableID]bool
+	bound  map[uint32]int32 // entries by OID, of a set
+}
+
+// tableID tells tables apart: by their entry, or by name where that is not known.
+type tableID struct {
+	entry         int32
+	schema, table string
+}
+
+// table counts the table of a stream, once. Large objects, which have no schema, are none.
+func (c *checker) table(s *StreamInfo) {
+	switch entry := cmp.Or(s.Entry, c.bound[s.OID]); {
+	case s.Schema == "":
+	case entry != 0:
+		c.tables[tableID{entry: entry}] = true
+	default:
+		c.tables[tableID{schema: s.Schema, table: s.Table}] = true
+	}
 }
 
 func (c *checker) add(f Finding) {
@@ -144,7 +162,7 @@ func (c *checker) add(f Finding) {
 func (c *checker) indexed(ctx context.Context, v *volume) error {
 	k := &indexedCheck{checker: c, v: v, digests: make([]Digest, len(v.streams)), damaged: make([]bool, len(v.streams))}
 	for i := range v.streams {
-		c.tables[[2]string{v.streams[i].Schema, v.streams[i].Table}] = true
+		c.table(&v.streams[i].StreamInfo)
 	}
 	c.res.Streams += len(v.streams)
 	c.res.Bytes += trailerLen + v.trailer.indexLen

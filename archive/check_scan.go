@@ -45,8 +45,9 @@ func (c *checker) scanned(ctx context.Context, r io.ReaderAt, size int64) error 
 	}
 	k.gaps(s)
 	for _, id := range s.ids() {
-		schema, table := s.name(id)
-		c.tables[[2]string{schema, table}] = true
+		if info := s.streams[id].info; info != nil {
+			c.table(info)
+		}
 		c.res.Streams++
 		k.stream(s, id)
 	}

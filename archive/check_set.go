@@ -54,6 +54,7 @@ func (c *checker) set(ctx context.Context, lead *volume, f *finder) error {
 	}
 	s := &setCheck{checker: c, x: lead.reader(), f: f, ids: map[int32]*Entry{}}
 	s.x.list, s.x.bound = list, list.entries()
+	c.bound = s.x.bound
 	if cat, err := lead.readCatalog(); err == nil {
 		for i := range cat.Entries {
 			s.ids[cat.Entries[i].ID] = &cat.Entries[i]

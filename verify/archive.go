@@ -23,11 +23,7 @@ func Archive(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Report
 	if err != nil {
 		return nil, fmt.Errorf("check the archive: %w", err)
 	}
-	tables := res.Tables
-	if a, err := archive.NewReader(r, size); err == nil {
-		tables = countTables(a)
-	}
-	return o.report(res, tables), nil
+	return o.report(res), nil
 }
 
 // Files is Archive for the file at path, and if it is the lead volume of a set, for all of its volumes, which are found as open
@@ -46,15 +42,7 @@ func Files(ctx context.Context, path string, open archive.OpenOptions, o Options
 			f.Volume = ""
 		}
 	}
-	tables := res.Tables
-	open.Partial, open.Through = true, nil // only the indexes, which have been read and counted
-	if a, err := archive.OpenWith(path, open); err == nil {
-		tables = countTables(a.Reader)
-		if err := a.Close(); err != nil {
-			return nil, err
-		}
-	}
-	return o.report(res, tables), nil
+	return o.report(res), nil
 }
 
 // notArchive reports what may have been an archive: then every trace of it is gone, and that is the worst damage there is.
@@ -68,9 +56,9 @@ func notArchive(o Options) *Report {
 }
 
 // report makes a report of a check.
-func (o Options) report(res *archive.CheckResult, tables int) *Report {
+func (o Options) report(res *archive.CheckResult) *Report {
 	report := newReport()
-	report.Tables, report.Rows, report.Blocks, report.Bytes = tables, res.Rows, res.Blocks, res.Bytes
+	report.Tables, report.Rows, report.Blocks, report.Bytes = res.Tables, res.Rows, res.Blocks, res.Bytes
 	for _, f := range res.Findings {
 		report.add(Finding{
 			Class: f.Class, Volume: cmp.Or(f.Volume, o.Volume), Offset: f.Offset, Table: tableName(f.Schema, f.Table), Block: f.Block,
@@ -95,24 +83,4 @@ func tableName(schema, table string) string {
 		return table
 	}
 	return wire.QualifiedName(schema, table)
-}
-
-// countTables counts the tables that have streams; partitions without an entry of their own count as one with the others.
-// Large objects have streams too, without a schema.
-func countTables(a *archive.Reader) int {
-	type key struct {
-		entry         int32
-		schema, table string
-	}
-	tables := make(map[key]bool)
-	for _, s := range a.Streams() {
-		switch {
-		case s.Schema == "":
-		case s.Entry != 0:
-			tables[key{entry: s.Entry}] = true
-		default:
-			tables[key{schema: s.Schema, table: s.Table}] = true
-		}
-	}
-	return len(tables)
 }
