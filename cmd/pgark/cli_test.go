@@ -8,6 +8,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/fanout"
 )
 
 func TestConninfo(t *testing.T) {
@@ -92,6 +93,19 @@ func TestTextDecoder(t *testing.T) {
 		if got := newTextDecoder(tc.encoding).String(tc.in); got != tc.want {
 			t.Errorf("%s %q: %q, not %q", tc.encoding, tc.in, got, tc.want)
 		}
+	}
+}
+
+func TestDecodeRestore(t *testing.T) {
+	r := &fanout.RestoreResult{
+		Warnings:   []string{"table gr\xf6\xdfe is not complete"},
+		Notes:      []fanout.Note{{Objects: []string{"TABLE gr\xf6\xdfe"}}},
+		Mismatches: []fanout.Mismatch{{Table: "gr\xf6\xdfe", What: "l\xe4nge"}},
+	}
+	decodeRestore(r, newTextDecoder("LATIN1"))
+	if r.Warnings[0] != "table größe is not complete" || r.Notes[0].Objects[0] != "TABLE größe" ||
+		r.Mismatches[0].Table != "größe" || r.Mismatches[0].What != "länge" {
+		t.Errorf("%+v", r)
 	}
 }
 

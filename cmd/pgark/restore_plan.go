@@ -12,15 +12,11 @@ import (
 
 // printPlan prints what a restore would do, in the order of a restore by one session.
 func (o *restoreOptions) printPlan(a *archive.File) error {
-	cat, err := a.Catalog()
+	plan, err := o.plan(a)
 	if err != nil {
 		return err
 	}
-	plan, err := fanout.NewPlan(cat, o.planOptions())
-	if err != nil {
-		return err
-	}
-	text := newTextDecoder(cat.Encoding)
+	text := newTextDecoder(plan.Catalog.Encoding)
 	held := holdings(a.Reader)
 	table := newColumns("step", ">id", "kind", "schema", "name", ">rows", ">raw")
 	if o.clean {

@@ -16,6 +16,9 @@ func decodeRestore(r *fanout.RestoreResult, text textDecoder) {
 		e.Schema, e.Name = text.String(e.Schema), text.String(e.Name)
 	}
 	decodeNotes(r.Notes, text)
+	for i, w := range r.Warnings {
+		r.Warnings[i] = text.String(w)
+	}
 	for i := range r.Mismatches {
 		m := &r.Mismatches[i]
 		m.Schema, m.Table, m.What = text.String(m.Schema), text.String(m.Table), text.String(m.What)

@@ -29,15 +29,11 @@ func (o *restoreOptions) tellTranslation(a *archive.File) error {
 	if !o.translate {
 		return nil
 	}
-	cat, err := a.Catalog()
+	plan, err := o.plan(a)
 	if err != nil {
 		return err
 	}
-	plan, err := fanout.NewPlan(cat, o.planOptions())
-	if err != nil {
-		return err
-	}
-	decodeNotes(plan.Notes, newTextDecoder(cat.Encoding))
+	decodeNotes(plan.Notes, newTextDecoder(plan.Catalog.Encoding))
 	o.tellNotes(plan.Notes)
 	return nil
 }

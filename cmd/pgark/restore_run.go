@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/fanout"
+	"github.com/pgark/pgark/fanout/topology"
+	"github.com/pgark/pgark/verify"
+	"github.com/pgark/pgark/wire"
+)
+
+// restore loads the archive into the database.
+func (o *restoreOptions) restore(ctx context.Context, a *archive.File) error {
+	begun := time.Now()
+	cluster, err := o.leniently(func() (*topology.Cluster, error) { return o.conn.discover(ctx, o.app) })
+	if err != nil {
+		return err
+	}
+	if err := o.chooseTranslation(a, cluster); err != nil {
+		return err
+	}
+	target := cluster.Coordinator.Config
+	m := o.app.startMeter("restored")
+	r, err := fanout.Restore(ctx, a.Reader, fanout.RestoreOptions{
+		Target: target, Jobs: jobsOrDefault(o.jobs), Create: o.create, Clean: o.clean, IfExists: o.ifExists,
+		SingleTransaction: o.single, ExitOnError: o.exitOnError, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
+		Append: o.appendRows, Sections: o.sections, Select: o.sel,
+		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, ToPostgres: o.translate, Log: o.app.logger(), Progress: m,
+		Route: o.route, Servers: o.redirect, Discover: o.rediscover(cluster),
+	})
+	m.end()
+	if err != nil {
+		return err
+	}
+	var compared *verify.Report
+	if o.verify {
+		if compared, err = o.readBack(ctx, a, target.With(wire.Overrides{Database: r.Database}), r); err != nil {
+			return fmt.Errorf("restored, but not verified: %w", err)
+		}
+	}
+	cat, err := a.Catalog()
+	if err != nil {
+		return err
+	}
+	decodeRestore(r, newTextDecoder(cat.Encoding))
+	decodeFindings(compared, newTextDecoder(cat.Encoding))
+	if err := o.summary(r, compared, time.Since(begun)); err != nil {
+		return err
+	}
+	return restoreVerdict(r, compared)
+}
+
+// rediscover finds the cluster of a database while the restore goes on. Foreign servers come into being with it: until
+// then no node that --node names is there.
+func (o *restoreOptions) rediscover(known *topology.Cluster) func(context.Context, *wire.Config) (*topology.Cluster, error) {
+	return func(ctx context.Context, cfg *wire.Config) (*topology.Cluster, error) {
+		if found := known; found != nil && cfg == found.Coordinator.Config {
+			known = nil // the next time it may be another one
+			return found, nil
+		}
+		return o.leniently(func() (*topology.Cluster, error) {
+			return topology.Discover(ctx, cfg, o.conn.nodes.options(o.app))
+		})
+	}
+}
+
+// leniently discovers once more without --node if what it names is not there and may come into being with the restore.
+func (o *restoreOptions) leniently(discover func() (*topology.Cluster, error)) (*topology.Cluster, error) {
+	cluster, err := discover()
+	nodes := &o.conn.nodes
+	if len(nodes.overrides) == 0 || !errors.Is(err, fanout.ErrUsage) {
+		return cluster, err
+	}
+	named := nodes.overrides
+	nodes.overrides = nil
+	defer func() { nodes.overrides = named }()
+	if cluster, again := discover(); again == nil && cluster.Layout == fanout.LayoutSingle {
+		return cluster, nil
+	}
+	return nil, err
+}
+
+// readBack compares every table that was restored with the archive. A table that could not be loaded has been reported.
+func (o *restoreOptions) readBack(ctx context.Context, a *archive.File, cfg *wire.Config, r *fanout.RestoreResult) (*verify.Report, error) {
+	plan, err := o.plan(a)
+	if err != nil {
+		return nil, err
+	}
+	entries := make(map[int32]bool)
+	for _, s := range plan.Steps {
+		if s.Data && (s.Rows() || s.Blobs()) {
+			entries[s.Entry.ID] = true
+		}
+	}
+	for i := range r.Failures {
+		delete(entries, r.Failures[i].Entry.ID)
+	}
+	m := o.app.startMeter("verified")
+	defer m.end()
+	cluster, err := topology.Discover(ctx, cfg, o.conn.nodes.options(o.app))
+	if err != nil {
+		return nil, err
+	}
+	return verify.Database(ctx, a.Reader, cluster, verify.Options{
+		Jobs: jobsOrDefault(o.jobs), Entries: entries, Progress: m, Log: o.app.logger(),
+	})
+}
+
+func jobsOrDefault(n int) int {
+	if n > 0 {
+		return n
+	}
+	return fanout.DefaultJobs()
+}
