@@ -20,7 +20,8 @@ type salvageOptions struct {
 }
 
 const salvageLong = `Write a valid archive of all that can still be read of a damaged one, and say table by table what is lost. The damaged
-file is only read. Whole blocks are saved even where the index was never written.`
+file is only read. Whole blocks are saved even where the index was never written. A volume of a set is saved by itself:
+its new catalog only names the tables, since their definitions are in the lead volume.`
 
 func newSalvage(a *app) *cobra.Command {
 	o := &salvageOptions{app: a}
