@@ -22,9 +22,8 @@ type Recording struct {
 
 // Instance is one of its servers: values of settings by name, and of version().
 type Instance struct {
-	Version    string
-	Settings   map[string]string
-	Parameters map[string]string // that it reports when a session begins
+	Version  string
+	Settings map[string]string
 }
 
 // ConfigurationRow is one row of gp_segment_configuration.

@@ -1,9 +1,9 @@
 package pgtest
 
 import (
-	"bytes"
 	"encoding/binary"
 	"errors"
+	"io"
 	"net"
 	"slices"
 	"strings"
@@ -162,10 +162,10 @@ func (f *Front) session(client net.Conn, code uint32, body []byte) error {
 	}
 	f.wg.Go(func() {
 		defer f.drop(client)
-		_ = pass(client, server, f.toClient)
+		_, _ = io.Copy(client, server)
 	})
 	defer f.drop(server)
-	return pass(server, client, f.toServer)
+	return f.pass(server, client)
 }
 
 // startup takes the utility option out of a startup's parameters, and gives the refusal of a session that lacks it.
@@ -196,22 +196,24 @@ func (f *Front) startup(body []byte) ([]byte, Refusal) {
 	return []byte(strings.Join(fields, "\x00") + "\x00\x00"), nil
 }
 
-// toServer changes a client's message.
-func (f *Front) toServer(typ byte, body []byte) []byte {
-	if typ != 'Q' {
-		return body
+// pass copies a client's messages until either side ends, and changes its queries.
+func (f *Front) pass(server io.Writer, client io.Reader) error {
+	for {
+		typ := make([]byte, 1)
+		if _, err := io.ReadFull(client, typ); err != nil {
+			return err
+		}
+		packet, err := readPacket(client, typ)
+		if err != nil {
+			return err
+		}
+		if typ[0] == 'Q' {
+			sql := f.instance.rewrite(string(packet[5:]), f.recording.Extensions)
+			packet = binary.BigEndian.AppendUint32(typ, uint32(4+len(sql))) //nolint:gosec // at most a little more than was read
+			packet = append(packet, sql...)
+		}
+		if _, err := server.Write(packet); err != nil {
+			return err
+		}
 	}
-	return []byte(f.instance.rewrite(string(body), f.recording.Extensions))
-}
-
-// toClient changes a server's message.
-func (f *Front) toClient(typ byte, body []byte) []byte {
-	if typ != 'S' {
-		return body
-	}
-	name, _, _ := bytes.Cut(body, []byte{0})
-	if v, ok := f.instance.Parameters[string(name)]; ok {
-		return []byte(string(name) + "\x00" + v + "\x00")
-	}
-	return body
 }

@@ -12,25 +12,6 @@ import (
 	"time"
 )
 
-// pass copies messages until either side ends.
-func pass(dst io.Writer, src io.Reader, change func(typ byte, body []byte) []byte) error {
-	for {
-		typ := make([]byte, 1)
-		if _, err := io.ReadFull(src, typ); err != nil {
-			return err
-		}
-		packet, err := readPacket(src, typ)
-		if err != nil {
-			return err
-		}
-		body := change(typ[0], packet[5:])
-		out := binary.BigEndian.AppendUint32(typ, uint32(4+len(body))) //nolint:gosec // at most a little more than was read
-		if _, err := dst.Write(append(out, body...)); err != nil {
-			return err
-		}
-	}
-}
-
 // readPacket reads a length and as many bytes, and puts them after prefix.
 func readPacket(src io.Reader, prefix []byte) ([]byte, error) {
 	head := make([]byte, 4)
