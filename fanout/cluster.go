@@ -29,7 +29,7 @@ type Dialect struct {
 	UtilityOption  string // startup option for a session with one segment: "-c gp_session_role=utility"
 	RetrieveOption string // startup option for a session that fetches from endpoints: "-c gp_retrieve_conn=true"
 	// EndpointsQuery asks for the endpoints of this session's cursors; "" without such cursors. Its columns: segment's
-	// content, token, cursor, host, port, user, state, endpoint.
+	// content, token, cursor, host, port, endpoint.
 	EndpointsQuery string
 	LegacyParts    bool // partitioned tables are pg_partition's, and their leaves have no entry of their own (Greenplum 6)
 	ExternalTables bool // external tables have relstorage 'x' and relkind 'r' (Greenplum 6)

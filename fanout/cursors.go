@@ -114,29 +114,25 @@ func (r *cursorReader) rollback(ctx context.Context) error {
 // retrieveAll retrieves from all endpoints of a cursor and has the coordinator confirm that this was all.
 func (r *cursorReader) retrieveAll(ctx context.Context, name string, u *unit) error {
 	endpoints, err := r.endpoints(ctx, name)
-	if err != nil {
-		return err
+	if err != nil { // an endpoint whose process has failed already lets nobody in
+		return r.explain(ctx, name, err)
 	}
 	// Before the first stream is opened: from then on the tally is the appender's.
 	u.table.units += len(endpoints) - 1
 	var once sync.Once
-	var reason error
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range endpoints {
 		g.Go(func() error {
 			err := endpoints[i].retrieve(gctx, r.p, u)
 			if err != nil {
-				// The coordinator may know why: it must be asked before the others are cancelled, which is an error, too.
-				once.Do(func() { _, reason = r.finished(gctx, name, 1) })
 				err = fmt.Errorf("retrieve from %s: %w", endpoints[i].node.Name, err)
+				// Before the others are cancelled, which is an error, too.
+				once.Do(func() { err = r.explain(gctx, name, err) })
 			}
 			return err
 		})
 	}
 	if err := g.Wait(); err != nil {
-		if reason != nil {
-			err = fmt.Errorf("%w (%w)", reason, err)
-		}
 		return err
 	}
 	if done, err := r.finished(ctx, name, cursorWait); err != nil {
@@ -150,6 +146,18 @@ func (r *cursorReader) retrieveAll(ctx context.Context, name string, u *unit) er
 		}
 	}
 	return nil
+}
+
+// explain adds to an error about a cursor's endpoints what the coordinator says about it: it may know why. A context that has
+// ended is the reason itself.
+func (r *cursorReader) explain(ctx context.Context, name string, err error) error {
+	if ctx.Err() != nil {
+		return err
+	}
+	if _, reason := r.finished(ctx, name, 1); reason != nil {
+		return fmt.Errorf("%w (%w)", reason, err)
+	}
+	return err
 }
 
 // finished asks the coordinator whether all rows have been retrieved, and waits some seconds for that. Its error is that

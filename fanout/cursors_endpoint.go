@@ -46,7 +46,7 @@ func (r *cursorReader) endpoints(ctx context.Context, cursor string) ([]endpoint
 	}
 	var all []endpoint
 	for _, row := range rows {
-		if len(row) != 8 {
+		if len(row) != 6 {
 			return nil, fmt.Errorf("internal error: the query for endpoints has %d columns", len(row))
 		}
 		if row[2] != cursor {
@@ -59,7 +59,7 @@ func (r *cursorReader) endpoints(ctx context.Context, cursor string) ([]endpoint
 		if slices.ContainsFunc(all, func(e endpoint) bool { return e.node == node }) {
 			return nil, fmt.Errorf("%w: it has two endpoints on %s", errCursor, node.Name)
 		}
-		all = append(all, endpoint{name: row[7], token: row[1], node: node})
+		all = append(all, endpoint{name: row[5], token: row[1], node: node})
 	}
 	if len(all) == 0 {
 		return nil, fmt.Errorf("%w: it has no endpoints", errCursor)
@@ -101,17 +101,22 @@ func (r *cursorReader) openSessions(ctx context.Context, endpoints []endpoint) e
 	return err
 }
 
-// openSession opens the session that retrieves from a node. The node's own address is used: what the server's catalog
-// says may not lead there from here. The token stands for a password and is as secret; it never shows in an error.
-func (r *cursorReader) openSession(ctx context.Context, e *endpoint) (*wire.Conn, error) {
-	o := wire.Overrides{Password: e.token, Options: r.cluster.Dialect.RetrieveOption}
-	if e.node != &r.cluster.Coordinator {
-		o.Host, o.Port = e.node.Config.Host(), e.node.Config.Port()
+// RetrieveConfig leads to the session that retrieves from a node's endpoints, at the node's own address: what the server's
+// catalog says may not lead there from here. The token stands for a password and is as secret; it never shows in an error.
+func (c *Cluster) RetrieveConfig(n *Node, token string) *wire.Config {
+	o := wire.Overrides{Password: token, Options: c.Dialect.RetrieveOption}
+	if n.ID != c.Coordinator.ID {
+		o.Host, o.Port = n.Config.Host(), n.Config.Port()
 	}
+	return c.Coordinator.Config.With(o)
+}
+
+// openSession opens the session that retrieves from a node.
+func (r *cursorReader) openSession(ctx context.Context, e *endpoint) (*wire.Conn, error) {
 	settings := wire.TextSettings(r.conn.Encoding())
 	settings.ApplicationName = "pgark dump"
 	settings.Startup = true
-	conn, err := wire.Connect(ctx, r.cluster.Coordinator.Config.With(o), settings)
+	conn, err := wire.Connect(ctx, r.cluster.RetrieveConfig(e.node, e.token), settings)
 	if err != nil {
 		return nil, fmt.Errorf("%w: open a retrieve session with %s: %w", errCursor, e.node.Name, err)
 	}

@@ -141,7 +141,7 @@ func newGreenplum(t *testing.T, setup string) *aGreenplum {
 	return g
 }
 
-const endpointsOfSession = `SELECT gp_segment_id, auth_token, cursorname, hostname, port, username, state, endpointname
+const endpointsOfSession = `SELECT gp_segment_id, auth_token, cursorname, hostname, port, endpointname
 FROM pg_catalog.gp_get_endpoints() WHERE sessionid = pg_catalog.current_setting('gp_session_id')::pg_catalog.int4`
 
 func (g *aGreenplum) session(t *testing.T) *wire.Conn {
@@ -201,7 +201,7 @@ CREATE TABLE wide AS SELECT i, repeat(i || E'\tx', 1000000) AS v FROM generate_s
 CREATE TABLE mixed AS SELECT i, repeat('x', CASE WHEN i % 100 = 0 THEN 3000000 ELSE i % 50 END) AS v FROM generate_series(1, 2000) i DISTRIBUTED BY (i);`
 
 // Every kind of table: the rows that COPY through the coordinator gives, each on the node that has it.
-func TestCursorsReadWhatCopyReads(t *testing.T) {
+func TestGreenplumCursorsReadWhatCopyReads(t *testing.T) {
 	g := newGreenplum(t, cursorTables)
 	conn := g.begin(t)
 	tables := []string{
@@ -281,7 +281,7 @@ func checkStreams(t *testing.T, conn *wire.Conn, from string, streams []archive.
 }
 
 // The cursor sees the imported snapshot, whatever is committed meanwhile.
-func TestCursorsSeeTheImportedSnapshot(t *testing.T) {
+func TestGreenplumCursorsSeeTheImportedSnapshot(t *testing.T) {
 	g := newGreenplum(t, "CREATE TABLE t AS SELECT i FROM generate_series(1, 1000) i DISTRIBUTED BY (i)")
 	leader := g.begin(t)
 	snapshot, err := leader.QueryString(t.Context(), "SELECT pg_catalog.pg_export_snapshot()")
@@ -309,7 +309,7 @@ func TestCursorsSeeTheImportedSnapshot(t *testing.T) {
 }
 
 // An error on one segment is the table's error, although the rows seem to end there in good order.
-func TestCursorsErrors(t *testing.T) {
+func TestGreenplumCursorsErrors(t *testing.T) {
 	g := newGreenplum(t, "CREATE TABLE t AS SELECT i, repeat('x', 200) AS v FROM generate_series(1, 200000) i DISTRIBUTED BY (i)")
 	for name, query := range map[string]string{
 		"at the start": "SELECT 1 / (i - 2) FROM ONLY public.t",
@@ -352,8 +352,9 @@ func TestCursorsErrors(t *testing.T) {
 	}
 }
 
-// A process that dies on a segment, of either side, is an error soon, never fewer rows.
-func TestCursorsLoseAProcess(t *testing.T) {
+// A process that dies on a segment, of either side, is an error, never fewer rows: at the latest when the rows of the other
+// segments are through, here after some 10 s.
+func TestGreenplumCursorsLoseAProcess(t *testing.T) {
 	g := newGreenplum(t, "CREATE TABLE t AS SELECT i FROM generate_series(1, 30000) i DISTRIBUTED BY (i)")
 	utility, err := wire.Connect(t.Context(), g.cluster.Nodes[0].Config.With(wire.Overrides{Options: "-c gp_session_role=utility"}), wire.TextSettings(""))
 	if err != nil {
@@ -383,7 +384,7 @@ func TestCursorsLoseAProcess(t *testing.T) {
 		if killErr := eg.Wait(); killErr != nil {
 			t.Fatal(killErr)
 		}
-		if err == nil || !strings.Contains(err.Error(), "seg") || time.Since(killed) > 8*time.Second {
+		if err == nil || !strings.Contains(err.Error(), "seg") || time.Since(killed) > 30*time.Second {
 			t.Errorf("%s: after %v: %v", side, time.Since(killed), err)
 		}
 	}

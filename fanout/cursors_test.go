@@ -39,6 +39,8 @@ const (
 	sayOne   = "one"   // only the first segment's endpoint
 	sayTwice = "twice" // two endpoints on one segment
 	sayOther = "other" // an endpoint on a segment that nobody knows
+
+	sayNobody = "nobody" // of RETRIEVE: no retrieve session is let in
 )
 
 const cursorToken = "f72ce8dd09922aa88f13c12afa89a6ae"
@@ -151,7 +153,7 @@ func (s *scriptedGreenplum) letIn(b *pgproto3.Backend, start *pgproto3.StartupMe
 	defer s.mu.Unlock()
 	s.sessions = append(s.sessions, fmt.Sprintf("%s %s %s %s %s %s", start.Parameters["user"], start.Parameters["options"], p.Password,
 		start.Parameters["extra_float_digits"], start.Parameters["TimeZone"], start.Parameters["client_encoding"]))
-	if p.Password == cursorToken {
+	if p.Password == cursorToken && s.say["RETRIEVE"] != sayNobody {
 		return true
 	}
 	b.Send(&pgproto3.ErrorResponse{
@@ -205,7 +207,7 @@ func (s *scriptedGreenplum) answer(b *pgproto3.Backend, content int, sql string)
 func (s *scriptedGreenplum) endpoints(b *pgproto3.Backend, word string) {
 	cursor := "pgark_" + strconv.Itoa(len(s.heard)/5+1) // five statements for each cursor
 	row := func(content, cursor string) []string {
-		return []string{content, cursorToken, cursor, "unreachable.example", "1", "ann", "READY", "ep of " + cursor + " at " + content}
+		return []string{content, cursorToken, cursor, "unreachable.example", "1", "ep of " + cursor + " at " + content}
 	}
 	rows := [][]string{row("0", "somebody_elses"), row("0", cursor), row("1", cursor)}
 	switch word {
@@ -216,7 +218,7 @@ func (s *scriptedGreenplum) endpoints(b *pgproto3.Backend, word string) {
 	case sayOther:
 		rows = append(rows, row("7", cursor))
 	}
-	sendRows(b, "SELECT 1", 8, rows...)
+	sendRows(b, "SELECT 1", 6, rows...)
 }
 
 func (s *scriptedGreenplum) retrieve(b *pgproto3.Backend, content int, words []string) {
@@ -354,12 +356,15 @@ func TestCursorFaults(t *testing.T) {
 		t.Errorf("no endpoints: %v", err)
 	}
 	s.cluster.Dialect.EndpointsQuery = endpointsOfSession
-	// The coordinator knows better than the segment why.
+	// The coordinator knows better than the segment why, also where the endpoint has gone before there was a session with it.
 	s.rows[0] = []string{"a"}
-	s.say["RETRIEVE"], s.say["SELECT finished"] = "XX000 endpoint is not available", "22012 division by zero"
-	s.heard = nil
-	if _, _, err := s.read(1); err == nil || !strings.HasPrefix(err.Error(), "parallel retrieve cursor: the coordinator says: ERROR: division by zero") {
-		t.Errorf("reason: %v", err)
+	s.say["SELECT finished"] = "22012 division by zero"
+	for _, segment := range []string{"XX000 endpoint is not available", sayNobody} {
+		s.say["RETRIEVE"], s.heard = segment, nil
+		_, _, err := s.read(1)
+		if err == nil || !strings.HasPrefix(err.Error(), "parallel retrieve cursor: the coordinator says: ERROR: division by zero") {
+			t.Errorf("reason of %q: %v", segment, err)
+		}
 	}
 }
 

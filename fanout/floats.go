@@ -13,6 +13,9 @@ import (
 // reads, as [archive.StreamInfo] has them in Floats. Tables without any are left out. It looks through domains, arrays, ranges
 // and composite types, at any depth; not through multiranges, which no server has that prints floats with all digits.
 func FloatColumns(ctx context.Context, conn *wire.Conn, oids []uint32, d Dialect) (map[uint32]string, error) {
+	if len(oids) == 0 {
+		return nil, nil
+	}
 	generated := ""
 	if d.GeneratedColumns {
 		generated = " AND a.attgenerated = ''"
@@ -21,9 +24,6 @@ func FloatColumns(ctx context.Context, conn *wire.Conn, oids []uint32, d Dialect
 	var columns []column
 	types := floatTypes{}
 	var todo []uint32
-	if len(oids) == 0 {
-		return map[uint32]string{}, nil
-	}
 	err := queryOIDs(ctx, conn, `SELECT a.attrelid, a.atttypid FROM pg_catalog.pg_attribute a
 WHERE a.attnum > 0 AND NOT a.attisdropped`+generated+` AND a.attrelid = `+anyOID(oids)+`
 ORDER BY a.attrelid, a.attnum`, func(v []uint32) {

@@ -77,16 +77,18 @@ func (d *discovery) tryCursor(ctx context.Context) (err error) {
 	for _, e := range endpoints {
 		byContent[e[0]] = e
 	}
+	for _, n := range d.cluster.Nodes { // before any session is opened
+		if byContent[strconv.Itoa(n.Content)] == nil {
+			return fmt.Errorf("a parallel retrieve cursor over all segments has no endpoint on %s", n.Name)
+		}
+	}
 	errs := make([]error, len(d.cluster.Nodes))
 	var g errgroup.Group
 	g.SetLimit(probesAtOnce)
 	for i, n := range d.cluster.Nodes {
 		e := byContent[strconv.Itoa(n.Content)]
-		if e == nil {
-			return fmt.Errorf("a parallel retrieve cursor over all segments has no endpoint on %s", n.Name)
-		}
 		g.Go(func() error {
-			errs[i] = d.tryEndpoint(ctx, n, e[1], e[7])
+			errs[i] = d.tryEndpoint(ctx, n, e[1], e[5])
 			return nil
 		})
 	}
@@ -94,15 +96,11 @@ func (d *discovery) tryCursor(ctx context.Context) (err error) {
 	return join(errs)
 }
 
-// tryEndpoint retrieves from an endpoint. It is reached at the node's address: that of the catalog may not lead there from
-// here. A segment of Greenplum 6 lets in who has the token, whatever its pg_hba.conf says.
+// tryEndpoint retrieves from an endpoint. A segment of Greenplum 6 lets in who has the token, whatever its pg_hba.conf says.
 func (d *discovery) tryEndpoint(ctx context.Context, n Node, token, endpoint string) error {
-	cfg := d.cluster.Coordinator.Config.With(wire.Overrides{
-		Host: n.Config.Host(), Port: n.Config.Port(), Password: token, Options: d.cluster.Dialect.RetrieveOption,
-	})
 	s := settings()
 	s.Startup = true // a session in retrieve mode takes no statement but RETRIEVE
-	err := tryNode(ctx, cfg, s, func(ctx context.Context, conn *wire.Conn) error {
+	err := tryNode(ctx, d.cluster.RetrieveConfig(&n, token), s, func(ctx context.Context, conn *wire.Conn) error {
 		_, err := conn.Exec(ctx, "RETRIEVE ALL FROM ENDPOINT "+wire.Ident(endpoint))
 		return err
 	})

@@ -18,7 +18,7 @@ const oldest = 120000
 
 // endpointsQuery asks for the endpoints of this session's parallel retrieve cursors. A superuser sees those of other
 // sessions, too.
-const endpointsQuery = `SELECT gp_segment_id, auth_token, cursorname, hostname, port, username, state, endpointname
+const endpointsQuery = `SELECT gp_segment_id, auth_token, cursorname, hostname, port, endpointname
 FROM pg_catalog.gp_get_endpoints()
 WHERE sessionid = pg_catalog.current_setting('gp_session_id')::pg_catalog.int4`
 

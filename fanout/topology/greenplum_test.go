@@ -59,8 +59,8 @@ func query(t *testing.T, conn *wire.Conn, sql string) [][]string {
 	return rows
 }
 
-// TestRecording compares the recording with the real Greenplum, or writes it with -update.
-func TestRecording(t *testing.T) {
+// TestGreenplumRecording compares the recording with the real Greenplum, or writes it with -update.
+func TestGreenplumRecording(t *testing.T) {
 	cfg := realGreenplum(t)
 	r := record(t, cfg)
 	b, err := json.MarshalIndent(r, "", "  ")
@@ -125,9 +125,8 @@ func record(t *testing.T, cfg *wire.Config) *pgtest.Recording {
 func recordInstance(t *testing.T, conn *wire.Conn) pgtest.Instance {
 	t.Helper()
 	i := pgtest.Instance{
-		Version:    query(t, conn, "SELECT pg_catalog.version()")[0][0],
-		Settings:   make(map[string]string),
-		Parameters: map[string]string{"server_version": conn.ServerVersion()},
+		Version:  query(t, conn, "SELECT pg_catalog.version()")[0][0],
+		Settings: make(map[string]string),
 	}
 	for _, name := range []string{"server_version_num", "gp_contentid", "gp_dbid", "gp_role"} {
 		i.Settings[name] = query(t, conn, "SELECT pg_catalog.current_setting("+wire.Literal(name)+")")[0][0]
@@ -213,6 +212,11 @@ func TestRealGreenplumCursors(t *testing.T) {
 	c, err := Discover(t.Context(), cfg, Options{})
 	if err != nil {
 		t.Fatal(err)
+	}
+	d := discovery{conn: connect(t, cfg), cluster: c}
+	c.Dialect.EndpointsQuery += " AND gp_segment_id < 2"
+	if err := d.tryCursor(t.Context()); err == nil || !strings.Contains(err.Error(), "no endpoint on seg2") {
+		t.Errorf("without the last endpoint: %v", err)
 	}
 	astray := map[string]Address{"seg1": {Port: c.Nodes[2].Config.Port()}}
 	if r := discover(Options{Overrides: astray}); r.Works || !strings.Contains(r.Reason, "lead to another instance") {
