@@ -84,7 +84,7 @@ func (p *placement) refuse(e *entryLoad, why string) {
 	p.refused[why] = append(p.refused[why], qualifiedID(e.step.Entry.Schema, e.step.Entry.Name))
 }
 
-// notEmptyNamed also bounds the tables that one of these warnings names.
+// reportPlacement says by which route the rows go, and which tables go through the coordinator, and why.
 func (r *restoreRun) reportPlacement(p *placement) {
 	direct, others := 0, 0
 	for _, e := range p.candidates() {
@@ -95,12 +95,7 @@ func (r *restoreRun) reportPlacement(p *placement) {
 	for why, tables := range p.refused {
 		others += len(tables)
 		slices.Sort(tables)
-		names := tables[:min(len(tables), notEmptyNamed)]
-		more := ""
-		if n := len(tables) - len(names); n > 0 {
-			more = fmt.Sprintf(" and %d more", n)
-		}
-		r.warn(fmt.Sprintf("through the coordinator: %s%s: %s", strings.Join(names, ", "), more, why))
+		r.warn(fmt.Sprintf("through the coordinator: %s: %s", someTables(tables), why))
 	}
 	r.result.DirectTables = direct
 	switch {
@@ -121,22 +116,27 @@ type piece struct {
 	streams []archive.Stream
 }
 
-// pieces groups an entry's streams by table and node.
+// pieces groups an entry's streams by table, columns and node. Those of one table stand together.
 func (p *placement) pieces(e *entryLoad) []*piece {
-	var all []*piece
-	for _, s := range p.run.archive.TableStreams(e.step.Entry.ID) {
-		name := tableName{s.Schema, s.Table}
-		i := slices.IndexFunc(all, func(o *piece) bool {
-			return o.table == name && o.node == s.Node && slices.Equal(o.columns, s.Columns)
-		})
-		if i < 0 {
-			all = append(all, &piece{table: name, columns: s.Columns, node: s.Node})
-			i = len(all) - 1
-		}
-		all[i].streams = append(all[i].streams, s)
+	type key struct {
+		table   tableName
+		columns string
+		node    uint32
 	}
-	slices.SortFunc(all, func(a, b *piece) int {
-		return cmp.Or(strings.Compare(a.table.table, b.table.table), cmp.Compare(a.node, b.node))
+	var all []*piece
+	found := make(map[key]*piece)
+	for _, s := range p.run.archive.TableStreams(e.step.Entry.ID) {
+		k := key{table: tableName{s.Schema, s.Table}, columns: quoteColumns(s.Columns), node: s.Node}
+		of := found[k]
+		if of == nil {
+			of = &piece{table: k.table, columns: s.Columns, node: s.Node}
+			found[k] = of
+			all = append(all, of)
+		}
+		of.streams = append(of.streams, s)
+	}
+	slices.SortStableFunc(all, func(a, b *piece) int {
+		return cmp.Or(strings.Compare(a.table.schema, b.table.schema), strings.Compare(a.table.table, b.table.table), cmp.Compare(a.node, b.node))
 	})
 	return all
 }

@@ -18,20 +18,14 @@ func (r *restoreRun) segmentNodes() (map[uint32]*Node, string) {
 		byContent[r.cluster.Nodes[i].Content] = &r.cluster.Nodes[i]
 	}
 	pairs := make(map[uint32]*Node)
+	was := 0
 	for _, n := range r.moment.Nodes {
 		if n.Content < 0 {
 			continue
 		}
-		to := byContent[int(n.Content)]
-		if to == nil {
-			break
-		}
-		pairs[n.ID] = to
-	}
-	was := 0
-	for _, n := range r.moment.Nodes {
-		if n.Content >= 0 {
-			was++
+		was++
+		if to := byContent[int(n.Content)]; to != nil {
+			pairs[n.ID] = to
 		}
 	}
 	if was != len(byContent) || was != len(pairs) {
@@ -56,7 +50,7 @@ func (p *placement) placeSegments(ctx context.Context, s *loadSession) error {
 	for _, e := range candidates {
 		pieces[e] = p.pieces(e)
 		for _, of := range pieces[e] {
-			if !slices.Contains(names[max(0, len(names)-1):], of.table) {
+			if n := len(names); n == 0 || names[n-1] != of.table {
 				names = append(names, of.table)
 			}
 		}

@@ -17,18 +17,20 @@ type NotEmptyError struct {
 	Tables   []string // qualified, quoted where SQL needs it; large objects as "large object 16400"
 }
 
-// notEmptyNamed is how many tables the message names.
-const notEmptyNamed = 10
-
 func (e *NotEmptyError) Error() string {
-	names, more := e.Tables, ""
-	if len(names) > notEmptyNamed {
-		more = fmt.Sprintf(" and %d more", len(names)-notEmptyNamed)
-		names = names[:notEmptyNamed]
+	return fmt.Sprintf("not restored, nothing was changed: database %q already has rows in %s; "+
+		"use --append to add to them, -c to drop them first, or another database", e.Database, someTables(e.Tables))
+}
+
+// tablesNamed is how many tables a message names.
+const tablesNamed = 10
+
+// someTables names tables for a message, not all if they are many.
+func someTables(names []string) string {
+	if n := len(names) - tablesNamed; n > 0 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:tablesNamed], ", "), n)
 	}
-	return fmt.Sprintf("not restored, nothing was changed: database %q already has rows in %s%s; "+
-		"use --append to add to them, -c to drop them first, or another database",
-		e.Database, strings.Join(names, ", "), more)
+	return strings.Join(names, ", ")
 }
 
 // checkBatch is how many tables one query asks about.

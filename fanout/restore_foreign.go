@@ -27,14 +27,9 @@ type ForeignNotEmptyError struct {
 }
 
 func (e *ForeignNotEmptyError) Error() string {
-	names, more := e.Tables, ""
-	if len(names) > notEmptyNamed {
-		more = fmt.Sprintf(" and %d more", len(names)-notEmptyNamed)
-		names = names[:notEmptyNamed]
-	}
-	return fmt.Sprintf("no rows were loaded: the tables on other servers that these foreign tables stand for already hold rows: %s%s; "+
+	return fmt.Sprintf("no rows were loaded: the tables on other servers that these foreign tables stand for already hold rows: %s; "+
 		"use --server NAME=CONNINFO to have a foreign server lead elsewhere, or --append to add to the rows that are there",
-		strings.Join(names, ", "), more)
+		someTables(e.Tables))
 }
 
 // checkForeignTables refuses to load into tables on other servers that hold rows, unless asked to. Foreign tables that do
