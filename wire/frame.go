@@ -95,7 +95,9 @@ func (s *scanner) fetch(p []byte) (int, error) {
 		pause()
 	}
 	n, err := s.src.Read(p)
-	s.last = n
+	if s.last = n; n == len(p) {
+		s.last = pauseBelow // more may be there: a small p says nothing about it
+	}
 	return n, err
 }
 
