@@ -16,6 +16,20 @@ import (
 type CheckOptions struct {
 	Jobs  int  // goroutines; 0 for one
 	Quick bool // trailer, index, frame headers, moment and catalog only, not the rows
+
+	// Members are what checks of a set's other volumes came to where those lie, by number. [CheckFiles] then looks for none of
+	// them here. nil has it do so.
+	Members map[uint32]*MemberCheck
+}
+
+// MemberCheck is what the check of a volume came to on the host where it lies.
+type MemberCheck struct {
+	Name   string       // of the volume in findings: host and path
+	Err    error        // why there is no result: nothing was found there, or nobody could look
+	Result *CheckResult // what [CheckFiles] said there
+	// Skeleton has the volume's bytes of Size where [Skeleton] says; nil where the volume is too damaged for that.
+	Skeleton io.ReaderAt
+	Size     int64
 }
 
 // The classes of findings.
@@ -68,7 +82,7 @@ func Check(ctx context.Context, r io.ReaderAt, size int64, o CheckOptions) (*Che
 }
 
 func newChecker(o CheckOptions) *checker {
-	return &checker{jobs: max(o.Jobs, 1), quick: o.Quick, tables: map[tableID]bool{}}
+	return &checker{jobs: max(o.Jobs, 1), quick: o.Quick, members: o.Members, tables: map[tableID]bool{}}
 }
 
 func (c *checker) result() *CheckResult {
@@ -122,8 +136,9 @@ func findingOf(e *DamageError) Finding {
 
 // checker gathers the result. Its methods may be called from several goroutines.
 type checker struct {
-	jobs  int
-	quick bool
+	jobs    int
+	quick   bool
+	members map[uint32]*MemberCheck // as in CheckOptions
 
 	mu     sync.Mutex
 	res    CheckResult

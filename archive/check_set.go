@@ -91,6 +91,9 @@ func (s *setCheck) volume(ctx context.Context, m *Volume) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
+	if s.members != nil {
+		return s.elsewhere(m, s.members[m.Number])
+	}
 	open := len(s.f.files)
 	defer func() {
 		for _, file := range s.f.files[open:] {
@@ -115,6 +118,65 @@ func (s *setCheck) member(ctx context.Context, m *Volume, v *volume) error {
 	if err := s.indexed(ctx, v); err != nil {
 		return err
 	}
+	s.compare(m, v)
+	s.sort(from, v.name)
+	return nil
+}
+
+// elsewhere takes what a check has found on a volume's own host.
+func (s *setCheck) elsewhere(m *Volume, c *MemberCheck) error {
+	e := &VolumeError{Volume: m, Node: s.x.nodeName(m.Node), Problem: VolumeMissing, Message: "it was not looked at"}
+	if c == nil {
+		return s.gone(m, e, m.Path)
+	}
+	if c.Err != nil {
+		e.Message, e.Err = c.Err.Error(), c.Err
+		return s.gone(m, e, c.Name)
+	}
+	var v *volume
+	err := error(nil)
+	if c.Skeleton != nil {
+		v, err = openMember(s.x.Header().Member.Set, m, c.Skeleton, c.Size, c.Name)
+	}
+	if err != nil && (!errors.As(err, &e) || e.Problem != VolumeDamaged) {
+		e.Node = s.x.nodeName(m.Node)
+		return s.gone(m, e, c.Name)
+	}
+	s.take(c)
+	switch {
+	case v != nil:
+		from := len(s.res.Findings)
+		for i := range v.streams {
+			s.table(&v.streams[i].StreamInfo)
+		}
+		s.compare(m, v)
+		s.sort(from, v.name)
+	case len(c.Result.Findings) == 0:
+		e.Problem, e.Message = VolumeForeign, "what is in its place is not a pgark archive"
+		return s.gone(m, e, c.Name)
+	default:
+		s.lost(ClassVolume, m, c.Name)
+	}
+	return nil
+}
+
+// take adds the result of a check of one volume.
+func (c *checker) take(m *MemberCheck) {
+	r := m.Result
+	c.res.Streams += r.Streams
+	c.res.Blocks += r.Blocks
+	c.res.Rows += r.Rows
+	c.res.RawBytes += r.RawBytes
+	c.res.Bytes += r.Bytes
+	c.res.More += r.More
+	for _, f := range r.Findings {
+		f.Volume = m.Name
+		c.add(f)
+	}
+}
+
+// compare compares a volume with what the lead volume says of it.
+func (s *setCheck) compare(m *Volume, v *volume) {
 	add := func(t *Stream, format string, args ...any) {
 		f := Finding{Class: ClassCatalog, Offset: int64(v.trailer.indexOffset), Block: -1, Message: fmt.Sprintf(format, args...)}
 		if t != nil {
@@ -137,8 +199,6 @@ func (s *setCheck) member(ctx context.Context, m *Volume, v *volume) error {
 	if !slices.Equal(sortTables(tables), m.Tables) || uint64(len(v.streams)) != m.Streams {
 		add(nil, "the lead volume says that it holds other rows")
 	}
-	s.sort(from, v.name)
-	return nil
 }
 
 // absent reports a volume that can't be opened: what is damaged in it, or what is lost with it.
@@ -162,6 +222,11 @@ func (s *setCheck) absent(ctx context.Context, m *Volume, e *VolumeError) error 
 			return nil
 		}
 	}
+	return s.gone(m, e, name)
+}
+
+// gone reports a volume that is not what it should be, and what is lost with it.
+func (s *setCheck) gone(m *Volume, e *VolumeError, name string) error {
 	class := ClassVolume
 	if e.Problem == VolumeMissing {
 		class = ClassMissing
