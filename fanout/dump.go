@@ -99,6 +99,10 @@ func Dump(ctx context.Context, w io.Writer, o DumpOptions) (*DumpResult, error) 
 		if routes, err = d.prepareVolumes(routes); err != nil {
 			return nil, err
 		}
+		// Before anybody has to wait for a lock of this dump.
+		if err := o.Volumes.Starter.Check(ctx, o.Cluster.places()); err != nil {
+			return nil, err
+		}
 		options.Member.Set = d.set
 	}
 	aw, err := archive.NewWriter(w, options)

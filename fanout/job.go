@@ -131,23 +131,33 @@ func (j *Job) lockNames() []string {
 
 // connect reaches the job's server, from the host where it runs.
 func (j *Job) connect(ctx context.Context, d *dumper) (*Node, *wire.Conn, error) {
+	var node *Node
+	conn, err := reach(ctx, j.Name, j.Conninfo, j.Identity, func(cfg *wire.Config) (*wire.Conn, error) {
+		node = &Node{ID: j.Node, Name: j.Name, Content: -1, Config: cfg, Dialect: j.Dialect}
+		return d.session(ctx, node, workerLockTimeout)
+	})
+	return node, conn, err
+}
+
+// reach opens a session with a node from its own host, in the first of several ways that leads to the right server. The last
+// configuration that open was called with is that of the session.
+func reach(ctx context.Context, node string, infos []string, identity string, open func(*wire.Config) (*wire.Conn, error)) (*wire.Conn, error) {
 	var reasons []error
-	for _, info := range j.Conninfo {
+	for _, info := range infos {
 		cfg, err := wire.ParseConfig(info)
 		if err != nil {
 			reasons = append(reasons, err)
 			continue
 		}
-		node := &Node{ID: j.Node, Name: j.Name, Content: -1, Config: cfg, Dialect: j.Dialect}
-		conn, err := d.session(ctx, node, workerLockTimeout)
+		conn, err := open(cfg)
 		if err == nil {
 			var id string
-			if id, err = conn.QueryString(ctx, identityQuery); err == nil && id == j.Identity {
-				return node, conn, nil
+			if id, err = conn.QueryString(ctx, identityQuery); err == nil && id == identity {
+				return conn, nil
 			}
 			closeSession(ctx, conn)
 			if err == nil {
-				err = fmt.Errorf("%s is another server than node %s", conn.Addr(), j.Name)
+				err = fmt.Errorf("%s is another server than node %s", conn.Addr(), node)
 			}
 		}
 		reasons = append(reasons, err)
@@ -155,5 +165,5 @@ func (j *Job) connect(ctx context.Context, d *dumper) (*Node, *wire.Conn, error)
 			break
 		}
 	}
-	return nil, nil, fmt.Errorf("reach node %s from its own host: %w", j.Name, errors.Join(reasons...))
+	return nil, fmt.Errorf("reach node %s from its own host: %w", node, errors.Join(reasons...))
 }

@@ -1,14 +1,9 @@
 package fanout
 
 import (
-	"bytes"
-	"compress/gzip"
 	"context"
-	"encoding/base64"
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 
@@ -34,11 +29,8 @@ type segmentJob struct {
 	Tables       []JobTable `json:",omitempty"`
 }
 
-// maxJobSet bounds the encoded form: Linux takes 128 KiB as one argument of a program.
-const maxJobSet = 120 << 10
-
 // packJobs makes the command-line form of the jobs of segments.
-func packJobs(jobs []Job, nodes []*Node) (string, error) {
+func packJobs(jobs []Job, places []Place) (string, error) {
 	set := jobSet{Common: jobs[0], Segments: make(map[int]segmentJob, len(jobs))}
 	everywhere := make(map[uint32]int)
 	for i := range jobs {
@@ -70,31 +62,11 @@ func packJobs(jobs []Job, nodes []*Node) (string, error) {
 			}
 		}
 		s.OIDs = packOIDs(own)
-		set.Segments[nodes[i].Content] = s
+		set.Segments[places[i].Content] = s
 	}
 	c := &set.Common
 	c.Tables, c.Blobs, c.Conninfo, c.Path, c.Name, c.Identity, c.Snapshot = nil, nil, nil, "", "", "", ""
-	b, err := json.Marshal(&set)
-	if err != nil {
-		return "", err
-	}
-	var packed bytes.Buffer
-	z, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
-	if err != nil {
-		return "", err
-	}
-	if _, err := z.Write(b); err != nil {
-		return "", err
-	}
-	if err := z.Close(); err != nil {
-		return "", err
-	}
-	text := base64.RawURLEncoding.EncodeToString(packed.Bytes())
-	if len(text) > maxJobSet {
-		return "", fmt.Errorf("the jobs of %d segments take %d bytes on a command line, which holds %d: have the workers started by ssh",
-			len(jobs), len(text), maxJobSet)
-	}
-	return text, nil
+	return pack(&set, len(jobs))
 }
 
 // plain tells whether the table's OID says all there is to say.
@@ -132,21 +104,9 @@ func unpackOIDs(b []byte) ([]uint32, error) {
 // UnpackJob takes the job of one segment out of what the database's dispatcher has handed to all of them. ok is false if there
 // is none for this segment.
 func UnpackJob(text string, content int) (job *Job, ok bool, err error) {
-	packed, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil {
-		return nil, false, fmt.Errorf("%w: %w", ErrJob, err)
-	}
-	z, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return nil, false, fmt.Errorf("%w: %w", ErrJob, err)
-	}
-	b, err := io.ReadAll(io.LimitReader(z, maxJob))
-	if err != nil {
-		return nil, false, fmt.Errorf("%w: %w", ErrJob, err)
-	}
 	var set jobSet
-	if err := json.Unmarshal(b, &set); err != nil {
-		return nil, false, fmt.Errorf("%w: %w", ErrJob, err)
+	if err := unpack(text, &set); err != nil {
+		return nil, false, err
 	}
 	s, ok := set.Segments[content]
 	if !ok {

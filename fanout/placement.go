@@ -56,7 +56,7 @@ func (r *restoreRun) placeLoads(ctx context.Context, pool *sessionPool) error {
 	}
 	r.reportPlacement(p)
 	r.shareLoads()
-	return pool.openNodes(ctx, r)
+	return nil
 }
 
 // refuseSegments takes the rows through the coordinator, unless the other route was asked for.
@@ -119,14 +119,13 @@ type piece struct {
 // pieces groups an entry's streams by table, columns and node. Those of one table stand together.
 func (p *placement) pieces(e *entryLoad) []*piece {
 	type key struct {
-		table   tableName
-		columns string
-		node    uint32
+		loadKey
+		node uint32
 	}
 	var all []*piece
 	found := make(map[key]*piece)
 	for _, s := range p.run.archive.TableStreams(e.step.Entry.ID) {
-		k := key{table: tableName{s.Schema, s.Table}, columns: quoteColumns(s.Columns), node: s.Node}
+		k := key{loadKeyOf(&s), s.Node}
 		of := found[k]
 		if of == nil {
 			of = &piece{table: k.table, columns: s.Columns, node: s.Node}

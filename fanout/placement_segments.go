@@ -91,6 +91,9 @@ func (p *placement) segmentParts(e *entryLoad, pieces []*piece, tables map[table
 			return nil, "segments take no rows of their own for tables that are partitioned or that others inherit from"
 		}
 		sql := copyInto(of.table.schema, of.table.table, of.columns)
+		if d.Kind == archive.DistributedReplicated && p.run.opts.Remote != nil {
+			return nil, "they are replicated, and one segment's volume has their rows for all"
+		}
 		if d.Kind == archive.DistributedReplicated {
 			for i := range p.run.cluster.Nodes {
 				l := p.load(of, &p.run.cluster.Nodes[i], sql)

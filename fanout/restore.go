@@ -44,6 +44,10 @@ type RestoreOptions struct {
 	// others of libpq that do not say who connects. All options that say where the server is are replaced together.
 	Servers map[string]map[string]string
 
+	// Remote is the archive where it is a set whose volumes lie on other hosts. Workers there load what goes straight to the
+	// node beside them; all other rows are fetched and go through the coordinator. nil reads the archive itself.
+	Remote *Remote
+
 	Log      *slog.Logger // nil: silent
 	Progress Progress     // nil: silent
 }
@@ -224,6 +228,9 @@ func (r *restoreRun) run(ctx context.Context) error {
 	if err := r.lookBetween(ctx, pool); err != nil {
 		return err
 	}
+	if err := r.loadRemote(ctx, pool.sessions[0]); err != nil {
+		return err
+	}
 	if err := r.runPool(ctx, pool, late); err != nil {
 		return err
 	}
@@ -264,7 +271,13 @@ func (r *restoreRun) lookBetween(ctx context.Context, pool *sessionPool) error {
 			return err
 		}
 	}
-	return r.placeLoads(ctx, pool)
+	if err := r.placeLoads(ctx, pool); err != nil {
+		return err
+	}
+	if err := r.placeRemote(ctx, leader); err != nil {
+		return err
+	}
+	return pool.openNodes(ctx, r)
 }
 
 // splitMainPass divides the steps of the main pass as pg_restore does: definitions that stand before any rows are
@@ -300,6 +313,9 @@ func (r *restoreRun) runInOneTransaction(ctx context.Context, s *loadSession) er
 			return err
 		}
 		if err := r.dropAll(ctx, s); err != nil {
+			return err
+		}
+		if err := r.fetch(ctx); err != nil {
 			return err
 		}
 		if err := r.runInOrder(ctx, s, r.steps); err != nil {

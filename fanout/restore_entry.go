@@ -14,6 +14,7 @@ type entryLoad struct {
 	step    *Step
 	blobs   bool
 	foreign bool // the table is a foreign table: its rows are kept by another server
+	remote  bool // workers load it, each from the volume beside it
 	want    archive.Digest
 	parts   []*tableLoad
 

@@ -10,7 +10,7 @@ import (
 func (p *sessionPool) openNodes(ctx context.Context, r *restoreRun) error {
 	for _, step := range r.steps {
 		e := r.loads[step.Entry.ID]
-		if e == nil {
+		if e == nil || e.remote {
 			continue
 		}
 		for _, l := range e.parts {

@@ -12,7 +12,7 @@ func (r *restoreRun) runPool(ctx context.Context, pool *sessionPool, steps []*St
 		return nil
 	}
 	r.changed()
-	r.announce()
+	r.announce(false)
 	if r.plan.DataOnly {
 		if err := r.orderByForeignKeys(ctx, pool.sessions[0], steps); err != nil {
 			return err
@@ -55,6 +55,11 @@ func (r *restoreRun) work(ctx context.Context, s *loadSession, q *restoreQueue) 
 }
 
 func (r *restoreRun) carryOut(ctx context.Context, s *loadSession, q *restoreQueue, t *restoreTask) error {
+	if t.done {
+		q.leave(t)
+		q.finish(t)
+		return nil
+	}
 	if t.load == nil {
 		sql := r.plan.Definition(&s.state, t.step)
 		if len(sql) > 0 {

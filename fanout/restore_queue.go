@@ -10,11 +10,13 @@ import (
 // restoreTask is one step in the parallel part of a restore.
 type restoreTask struct {
 	step     *Step
-	load     *tableLoad // rows to be loaded, or nil for a definition
-	node     uint32     // ID of the node whose sessions carry it out, 0 for the coordinator's
-	order    int        // place in the plan
-	weight   uint64     // bytes of rows that it loads or reads through: the largest go first
-	waits    int        // tasks that must be finished before
+	load     *tableLoad  // rows to be loaded, or nil for a definition
+	volume   *volumeLoad // of a worker: what load is a part of
+	node     uint32      // ID of the node whose sessions carry it out, 0 for the coordinator's
+	done     bool        // there is nothing left to do
+	order    int         // place in the plan
+	weight   uint64      // bytes of rows that it loads or reads through: the largest go first
+	waits    int         // tasks that must be finished before
 	then     []*restoreTask
 	sessions int // at work on it
 }
@@ -79,8 +81,8 @@ func (r *restoreRun) newQueue(steps []*Step) *restoreQueue {
 // tasksOf makes the tasks of a step that stands at a place of the plan.
 func (r *restoreRun) tasksOf(s *Step, order int) []*restoreTask {
 	e := r.loads[s.Entry.ID]
-	if e == nil {
-		return []*restoreTask{{step: s, order: order}}
+	if e == nil || e.remote {
+		return []*restoreTask{{step: s, order: order, done: e != nil}}
 	}
 	tasks := make([]*restoreTask, len(e.parts))
 	for i, l := range e.parts {

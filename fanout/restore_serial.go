@@ -34,7 +34,7 @@ func (r *restoreRun) runSerial(ctx context.Context, pool *sessionPool, steps []*
 // runInOrder carries out steps, rows included, one after the other on one session.
 func (r *restoreRun) runInOrder(ctx context.Context, s *loadSession, steps []*Step) error {
 	r.changed()
-	r.announce()
+	r.announce(false)
 	var run []*Step
 	for _, step := range steps {
 		entry := r.loads[step.Entry.ID]

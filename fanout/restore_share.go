@@ -30,6 +30,7 @@ type tableLoad struct {
 	entry    *entryLoad
 	want     archive.Digest
 	raw      uint64 // bytes of its rows
+	streams  []archive.Stream
 	schema   string // of the table that is loaded, as the coordinator knows it
 	table    string
 	sql      string // the COPY statement
@@ -58,21 +59,29 @@ func (r *restoreRun) planLoads() {
 	r.shareLoads()
 }
 
-// shareLoads decides which tables are shared among sessions: those large enough that one session with such a table would
-// still be at work when the others of its node are done. Sharing excludes FREEZE, which needs the table for one
-// transaction alone.
+// shareLoads decides which tables are shared among sessions.
 func (r *restoreRun) shareLoads() {
-	total := make(map[uint32]uint64) // by node
+	byNode := make(map[uint32][]*tableLoad)
 	for _, e := range r.loads {
 		for _, l := range e.parts {
-			total[l.node] += l.raw
+			byNode[l.node] = append(byNode[l.node], l)
 		}
 	}
-	for _, e := range r.loads {
-		for _, l := range e.parts {
-			l.shared = r.opts.Jobs > 1 && l.raw >= r.limits.shareFrom &&
-				l.raw >= total[l.node]/uint64(4*r.opts.Jobs)
-		}
+	for _, parts := range byNode {
+		shareParts(parts, r.opts.Jobs, r.limits.shareFrom)
+	}
+}
+
+// shareParts decides which loads into one node are shared among sessions: those large enough that one session with such a
+// table would still be at work when the others are done. Sharing excludes FREEZE, which needs the table for one
+// transaction alone.
+func shareParts(parts []*tableLoad, jobs int, from uint64) {
+	var total uint64
+	for _, l := range parts {
+		total += l.raw
+	}
+	for _, l := range parts {
+		l.shared = jobs > 1 && l.raw >= from && l.raw >= total/uint64(4*jobs) //nolint:gosec // jobs are positive
 	}
 }
 
@@ -134,6 +143,7 @@ func copyInto(schema, table string, columns []string) string {
 
 // setStreams says which rows a part is made of.
 func (l *tableLoad) setStreams(a *archive.Reader, streams []archive.Stream) {
+	l.streams = streams
 	for i := range streams {
 		l.want.Merge(streams[i].Digest)
 		l.raw += streams[i].Raw
@@ -192,15 +202,22 @@ func (r *restoreRun) sharesTables() bool {
 	return false
 }
 
-// announce tells the progress how much there is to load.
-func (r *restoreRun) announce() {
+// announce tells the progress how much there is to load, remotely or over sessions of this process.
+func (r *restoreRun) announce(remote bool) {
 	var bytes uint64
+	tables := 0
 	for _, e := range r.loads {
+		if e.remote != remote {
+			continue
+		}
+		if !e.blobs {
+			tables++
+		}
 		for _, l := range e.parts {
 			bytes += l.raw
 		}
 	}
-	r.opts.Progress.Plan(r.tables(), bytes)
+	r.opts.Progress.Plan(tables, bytes)
 }
 
 // stopLoads ends the iterations over blocks of loads that were not settled.

@@ -21,9 +21,9 @@ import (
 
 // ProcessStarter starts workers as processes: here, or on other hosts through a program such as ssh.
 type ProcessStarter struct {
-	// Command gives the argument vector that runs "pgark worker" where a node is. Its standard input, output and error
-	// must be the worker's.
-	Command func(node *Node) ([]string, error)
+	// Command gives the argument vector that runs "pgark worker" with further arguments on a host. Its standard input,
+	// output and error must be the worker's.
+	Command func(host string, arguments ...string) ([]string, error)
 	Tool    string // "pgark 0.1.0": what a worker has to be
 }
 
@@ -39,14 +39,43 @@ const (
 // ErrWorker is wrapped by errors about workers that could not be started, or gave up.
 var ErrWorker = errors.New("worker")
 
+// Check implements [Starter].
+func (s *ProcessStarter) Check(ctx context.Context, places []Place) error {
+	places = hosts(places)
+	errs := make([]error, len(places))
+	var all sync.WaitGroup
+	for i := range places {
+		all.Go(func() {
+			p, err := s.start(ctx, places[i], "--hello")
+			if err == nil {
+				err = p.until(ctx, func() error { return p.greet(s.Tool) })
+				p.end()
+			}
+			errs[i] = err
+		})
+	}
+	all.Wait()
+	return joinErrors(errs)
+}
+
+// hosts leaves one place of each host.
+func hosts(places []Place) []Place {
+	seen := make(map[string]bool)
+	return slices.DeleteFunc(slices.Clone(places), func(p Place) bool {
+		twice := seen[p.Host]
+		seen[p.Host] = true
+		return twice
+	})
+}
+
 // Start implements [Starter].
-func (s *ProcessStarter) Start(ctx context.Context, jobs []Job, nodes []*Node, report func(rows, bytes uint64)) (Workers, error) {
+func (s *ProcessStarter) Start(ctx context.Context, jobs []Job, places []Place, report func(rows, bytes uint64)) (Workers, error) {
 	w := &processes{all: make([]*process, len(jobs))}
 	g, gctx := errgroup.WithContext(ctx)
 	for i := range jobs {
 		g.Go(func() (err error) {
 			// Its life is not gctx's: that ends with this group.
-			w.all[i], err = s.start(ctx, &jobs[i], nodes[i])
+			w.all[i], err = s.start(ctx, places[i])
 			if err != nil {
 				return err
 			}
@@ -60,6 +89,26 @@ func (s *ProcessStarter) Start(ctx context.Context, jobs []Job, nodes []*Node, r
 	return w, nil
 }
 
+// Run implements [Starter].
+func (s *ProcessStarter) Run(ctx context.Context, tasks []Task, places []Place, take func(i int, line *WorkerLine) error) []error {
+	errs := make([]error, len(tasks))
+	var all sync.WaitGroup
+	for i := range tasks {
+		all.Go(func() {
+			p, err := s.start(ctx, places[i])
+			if err == nil {
+				err = p.until(ctx, func() error {
+					return p.do(&tasks[i], s.Tool, func(line *WorkerLine) error { return take(i, line) })
+				})
+				p.end()
+			}
+			errs[i] = err
+		})
+	}
+	all.Wait()
+	return errs
+}
+
 // process is a worker.
 type process struct {
 	name   string // of the node
@@ -71,17 +120,18 @@ type process struct {
 	volume archive.Volume
 	host   string // as the cluster calls it, then as it calls itself
 	named  bool   // the volume may have its name
+	pieces pieces
 	once   sync.Once
 }
 
-func (s *ProcessStarter) start(ctx context.Context, job *Job, node *Node) (*process, error) {
-	argv, err := s.Command(node)
+func (s *ProcessStarter) start(ctx context.Context, at Place, arguments ...string) (*process, error) {
+	argv, err := s.Command(at.Host, arguments...)
 	if err != nil {
-		return nil, fmt.Errorf("%w of node %s: %w", ErrWorker, job.Name, err)
+		return nil, fmt.Errorf("%w of node %s: %w", ErrWorker, at.Node, err)
 	}
-	p := &process{name: job.Name}
-	if host := node.Config.Host(); host != "" && host[0] != '/' && host[0] != '@' {
-		p.host = host
+	p := &process{name: at.Node}
+	if at.Host != "" && at.Host[0] != '/' && at.Host[0] != '@' {
+		p.host = at.Host
 	}
 	p.cmd = exec.CommandContext(context.WithoutCancel(ctx), argv[0], argv[1:]...)
 	p.cmd.Stderr = &p.stderr
@@ -89,15 +139,15 @@ func (s *ProcessStarter) start(ctx context.Context, job *Job, node *Node) (*proc
 	// A Ctrl-C at the terminal is for this process: it ends the workers.
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if p.in, err = p.cmd.StdinPipe(); err != nil {
-		return nil, fmt.Errorf("%w of node %s: %w", ErrWorker, job.Name, err)
+		return nil, fmt.Errorf("%w of node %s: %w", ErrWorker, at.Node, err)
 	}
 	out, err := p.cmd.StdoutPipe()
 	if err != nil {
-		return nil, fmt.Errorf("%w of node %s: %w", ErrWorker, job.Name, err)
+		return nil, fmt.Errorf("%w of node %s: %w", ErrWorker, at.Node, err)
 	}
 	p.out, p.closer = bufio.NewReaderSize(out, 64<<10), out
 	if err := p.cmd.Start(); err != nil {
-		return nil, fmt.Errorf("%w of node %s: start it: %w", ErrWorker, job.Name, err)
+		return nil, fmt.Errorf("%w of node %s: start it: %w", ErrWorker, at.Node, err)
 	}
 	return p, nil
 }
@@ -113,8 +163,8 @@ func (p *process) until(ctx context.Context, step func() error) error {
 	return err
 }
 
-// write gives the job and waits for the volume.
-func (p *process) write(job *Job, tool string, report func(rows, bytes uint64)) error {
+// greet waits for the worker to say what it is.
+func (p *process) greet(tool string) error {
 	hello := time.AfterFunc(workerHello, p.end)
 	line, err := p.next()
 	if !hello.Stop() && err != nil {
@@ -125,16 +175,54 @@ func (p *process) write(job *Job, tool string, report func(rows, bytes uint64)) 
 		return p.failed(err)
 	case line.Hello == nil:
 		return p.failed(errors.New("it does not say hello as a worker does"))
-	case line.Hello.Tool != tool || line.Hello.Job != JobVersion:
-		return p.failed(fmt.Errorf("host %s has %s, and this is %s: install the same on all hosts", line.Hello.Host, line.Hello.Tool, tool))
+	case !line.Hello.is(tool):
+		return p.failed(line.Hello.other(tool))
 	}
 	p.host = line.Hello.Host
+	return nil
+}
+
+// send tells the worker what to do.
+func (p *process) send(job any) error {
 	b, err := json.Marshal(job)
 	if err != nil {
 		return err
 	}
 	if _, err := p.in.Write(append(b, '\n')); err != nil {
 		return p.failed(err)
+	}
+	return nil
+}
+
+// do gives a task and takes the answers.
+func (p *process) do(t *Task, tool string, take func(*WorkerLine) error) error {
+	if err := p.greet(tool); err != nil {
+		return err
+	}
+	if err := p.send(t); err != nil {
+		return err
+	}
+	for {
+		line, err := p.next()
+		switch {
+		case err != nil:
+			return p.failed(err)
+		case line.Done:
+			return nil
+		}
+		if err := take(line); err != nil {
+			return err
+		}
+	}
+}
+
+// write gives the job and waits for the volume.
+func (p *process) write(job *Job, tool string, report func(rows, bytes uint64)) error {
+	if err := p.greet(tool); err != nil {
+		return err
+	}
+	if err := p.send(job); err != nil {
+		return err
 	}
 	for {
 		line, err := p.next()
@@ -154,27 +242,40 @@ func (p *process) write(job *Job, tool string, report func(rows, bytes uint64)) 
 
 // next reads an answer. The worker's own error is returned as one.
 func (p *process) next() (*WorkerLine, error) {
-	b, err := readLine(p.out, maxWorkerLine)
-	if err != nil {
-		return nil, err
-	}
-	var line WorkerLine
-	if err := json.Unmarshal(b, &line); err != nil {
-		return nil, fmt.Errorf("it answers %.80q, which is no line of a worker", b)
-	}
-	if e := line.Error; e != nil {
-		if e.Slipped {
-			return nil, fmt.Errorf("%w: %s", errSlipped, e.Message)
+	for {
+		b, err := readLine(p.out, maxWorkerLine)
+		if err != nil {
+			return nil, err
 		}
-		return nil, &workerSaid{e.Message}
+		line, err := p.pieces.add(b)
+		if err != nil {
+			return nil, err
+		}
+		if line != nil {
+			return line, line.err()
+		}
 	}
-	return &line, nil
 }
 
 // workerSaid is an error that a worker met. It has left nothing.
-type workerSaid struct{ message string }
+type workerSaid struct {
+	message string
+	class   error // nil, or what it is
+}
 
 func (e *workerSaid) Error() string { return e.message }
+
+// Unwrap returns what kind of error it is.
+func (e *workerSaid) Unwrap() error { return e.class }
+
+// joinErrors is errors.Join, but an error of which there is only one stays as it is.
+func joinErrors(errs []error) error {
+	errs = slices.DeleteFunc(slices.Clone(errs), func(err error) bool { return err == nil })
+	if len(errs) == 1 {
+		return errs[0]
+	}
+	return errors.Join(errs...)
+}
 
 // failed ends the process and says what it had to say.
 func (p *process) failed(err error) error {
@@ -283,7 +384,7 @@ func (p *process) say(word string, answers func(*WorkerLine) bool) error {
 	case err != nil:
 		return p.failed(err)
 	case line.Gone && word != undoLine:
-		return p.failed(&workerSaid{"it lost its connection with the lead"})
+		return p.failed(&workerSaid{"it lost its connection with the lead", nil})
 	case !answers(line):
 		return p.failed(fmt.Errorf("it does not confirm %q", word))
 	}

@@ -22,28 +22,165 @@ import (
 // failure elsewhere the volumes that have theirs are removed in the same way.
 type DatabaseStarter struct {
 	Coordinator *wire.Config
+	Nodes       []Node // the segments
 	Worker      string // path of pgark on the hosts
 	Tool        string // "pgark 0.1.0": what a worker has to be
 }
 
-// Start implements [Starter].
-func (s *DatabaseStarter) Start(ctx context.Context, jobs []Job, nodes []*Node, report func(rows, bytes uint64)) (Workers, error) {
-	for i, n := range nodes {
-		if n.Content < 0 {
-			return nil, fmt.Errorf("%w of node %s: the database starts programs on segments only; have the workers started by ssh", ErrWorker, jobs[i].Name)
+// Check implements [Starter].
+func (s *DatabaseStarter) Check(ctx context.Context, _ []Place) error {
+	// A program that is not there would fail the query for the first host that lacks it. So the shell says it, for each.
+	word := ShellWord(s.Worker)
+	lines, _, err := s.collect(ctx, "{ "+word+" worker --hello || echo \"missing $(hostname)\"; } 2>&1", "HOST")
+	if err != nil {
+		return err
+	}
+	var errs []error
+	greeted := 0
+	for _, text := range lines {
+		var line WorkerLine
+		switch err := json.Unmarshal([]byte(text), &line); {
+		case strings.HasPrefix(text, "missing "):
+			errs = append(errs, fmt.Errorf("%w: host %s has no pgark that runs at %s", ErrWorker, strings.TrimPrefix(text, "missing "), s.Worker))
+		case err != nil || line.Hello == nil: // what the shell says of it
+		case line.Hello.is(s.Tool):
+			greeted++
+		default:
+			errs = append(errs, fmt.Errorf("%w: %w", ErrWorker, line.Hello.other(s.Tool)))
 		}
 	}
-	packed, err := packJobs(jobs, nodes)
+	if greeted == 0 && len(errs) == 0 {
+		errs = []error{fmt.Errorf("%w: no host answers as a worker does: %.200q", ErrWorker, lines)}
+	}
+	return joinErrors(errs)
+}
+
+// Run implements [Starter].
+func (s *DatabaseStarter) Run(ctx context.Context, tasks []Task, places []Place, take func(i int, line *WorkerLine) error) []error {
+	r := &databaseRun{take: take, done: make([]bool, len(tasks)), errs: make([]error, len(tasks))}
+	err := s.segmentsOnly(places)
+	if err == nil {
+		err = s.runTasks(ctx, tasks, places, r)
+	}
+	for i := range tasks {
+		switch {
+		case r.done[i] || r.errs[i] != nil:
+		case err != nil:
+			r.errs[i] = err
+		default:
+			r.errs[i] = fmt.Errorf("%w of node %s: it ended without a result", ErrWorker, places[i].Node)
+		}
+	}
+	return r.errs
+}
+
+// runTasks keeps a session with each segment, by which a worker knows that its lead is there, and has the workers run.
+func (s *DatabaseStarter) runTasks(ctx context.Context, tasks []Task, places []Place, r *databaseRun) error {
+	for i := range tasks {
+		node := s.node(places[i].Content)
+		if node == nil {
+			return fmt.Errorf("%w of node %s: the database has no segment with content id %d", ErrWorker, places[i].Node, places[i].Content)
+		}
+		conn, err := plainSession(ctx, node.Config, "pgark lead")
+		if err != nil {
+			return fmt.Errorf("node %s: %w", node.Name, err)
+		}
+		defer closeSession(ctx, conn)
+		identity, err := conn.QueryString(ctx, identityQuery)
+		if err != nil {
+			return fmt.Errorf("node %s: ask which server it is: %w", node.Name, err)
+		}
+		tasks[i].Watch = &WatchSpec{Conninfo: conninfos(node.Config), Identity: identity, PID: conn.PID()}
+	}
+	packed, err := packTasks(tasks, places)
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrWorker, err)
+	}
+	asking, enough := context.WithCancel(ctx)
+	var asked sync.WaitGroup
+	for i := range tasks {
+		node := s.node(places[i].Content)
+		asked.Go(func() {
+			readNames(asking, node.Config, tasks[i].Run, func(rows, bytes uint64) {
+				_ = r.take(i, &WorkerLine{Progress: &WorkerProgress{Rows: rows, Bytes: bytes}}) // which has no say in this
+			})
+		})
+	}
+	_, err = s.query(ctx, "exec "+ShellWord(s.Worker)+" worker --task "+packed, "ALL", r.line)
+	enough()
+	asked.Wait()
+	return err
+}
+
+func (s *DatabaseStarter) node(content int) *Node {
+	for i := range s.Nodes {
+		if s.Nodes[i].Content == content {
+			return &s.Nodes[i]
+		}
+	}
+	return nil
+}
+
+// databaseRun gathers what the workers of several tasks say.
+type databaseRun struct {
+	take   func(i int, line *WorkerLine) error
+	pieces pieces
+	done   []bool
+	errs   []error
+}
+
+// line takes one line of any of them.
+func (r *databaseRun) line(text string) error {
+	line, err := r.pieces.add([]byte(text))
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrWorker, err)
+	}
+	if line == nil || line.From == 0 {
+		return nil // hello, which has been checked
+	}
+	i := int(line.From) - 1
+	switch {
+	case i >= len(r.done):
+		return fmt.Errorf("%w: it answers to task %d of %d", ErrWorker, line.From, len(r.done))
+	case line.Error != nil:
+		r.errs[i] = fmt.Errorf("%w: %w", ErrWorker, line.err())
+	case line.Done:
+		r.done[i] = true
+	case line.Progress != nil: // it comes too late, and was reported
+	case r.errs[i] == nil:
+		r.errs[i] = r.take(i, line)
+	}
+	return nil
+}
+
+// segmentsOnly refuses places where the database starts nothing.
+func (s *DatabaseStarter) segmentsOnly(places []Place) error {
+	for _, p := range places {
+		if p.Content < 0 {
+			return fmt.Errorf("%w of node %s: the database starts programs on segments only; have the workers started by ssh", ErrWorker, p.Node)
+		}
+	}
+	return nil
+}
+
+// Start implements [Starter].
+func (s *DatabaseStarter) Start(ctx context.Context, jobs []Job, places []Place, report func(rows, bytes uint64)) (Workers, error) {
+	if err := s.segmentsOnly(places); err != nil {
+		return nil, err
+	}
+	packed, err := packJobs(jobs, places)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrWorker, err)
 	}
 	w := &dispatched{starter: s, jobs: jobs, volumes: make([]archive.Volume, len(jobs))}
 	asking, enough := context.WithCancel(ctx)
 	var asked sync.WaitGroup
-	for _, n := range nodes {
-		asked.Go(func() { readNames(asking, n.Config, jobs[0].Set, report) })
+	for _, p := range places {
+		if n := s.node(p.Content); n != nil {
+			asked.Go(func() { readNames(asking, n.Config, jobs[0].Set, report) })
+		}
 	}
-	lines, started, err := s.run(ctx, "worker --job "+packed)
+	lines, started, err := s.collect(ctx, "exec "+ShellWord(s.Worker)+" worker --job "+packed, "ALL")
 	enough()
 	asked.Wait()
 	if err == nil {
@@ -60,37 +197,48 @@ func (s *DatabaseStarter) Start(ctx context.Context, jobs []Job, nodes []*Node, 
 	return nil, err
 }
 
-// run has every segment run pgark with arguments, and returns all lines that they print. started says that some may have
-// run, whatever the error is.
-func (s *DatabaseStarter) run(ctx context.Context, arguments string) (lines []string, started bool, err error) {
-	settings := wire.TextSettings("")
-	settings.ApplicationName = "pgark workers"
-	conn, err := wire.Connect(ctx, s.Coordinator, settings)
+// collect is query for few lines.
+func (s *DatabaseStarter) collect(ctx context.Context, command, on string) (lines []string, started bool, err error) {
+	started, err = s.query(ctx, command, on, func(line string) error {
+		lines = append(lines, line)
+		return nil
+	})
+	return lines, started, err
+}
+
+// query has a command line run ON ALL segments, or once ON each HOST, and calls take with the lines that are printed. started
+// says that some may have run, whatever the error is.
+func (s *DatabaseStarter) query(ctx context.Context, command, on string, take func(line string) error) (started bool, err error) {
+	conn, err := plainSession(ctx, s.Coordinator, "pgark workers")
 	if err != nil {
-		return nil, false, err
+		return false, err
 	}
 	// Closing the session is all it takes, whatever state it is in.
 	defer closeSession(ctx, conn)
 	table := wire.Ident("pgark_" + strings.ToLower(rand.Text()[:12]))
 	// gp_external_enable_exec and the right to make such tables are the superuser's.
 	create := "BEGIN; CREATE EXTERNAL WEB TEMP TABLE " + table + " (line pg_catalog.text) EXECUTE " +
-		wire.Literal("exec "+ShellWord(s.Worker)+" "+arguments) + " ON ALL FORMAT 'TEXT' (DELIMITER 'off' ESCAPE 'off')"
+		wire.Literal(command) + " ON " + on + " FORMAT 'TEXT' (DELIMITER 'off' ESCAPE 'off')"
 	if _, err := conn.Exec(ctx, create); err != nil {
-		return nil, false, fmt.Errorf("%w: have the database start programs, which takes a superuser: %w", ErrWorker, err)
+		return false, fmt.Errorf("%w: have the database start programs, which takes a superuser: %w", ErrWorker, err)
 	}
-	err = conn.Query(ctx, "SELECT line FROM "+table, func(row wire.Row) error {
-		lines = append(lines, string(row.Get(0)))
-		return nil
-	})
+	err = conn.Query(ctx, "SELECT line FROM "+table, func(row wire.Row) error { return take(string(row.Get(0))) })
 	if err != nil {
 		var se *wire.ServerError
 		if errors.As(err, &se) {
 			se.Detail = "" // the command, which is long
 		}
-		return lines, true, fmt.Errorf("%w, started by the database: %w", ErrWorker, err)
+		return true, fmt.Errorf("%w, started by the database: %w", ErrWorker, err)
 	}
 	_, err = conn.Exec(ctx, "ROLLBACK")
-	return lines, true, err
+	return true, err
+}
+
+// plainSession opens a session that reads no rows of tables.
+func plainSession(ctx context.Context, cfg *wire.Config, name string) (*wire.Conn, error) {
+	settings := wire.TextSettings("")
+	settings.ApplicationName = name
+	return wire.Connect(ctx, cfg, settings)
 }
 
 // ShellWord quotes a word for a POSIX shell.
@@ -106,14 +254,15 @@ type dispatched struct {
 // take reads what the workers have said. One that gives up says so by its exit status, and then the query has failed.
 func (w *dispatched) take(lines []string) error {
 	got := 0
+	var pieces pieces
 	for _, text := range lines {
-		var line WorkerLine
-		if err := json.Unmarshal([]byte(text), &line); err != nil {
-			return fmt.Errorf("%w: it answers %.80q, which is no line of a worker", ErrWorker, text)
-		}
+		line, err := pieces.add([]byte(text))
 		switch {
-		case line.Hello != nil && (line.Hello.Tool != w.starter.Tool || line.Hello.Job != JobVersion):
-			return fmt.Errorf("%w: host %s has %s, and this is %s: install the same on all hosts", ErrWorker, line.Hello.Host, line.Hello.Tool, w.starter.Tool)
+		case err != nil:
+			return fmt.Errorf("%w: %w", ErrWorker, err)
+		case line == nil:
+		case line.Hello != nil && !line.Hello.is(w.starter.Tool):
+			return fmt.Errorf("%w: %w", ErrWorker, line.Hello.other(w.starter.Tool))
 		case line.Result != nil:
 			v, err := line.Result.volume()
 			if err != nil {
@@ -155,7 +304,7 @@ func (w *dispatched) Close(ctx context.Context, whole bool) (left []string) {
 	}
 	b, err := json.Marshal(paths)
 	if err == nil {
-		_, _, err = w.starter.run(ctx, "worker --discard "+w.jobs[0].Set+" "+ShellWord(string(b)))
+		_, _, err = w.starter.collect(ctx, "exec "+ShellWord(w.starter.Worker)+" worker --discard "+w.jobs[0].Set+" "+ShellWord(string(b)), "ALL")
 	}
 	if err == nil {
 		return nil

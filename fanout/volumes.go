@@ -15,12 +15,39 @@ import (
 	"github.com/pgark/pgark/wire"
 )
 
+// Place is where a worker runs: beside a node.
+type Place struct {
+	Node    string // name of the node
+	Host    string // as the cluster calls it; empty or a directory is this host
+	Content int    // Greenplum's content id of a segment, -1 for others
+}
+
+// place is where a node is.
+func (n *Node) place() Place { return Place{Node: n.Name, Host: n.Config.Host(), Content: n.Content} }
+
+// places are where the nodes are that have rows in any case: of a cluster with foreign partitions the coordinator may have none.
+func (c *Cluster) places() []Place {
+	var places []Place
+	if c.Layout == LayoutEqual {
+		places = append(places, c.Coordinator.place())
+	}
+	for i := range c.Nodes {
+		places = append(places, c.Nodes[i].place())
+	}
+	return places
+}
+
 // Starter starts workers.
 type Starter interface {
+	// Check makes sure that the same pgark is on all hosts, and names each on which it is not.
+	Check(ctx context.Context, places []Place) error
+	// Run has each task done by a worker, all at once, and returns how each ended, in their order. take gets the answers to
+	// task i, one after the other; several goroutines may call it for different tasks. An error of take ends that task.
+	Run(ctx context.Context, tasks []Task, places []Place, take func(i int, line *WorkerLine) error) []error
 	// Start runs one worker for each job, where the job's node is, all at once, and returns when each has written its volume
 	// and made it durable, without its name. After an error no worker is left, and no file.
 	// report is told what workers have done since the last time; it may be called by several goroutines.
-	Start(ctx context.Context, jobs []Job, nodes []*Node, report func(rows, bytes uint64)) (Workers, error)
+	Start(ctx context.Context, jobs []Job, places []Place, report func(rows, bytes uint64)) (Workers, error)
 }
 
 // Workers have written their volumes and wait to give them their names.
@@ -142,11 +169,11 @@ func (a *attempt) runVolumes(ctx context.Context, aw *archive.Writer) error {
 		if err := a.awaitIfUnsure(gctx); err != nil {
 			return err
 		}
-		jobs, nodes, err := a.jobs()
+		jobs, places, err := a.jobs()
 		if err != nil || len(jobs) == 0 {
 			return err
 		}
-		w, err := a.o.Volumes.Starter.Start(gctx, jobs, nodes, a.progress.Advance)
+		w, err := a.o.Volumes.Starter.Start(gctx, jobs, places, a.progress.Advance)
 		if err != nil {
 			return err
 		}
@@ -188,9 +215,9 @@ func (a *attempt) awaitIfUnsure(ctx context.Context) error {
 }
 
 // jobs makes a job for each member that something is read from.
-func (a *attempt) jobs() ([]Job, []*Node, error) {
+func (a *attempt) jobs() ([]Job, []Place, error) {
 	var jobs []Job
-	var nodes []*Node
+	var places []Place
 	c := a.o.Cluster
 	for i, x := range a.m.members {
 		var parts []part
@@ -217,18 +244,17 @@ func (a *attempt) jobs() ([]Job, []*Node, error) {
 			Version: JobVersion, Archive: a.o.Volumes.Name, Database: c.Coordinator.Config.Database(), Tool: a.o.Tool,
 			Created: a.created.UnixMicro(), Set: a.set.String(), Number: uint32(len(jobs) + 1), //nolint:gosec // nodes are few
 			Node: x.node.ID, Name: x.node.Name, Path: path, Force: a.o.Volumes.Force,
-			Conninfo: x.conninfos(), Identity: x.identity, Dialect: *x.dialect, Locks: x.locks, Snapshot: x.snapshot,
+			Conninfo: conninfos(x.node.Config), Identity: x.identity, Dialect: *x.dialect, Locks: x.locks, Snapshot: x.snapshot,
 			LeadPID: x.conn.PID(),
 			Codec:   a.o.Codec, Level: a.o.Level, Jobs: a.o.Jobs, Tables: jobTables(parts), Blobs: blobs,
 		})
-		nodes = append(nodes, x.node)
+		places = append(places, x.node.place())
 	}
-	return jobs, nodes, nil
+	return jobs, places, nil
 }
 
-// conninfos are the ways to reach the member's server from its own host.
-func (m *member) conninfos() []string {
-	cfg := m.node.Config
+// conninfos are the ways to reach a server from its own host.
+func conninfos(cfg *wire.Config) []string {
 	infos := []string{cfg.Conninfo()}
 	if host := cfg.Host(); host != "" && host[0] != '/' && host[0] != '@' && host != "127.0.0.1" {
 		infos = append([]string{cfg.With(wire.Overrides{Host: "127.0.0.1"}).Conninfo()}, infos...)

@@ -32,6 +32,11 @@ func (d *dumper) watchSession(ctx context.Context, node *Node, pid uint32, every
 		}
 		return fmt.Errorf("node %s: look after the session that holds the snapshot: %w", node.Name, err)
 	}
+	return watchOver(ctx, conn, node.Name, pid, every, lost, name)
+}
+
+// watchOver is watchSession over a session that is open, and is closed at the end.
+func watchOver(ctx context.Context, conn *wire.Conn, node string, pid uint32, every time.Duration, lost error, name func() string) error {
 	defer closeSession(ctx, conn)
 	there := fmt.Sprintf("EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a WHERE a.pid = %d)", pid)
 	for sleep(ctx, every) == nil {
@@ -44,7 +49,7 @@ func (d *dumper) watchSession(ctx context.Context, node *Node, pid uint32, every
 		case ctx.Err() != nil:
 			return nil
 		case err != nil:
-			return fmt.Errorf("node %s: look after the session that holds the snapshot: %w", node.Name, err)
+			return fmt.Errorf("node %s: look after the lead's session: %w", node, err)
 		case answer != "t":
 			return lost
 		}
@@ -93,9 +98,7 @@ const workerName = "pgark worker "
 // readNames reports what the workers of a set on one node say, until ctx is done. It is for the progress only: a node
 // that can't be asked is not.
 func readNames(ctx context.Context, cfg *wire.Config, set string, report func(rows, bytes uint64)) {
-	settings := wire.TextSettings("")
-	settings.ApplicationName = "pgark dump"
-	conn, err := wire.Connect(ctx, cfg, settings)
+	conn, err := plainSession(ctx, cfg, "pgark dump")
 	if err != nil {
 		return
 	}

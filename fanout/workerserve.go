@@ -32,6 +32,7 @@ type WorkerIO struct {
 	Out  io.Writer // answers
 	Host string    // of this host, for the set's list of volumes
 	Tool string    // "pgark 0.1.0"
+	Task *Task     // what to do; nil has In say it. With it, In is not read
 	Open func(path string, force bool) (VolumeFile, error)
 	Log  *slog.Logger
 }
@@ -66,32 +67,45 @@ const workerTick = time.Second
 
 // ServeWorker does one job: see the comment on the lines above. Errors have been told to the lead when it returns.
 func ServeWorker(ctx context.Context, x WorkerIO) error {
-	out := &lineWriter{w: x.Out}
-	if err := out.write(WorkerLine{Hello: &WorkerHello{Tool: x.Tool, Job: JobVersion, Host: x.Host}}); err != nil {
+	if err := x.Greet(); err != nil {
 		return fmt.Errorf("%w: %w", ErrAbandoned, err)
 	}
+	out := &lineWriter{w: x.Out}
 	err := x.serve(ctx, out)
 	if errors.Is(err, ErrAbandoned) {
 		_ = out.write(WorkerLine{Gone: true}) // if anybody still listens
 		return err
 	}
 	if err != nil {
-		tell := out.write(WorkerLine{Error: &WorkerError{Message: err.Error(), Slipped: errors.Is(err, errSlipped)}})
-		err = errors.Join(err, tell)
+		err = errors.Join(err, out.write(WorkerLine{Error: errorLine(err)}))
 	}
 	return err
 }
 
+// Greet is what a worker does that is only asked what it is.
+func (x *WorkerIO) Greet() error {
+	out := &lineWriter{w: x.Out}
+	return out.write(WorkerLine{Hello: &WorkerHello{Tool: x.Tool, Job: JobVersion, Host: x.Host}})
+}
+
 func (x *WorkerIO) serve(ctx context.Context, out *lineWriter) error {
+	if x.Task != nil {
+		return x.serveTask(ctx, x.Task, nil, out)
+	}
 	in := bufio.NewReaderSize(x.In, 64<<10)
 	line, err := readLine(in, maxJob)
 	if err != nil {
 		return fmt.Errorf("%w: read the job: %w", ErrAbandoned, err)
 	}
+	var task Task
+	if err := json.Unmarshal(line, &task); err == nil && task.Do != "" {
+		return x.serveTask(ctx, &task, in, out)
+	}
 	var job Job
 	if err := json.Unmarshal(line, &job); err != nil {
 		return fmt.Errorf("%w: %w", ErrJob, err)
 	}
+	out.from = job.Number
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	words := make(chan string, maxWords)
