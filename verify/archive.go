@@ -30,7 +30,7 @@ func Archive(ctx context.Context, r io.ReaderAt, size int64, o Options) (*Report
 // says. Findings name the volume that they are in: the archive's own file, or another by its path.
 func Files(ctx context.Context, path string, open archive.OpenOptions, o Options) (*Report, error) {
 	o = o.withDefaults()
-	res, err := archive.CheckFiles(ctx, path, archive.CheckOptions{Jobs: o.Jobs, Quick: o.Quick}, open)
+	res, err := archive.CheckFiles(ctx, path, archive.CheckOptions{Jobs: o.Jobs, Quick: o.Quick, Members: o.Members}, open)
 	if errors.Is(err, archive.ErrNotArchive) {
 		return notArchive(o), nil
 	}

@@ -1,6 +1,10 @@
 package verify
 
-import "log/slog"
+import (
+	"log/slog"
+
+	"github.com/pgark/pgark/archive"
+)
 
 // The classes of findings that this package makes. The others of [Archive] are package archive's.
 const (
@@ -64,6 +68,8 @@ type Options struct {
 	Volume string // the archive's name in findings
 	Jobs   int    // sessions, or goroutines that decompress; 0 means 1
 	Quick  bool   // [Archive]: structure and index only, no blocks
+
+	Members map[uint32]*archive.MemberCheck // [Files]: what checks of a set's volumes came to where they lie; nil looks for them here
 
 	// Entries limits [Database] to tables whose TABLE DATA entries are listed. nil means all.
 	Entries map[int32]bool

@@ -54,7 +54,7 @@ func absentHint(path, dir string) string {
 	hint := "--volume-dir says where the volumes are; "
 	if a, err := archive.OpenWith(path, archive.OpenOptions{VolumeDir: dir, Partial: true}); err == nil {
 		defer a.Close()
-		if names := absentTables(a); len(names) > 0 {
+		if names := absentTables(a.Reader); len(names) > 0 {
 			const most = 10
 			more := ""
 			if len(names) > most {
@@ -84,13 +84,13 @@ func absentRows(a *archive.Reader) map[int32]uint64 {
 }
 
 // absentTables names the tables that have rows in volumes which are not open, in the order of the catalog.
-func absentTables(a *archive.File) []string {
+func absentTables(a *archive.Reader) []string {
 	cat, err := a.Catalog()
 	if err != nil {
 		return nil
 	}
 	text := newTextDecoder(cat.Encoding)
-	rows := absentRows(a.Reader)
+	rows := absentRows(a)
 	var names []string
 	for i := range cat.Entries {
 		e := &cat.Entries[i]

@@ -17,14 +17,14 @@ import (
 // catOptions are the flags of `pgark cat`.
 type catOptions struct {
 	app     *app
-	volumes setOptions
+	volumes remoteOptions
 	csv     bool
 	header  bool
 	columns string
 }
 
 const catLong = `Write one table's rows to standard output as COPY text, in the encoding of the database. Only that table's blocks are
-read. TABLE is schema.table or table, read as psql reads names: what is not in double quotes is lower case.`
+read, with --start ssh on the hosts of a set's volumes. TABLE is schema.table or table, read as psql reads names: what is not in double quotes is lower case.`
 
 func newCat(a *app) *cobra.Command {
 	o := &catOptions{app: a}
@@ -36,6 +36,9 @@ func newCat(a *app) *cobra.Command {
 		Annotations: exitCodes(""),
 		Args:        args(cobra.ExactArgs(2)),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.volumes.validate(cmd.Flags()); err != nil {
+				return err
+			}
 			return o.Run(cmd.Context(), args[0], args[1])
 		},
 	}
@@ -43,13 +46,13 @@ func newCat(a *app) *cobra.Command {
 	f.BoolVar(&o.csv, "csv", false, "write CSV, as COPY ... CSV does: NULL is nothing, an empty text is \"\"")
 	f.BoolVar(&o.header, "header", false, "begin with a line of column names")
 	f.StringVar(&o.columns, "columns", "", "only these columns, in this order: `a,b,\"C d\"`")
-	o.volumes.addFlags(f)
+	o.volumes.addFlags(f, startUsage("read", startNone), startNone, startSSH)
 	return cmd
 }
 
 // Run writes the rows.
 func (o *catOptions) Run(ctx context.Context, path, name string) error {
-	a, err := o.volumes.openPartial(path)
+	a, err := o.volumes.open(ctx, path, nil, 1, true, nil)
 	if err != nil {
 		return err
 	}
@@ -73,6 +76,9 @@ func (o *catOptions) Run(ctx context.Context, path, name string) error {
 	if n, ok := absentRows(a.Reader)[t.entry]; ok {
 		return withHint(fmt.Errorf("%s of %s are in a volume that is not there: %w", plural(n, "row"),
 			visible(quotedName(text.String(t.schema), text.String(t.table))), a.SetMissing()), absentHint(path, o.volumes.dir))
+	}
+	if err := a.fetch(ctx, map[int32]bool{t.entry: true}); err != nil {
+		return err
 	}
 	w := bufio.NewWriterSize(o.app.stdout, 1<<20)
 	if err := o.write(ctx, w, a.Reader, t, text); err != nil {

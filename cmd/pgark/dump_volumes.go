@@ -2,10 +2,7 @@ package main
 
 import (
 	"fmt"
-	"net"
-	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -15,38 +12,23 @@ import (
 
 // workerOptions are the flags of a dump whose rows go to volumes beside the nodes.
 type workerOptions struct {
+	starterOptions
 	volumes string
-	start   string
-	rsh     string
-	worker  string
 
 	template volumePath // what validate makes of volumes
 }
 
 func (o *workerOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.volumes, "volumes", "", "write each node's rows to a volume on its host: `PATH` with {node}, {host}, {content}, {archive}; FILE becomes the lead volume")
-	f.StringVar(&o.start, "start", "ssh", "`how` workers are started on the hosts: ssh (nodes on this host need none), or db: by the database itself (Greenplum, Cloudberry)")
-	f.StringVar(&o.rsh, "rsh", "ssh -o BatchMode=yes", "`command` that runs a command line on a host, as rsync has it: {host} stands for the host, which otherwise follows; one that ends in -c runs it here")
-	f.StringVar(&o.worker, "worker", "", "`path` of pgark on the hosts (default: this program's)")
+	o.starterOptions.addFlags(f, "`how` workers are started on the hosts: ssh (nodes on this host need none), or db: by the database itself (Greenplum, Cloudberry)",
+		startSSH, startDB)
 }
 
 func (o *workerOptions) validate(f *pflag.FlagSet, file string) error {
-	if o.volumes == "" {
-		for _, name := range []string{"start", "rsh", "worker"} {
-			if f.Changed(name) {
-				return usagef("--%s is for --volumes", name)
-			}
-		}
-		return nil
+	if err := o.starterOptions.validate(f, o.volumes != "", "--volumes"); err != nil || o.volumes == "" {
+		return err
 	}
-	switch {
-	case o.start != "ssh" && o.start != "db":
-		return usagef("--start %s: must be ssh or db", quoteArg(o.start))
-	case o.start == "db" && f.Changed("rsh"):
-		return usagef("--rsh is for --start ssh")
-	case len(strings.Fields(o.rsh)) == 0:
-		return usagef("--rsh needs a command")
-	case file == "-":
+	if file == "-" {
 		return usagef("--volumes and -f - cannot be used together: the lead volume is named in the others")
 	}
 	o.template = volumePath(o.volumes)
@@ -61,22 +43,9 @@ func (o *workerOptions) engine(c *fanout.Cluster, lead string, force bool) (*fan
 	if o.template == "" {
 		return nil, nil //nolint:nilnil // no volumes are no error
 	}
-	worker := o.worker
-	if worker == "" {
-		var err error
-		if worker, err = os.Executable(); err != nil {
-			return nil, fmt.Errorf("find this program: %w", err)
-		}
-	}
-	var starter fanout.Starter = &fanout.ProcessStarter{
-		Tool:    toolName,
-		Command: func(n *fanout.Node) ([]string, error) { return o.command(n.Config.Host(), worker) },
-	}
-	if o.start == "db" {
-		if c.Layout != fanout.LayoutSegments {
-			return nil, usagef("--start db: a %s does not start programs on its nodes", c.Dialect.Product)
-		}
-		starter = &fanout.DatabaseStarter{Coordinator: c.Coordinator.Config, Worker: worker, Tool: toolName}
+	starter, err := o.starter(c)
+	if err != nil {
+		return nil, err
 	}
 	taken := make(map[string]string) // nodes by host and path
 	return &fanout.VolumeOptions{
@@ -97,38 +66,6 @@ func (o *workerOptions) engine(c *fanout.Cluster, lead string, force bool) (*fan
 		},
 		Starter: starter,
 	}, nil
-}
-
-// command is the argument vector that runs a worker on a host.
-func (o *workerOptions) command(host, worker string) ([]string, error) {
-	words := strings.Fields(o.rsh)
-	line := "exec " + fanout.ShellWord(worker) + " worker"
-	switch {
-	case words[len(words)-1] == "-c":
-		return append(words, line), nil
-	case strings.Contains(o.rsh, "{host}"):
-		for i := range words {
-			words[i] = strings.ReplaceAll(words[i], "{host}", host)
-		}
-		return append(words, "sh", "-c", line), nil
-	case isHere(host):
-		return []string{worker, "worker"}, nil
-	case strings.HasPrefix(host, "-"):
-		return nil, fmt.Errorf("the host's name %q would be taken for an option", host)
-	}
-	return append(words, host, line), nil
-}
-
-// isHere tells whether a host is this one: a socket's directory, a loopback address or name, or this host's name.
-func isHere(host string) bool {
-	if host == "" || host[0] == '/' || host[0] == '@' || host == "localhost" {
-		return true
-	}
-	if ip := net.ParseIP(host); ip != nil {
-		return ip.IsLoopback()
-	}
-	name, err := os.Hostname()
-	return err == nil && name == host
 }
 
 // createLead opens the archive's file. Of a lead volume nothing is left if this process is killed.

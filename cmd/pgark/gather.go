@@ -2,9 +2,8 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"io"
-	"os"
 
 	"github.com/spf13/cobra"
 
@@ -14,7 +13,7 @@ import (
 // gatherOptions are the flags of `pgark gather`.
 type gatherOptions struct {
 	app     *app
-	volumes setOptions
+	volumes remoteOptions
 	file    string
 	force   bool
 	partial bool
@@ -25,7 +24,10 @@ const gatherLong = `Make one archive in one file of a set of volumes. Nothing is
 rows and digests are the same. LEAD is the lead volume; the others must all be there.
 
 --partial makes an archive of what is there. What is lacking is said, is written into the archive, and pgark restore restores
-the rest.`
+the rest.
+
+With --start ssh the volumes are read where they lie, on their hosts. Until OUT is complete, what came from there is in temporary
+files (TMPDIR).`
 
 func newGather(a *app) *cobra.Command {
 	o := &gatherOptions{app: a}
@@ -43,6 +45,9 @@ func newGather(a *app) *cobra.Command {
 			if err := validateJobs(cmd.Flags(), o.jobs); err != nil {
 				return err
 			}
+			if err := o.volumes.validate(cmd.Flags()); err != nil {
+				return err
+			}
 			return o.Run(cmd.Context(), args[0])
 		},
 	}
@@ -51,7 +56,7 @@ func newGather(a *app) *cobra.Command {
 	f.BoolVar(&o.force, "force", false, "replace OUT if it exists")
 	f.BoolVar(&o.partial, "partial", false, "leave out volumes that are absent")
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` blocks at once (default one per core, 8 at most)")
-	o.volumes.addFlags(f)
+	o.volumes.addFlags(f, startUsage("read", startNone), startNone, startSSH)
 	return cmd
 }
 
@@ -61,7 +66,7 @@ func (o *gatherOptions) Run(ctx context.Context, lead string) error {
 		return err
 	}
 	m := o.app.startMeter("gathered")
-	a, err := openCounted(o.volumes, lead, o.partial, m)
+	a, err := o.open(ctx, lead, m)
 	if err != nil {
 		m.end()
 		return err
@@ -84,7 +89,7 @@ func (o *gatherOptions) Run(ctx context.Context, lead string) error {
 				o.app.say("left out: %v", v.Err)
 			}
 		}
-		for _, name := range absentTables(a) {
+		for _, name := range absentTables(a.Reader) {
 			o.app.say("not complete: table %s", name)
 		}
 		return &foundError{message: fmt.Sprintf("%s lacks the rows of volumes that were absent", name)}
@@ -92,14 +97,26 @@ func (o *gatherOptions) Run(ctx context.Context, lead string) error {
 	return nil
 }
 
-func (o *gatherOptions) write(ctx context.Context, a *archive.File, m *meter) (*archive.GatherReport, error) {
+// open opens the set, and fetches what is elsewhere.
+func (o *gatherOptions) open(ctx context.Context, lead string, m *meter) (*openedSet, error) {
+	a, err := o.volumes.open(ctx, lead, nil, jobsOrDefault(o.jobs), o.partial, m)
+	if err != nil {
+		return nil, err
+	}
+	m.Plan(0, uint64(a.Size()))
+	if err := a.fetch(ctx, nil); err != nil {
+		return nil, errors.Join(err, a.Close())
+	}
+	return a, nil
+}
+
+func (o *gatherOptions) write(ctx context.Context, a *openedSet, m *meter) (*archive.GatherReport, error) {
 	defer m.end()
 	out, err := o.app.createOut(o.file, o.force)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Discard()
-	m.Plan(0, uint64(a.Size()))
 	report, err := archive.Gather(ctx, a.Reader, out, archive.GatherOptions{Tool: toolName, Jobs: jobsOrDefault(o.jobs)})
 	if err == nil {
 		err = context.Cause(ctx)
@@ -116,6 +133,6 @@ func (o *gatherOptions) write(ctx context.Context, a *archive.File, m *meter) (*
 // openCounted opens an archive or a set, and counts what is read of it.
 func openCounted(volumes setOptions, path string, partial bool, m *meter) (*archive.File, error) {
 	return openFiles(path, archive.OpenOptions{
-		VolumeDir: volumes.dir, Partial: partial, Through: func(f *os.File) io.ReaderAt { return &countingFile{File: f, meter: m} },
+		VolumeDir: volumes.dir, Partial: partial, Through: m.through,
 	})
 }

@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
 	"sync/atomic"
 	"time"
@@ -168,6 +169,9 @@ func repeat(c byte, n int) string {
 	}
 	return string(b)
 }
+
+// through has reads of a file counted.
+func (m *meter) through(f *os.File) io.ReaderAt { return &countingFile{File: f, meter: m} }
 
 // countingFile counts what is read of a file, for progress that is measured by the archive's bytes.
 type countingFile struct {

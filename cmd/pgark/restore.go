@@ -21,7 +21,7 @@ type restoreOptions struct {
 
 	file     string
 	force    bool
-	volumes  setOptions
+	volumes  remoteOptions
 	listFile string
 	list     bool
 	jobs     int
@@ -62,6 +62,10 @@ went that way is checked afterwards. --route segments insists on it, --route coo
 
 An archive of Greenplum or Cloudberry goes into a plain PostgreSQL with its definitions translated, and what could not be
 kept is reported; --to-postgres has scripts translated too, and makes ordinary tables of shards behind postgres_fdw.
+
+Of a set whose volumes are on other hosts, workers there load each volume straight into the node beside it, where that is proven to be
+right. The rows of other tables come here first, into temporary files (TMPDIR), and go through the coordinator. Workers are started over
+ssh, or with --start db by a Greenplum or Cloudberry itself. With --volume-dir all volumes are read here.
 
 An object that can't be restored is reported, and the restore goes on with the others (exit code 3), unless -e is given.
 Names given to -n, -t, -I, -T and -P are exact, as in pg_restore, not patterns.`
@@ -112,7 +116,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&o.sel.Indexes, "index", "I", nil, "only this `index`")
 	f.StringArrayVarP(&o.sel.Triggers, "trigger", "T", nil, "only this `trigger`")
 	f.StringArrayVarP(&o.sel.Functions, "function", "P", nil, "only this `function`: 'name(argtype, argtype)'")
-	o.volumes.addFlags(f)
+	o.volumes.addFlags(f, startUsage("load", startDB, startAuto), startAuto, startSSH, startDB)
 	f.StringVarP(&o.listFile, "use-list", "L", "", "only what `FILE` lists, in its order (from pgark list --toc); - is standard input")
 	f.BoolVarP(&o.list, "list", "l", false, "print the archive's table of contents, as pgark list --toc does, and restore nothing")
 	f.BoolVar(&o.appendRows, "append", false, "load into tables that hold rows already")
@@ -143,6 +147,9 @@ func (o *restoreOptions) Validate(f *pflag.FlagSet) error {
 		return err
 	}
 	if err := o.validateRoute(); err != nil {
+		return err
+	}
+	if err := o.volumes.validate(f); err != nil {
 		return err
 	}
 	var err error
@@ -183,6 +190,7 @@ func (o *restoreOptions) validatePairs() error {
 		{o.verify && o.appendRows, "--verify and --append cannot be used together: the tables hold other rows too"},
 		{segments && o.single, "-1/--single-transaction and --route segments cannot be used together: it is one session with the coordinator"},
 		{segments && o.file != "", "--route segments needs a database, and -f writes a script"},
+		{o.volumes.start == startDB && o.file != "", "--start db needs a database, and -f writes a script"},
 		{len(o.servers) > 0 && o.file != "", "--server needs a database, and -f writes a script"},
 		{len(o.servers) > 0 && o.dataOnly, "--server is for servers that are created, and -a/--data-only creates none"},
 	} {
@@ -209,7 +217,7 @@ func (o *restoreOptions) planOptions() fanout.PlanOptions {
 }
 
 // plan is what the options select of an archive.
-func (o *restoreOptions) plan(a *archive.File) (*fanout.Plan, error) {
+func (o *restoreOptions) plan(a *archive.Reader) (*fanout.Plan, error) {
 	cat, err := a.Catalog()
 	if err != nil {
 		return nil, err
@@ -219,11 +227,6 @@ func (o *restoreOptions) plan(a *archive.File) (*fanout.Plan, error) {
 
 // Run restores the archive.
 func (o *restoreOptions) Run(ctx context.Context, path string) error {
-	a, err := o.volumes.open(path)
-	if err != nil {
-		return err
-	}
-	defer a.Close()
 	if o.listFile != "" {
 		if err := o.readList(); err != nil {
 			return err
@@ -231,14 +234,25 @@ func (o *restoreOptions) Run(ctx context.Context, path string) error {
 	}
 	o.translate = o.toPostgres == "yes"
 	switch {
-	case o.list:
-		return printTOC(o.app.stdout, a, o.planOptions())
-	case o.dryRun:
+	case o.list || o.dryRun:
+		a, err := openFiles(path, archive.OpenOptions{LeadOnly: true}) // which says all that is asked
+		if err != nil {
+			return err
+		}
+		defer a.Close()
+		if o.list {
+			return printTOC(o.app.stdout, a, o.planOptions())
+		}
 		return o.printPlan(a)
 	case o.file != "":
+		a, err := o.volumes.open(ctx, path, nil, jobsOrDefault(o.jobs), false, nil)
+		if err != nil {
+			return err
+		}
+		defer a.Close()
 		return o.writeScript(ctx, a)
 	}
-	return o.restore(ctx, a)
+	return o.restore(ctx, path)
 }
 
 func (o *restoreOptions) readList() error {

@@ -12,7 +12,7 @@ import (
 
 // printPlan prints what a restore would do, in the order of a restore by one session.
 func (o *restoreOptions) printPlan(a *archive.File) error {
-	plan, err := o.plan(a)
+	plan, err := o.plan(a.Reader)
 	if err != nil {
 		return err
 	}
@@ -44,7 +44,10 @@ func (o *restoreOptions) printPlan(a *archive.File) error {
 }
 
 // writeScript writes the archive as SQL for psql.
-func (o *restoreOptions) writeScript(ctx context.Context, a *archive.File) error {
+func (o *restoreOptions) writeScript(ctx context.Context, a *openedSet) error {
+	if err := a.fetch(ctx, nil); err != nil {
+		return err
+	}
 	out, err := o.app.createOut(o.file, o.force)
 	if err != nil {
 		return err
@@ -61,7 +64,7 @@ func (o *restoreOptions) writeScript(ctx context.Context, a *archive.File) error
 		}
 		return &stateError{err: err, state: state}
 	}
-	if err := o.tellTranslation(a); err != nil {
+	if err := o.tellTranslation(a.Reader); err != nil {
 		return err
 	}
 	return out.Commit()

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
 	"github.com/pgark/pgark/fanout/topology"
 	"github.com/pgark/pgark/verify"
@@ -14,13 +13,14 @@ import (
 )
 
 // restore loads the archive into the database.
-func (o *restoreOptions) restore(ctx context.Context, a *archive.File) error {
+func (o *restoreOptions) restore(ctx context.Context, path string) error {
 	begun := time.Now()
-	cluster, err := o.leniently(func() (*topology.Cluster, error) { return o.conn.discover(ctx, o.app) })
+	a, cluster, err := o.openBoth(ctx, path)
 	if err != nil {
 		return err
 	}
-	if err := o.chooseTranslation(a, cluster); err != nil {
+	defer a.Close()
+	if err := o.chooseTranslation(a.Reader, cluster); err != nil {
 		return err
 	}
 	target := cluster.Coordinator.Config
@@ -30,7 +30,7 @@ func (o *restoreOptions) restore(ctx context.Context, a *archive.File) error {
 		SingleTransaction: o.single, ExitOnError: o.exitOnError, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
 		Append: o.appendRows, Sections: o.sections, Select: o.sel,
 		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, ToPostgres: o.translate, Log: o.app.logger(), Progress: m,
-		Route: o.route, Servers: o.redirect, Discover: o.rediscover(cluster),
+		Route: o.route, Servers: o.redirect, Discover: o.rediscover(cluster), Remote: a.remote,
 	})
 	m.end()
 	if err != nil {
@@ -52,6 +52,30 @@ func (o *restoreOptions) restore(ctx context.Context, a *archive.File) error {
 		return err
 	}
 	return restoreVerdict(r, compared)
+}
+
+// openBoth opens the archive and finds the cluster that it goes into.
+func (o *restoreOptions) openBoth(ctx context.Context, path string) (*openedSet, *topology.Cluster, error) {
+	discover := func() (*topology.Cluster, error) {
+		return o.leniently(func() (*topology.Cluster, error) { return o.conn.discover(ctx, o.app) })
+	}
+	var cluster *topology.Cluster
+	var err error
+	if o.volumes.start == startDB { // which reads the volumes
+		if err := refuseStock(path); err != nil {
+			return nil, nil, err
+		}
+		if cluster, err = discover(); err != nil {
+			return nil, nil, err
+		}
+	}
+	a, err := o.volumes.open(ctx, path, cluster, jobsOrDefault(o.jobs), false, nil)
+	if err == nil && cluster == nil {
+		if cluster, err = discover(); err != nil {
+			err = errors.Join(err, a.Close())
+		}
+	}
+	return a, cluster, err
 }
 
 // rediscover finds the cluster of a database while the restore goes on. Foreign servers come into being with it: until
@@ -85,8 +109,8 @@ func (o *restoreOptions) leniently(discover func() (*topology.Cluster, error)) (
 }
 
 // readBack compares every table that was restored with the archive. A table that could not be loaded has been reported.
-func (o *restoreOptions) readBack(ctx context.Context, a *archive.File, cfg *wire.Config, r *fanout.RestoreResult) (*verify.Report, error) {
-	plan, err := o.plan(a)
+func (o *restoreOptions) readBack(ctx context.Context, a *openedSet, cfg *wire.Config, r *fanout.RestoreResult) (*verify.Report, error) {
+	plan, err := o.plan(a.Reader)
 	if err != nil {
 		return nil, err
 	}

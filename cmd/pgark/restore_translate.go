@@ -8,7 +8,7 @@ import (
 
 // chooseTranslation decides whether definitions are translated: asked for, or because the archive is of Greenplum and the
 // target is not.
-func (o *restoreOptions) chooseTranslation(a *archive.File, target *topology.Cluster) error {
+func (o *restoreOptions) chooseTranslation(a *archive.Reader, target *topology.Cluster) error {
 	if o.toPostgres != "auto" {
 		return nil
 	}
@@ -25,7 +25,7 @@ func (o *restoreOptions) chooseTranslation(a *archive.File, target *topology.Clu
 }
 
 // tellTranslation tells what the translation for a script does not keep.
-func (o *restoreOptions) tellTranslation(a *archive.File) error {
+func (o *restoreOptions) tellTranslation(a *archive.Reader) error {
 	if !o.translate {
 		return nil
 	}

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/fanout"
 	"github.com/pgark/pgark/verify"
 )
 
@@ -18,7 +18,7 @@ import (
 type verifyOptions struct {
 	app     *app
 	conn    connOptions
-	volumes setOptions
+	volumes remoteOptions
 	jobs    int
 	quick   bool
 	json    bool
@@ -33,7 +33,9 @@ only where they are inside composite types, and one of the servers is older than
 incomparable.
 
 Of a set of volumes, given by its lead volume, all volumes are read; one that is missing or another one is a finding, with the
-tables that have rows in it. Another volume of a set can be verified by itself.
+tables that have rows in it. Another volume of a set can be verified by itself. With --start each volume is checked on its own host,
+all at the same time, and only what was found crosses the network; --start db has a Greenplum or Cloudberry run the checks, and needs
+to know how to reach it (-h, -p, -U; -d also compares).
 
 --json prints {"ok", "tables", "rows", "blocks", "bytes", "findings": [{"class", "volume", "offset", "table", "block",
 "message"}]}; offset and block are -1 where a finding concerns none.`
@@ -44,7 +46,7 @@ func newVerify(a *app) *cobra.Command {
 		Use:         "verify [flags] ARCHIVE",
 		Short:       "prove an archive whole, or compare it with a database",
 		Long:        verifyLong,
-		Example:     "  pgark verify shop.pgark\n  pgark verify --quick --json shop.pgark\n  pgark verify -d shop shop.pgark",
+		Example:     "  pgark verify shop.pgark\n  pgark verify --quick --json shop.pgark\n  pgark verify -d shop shop.pgark\n  pgark verify --start ssh lead.pgark",
 		Annotations: exitCodes("found damage, or a difference"),
 		Args:        args(cobra.ExactArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -52,6 +54,9 @@ func newVerify(a *app) *cobra.Command {
 				return err
 			}
 			if err := validateJobs(cmd.Flags(), o.jobs); err != nil {
+				return err
+			}
+			if err := o.volumes.validate(cmd.Flags()); err != nil {
 				return err
 			}
 			return o.Run(cmd.Context(), args[0])
@@ -62,7 +67,7 @@ func newVerify(a *app) *cobra.Command {
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` blocks, or tables of the database, at once (default one per core, 8 at most)")
 	f.BoolVar(&o.quick, "quick", false, "structure and index only, no rows")
 	f.BoolVar(&o.json, "json", false, "print JSON")
-	o.volumes.addFlags(f)
+	o.volumes.addFlags(f, startUsage("check", startNone, startDB), startNone, startSSH, startDB)
 	return cmd
 }
 
@@ -71,13 +76,16 @@ func (o *verifyOptions) Run(ctx context.Context, path string) error {
 	if err := refuseStock(path); err != nil {
 		return err
 	}
-	report, err := o.checkArchive(ctx, path)
+	report, remote, err := o.check(ctx, path)
 	if err != nil {
 		return err
 	}
+	if remote != nil {
+		defer remote.Close()
+	}
 	var compared *verify.Report
 	if o.conn.given {
-		if compared, err = o.compare(ctx, path, report); err != nil {
+		if compared, err = o.compare(ctx, path, remote, report); err != nil {
 			return err
 		}
 	}
@@ -104,21 +112,61 @@ func (o *verifyOptions) Run(ctx context.Context, path string) error {
 	return nil
 }
 
-func (o *verifyOptions) checkArchive(ctx context.Context, path string) (*verify.Report, error) {
+// check checks the archive: here, or each volume on its host. Then it also returns the set as it can be seen from here.
+func (o *verifyOptions) check(ctx context.Context, path string) (*verify.Report, *fanout.Remote, error) {
 	m := o.app.startMeter("verified")
 	defer m.end()
 	if !o.quick {
 		size, err := archiveSize(path)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		m.Plan(0, size)
 	}
-	return verify.Files(ctx, path, archive.OpenOptions{
-		VolumeDir: o.volumes.dir, Through: func(f *os.File) io.ReaderAt { return &countingFile{File: f, meter: m} },
-	}, verify.Options{
-		Volume: filepath.Base(path), Jobs: jobsOrDefault(o.jobs), Quick: o.quick, Log: o.app.logger(),
-	})
+	options := verify.Options{Volume: filepath.Base(path), Jobs: jobsOrDefault(o.jobs), Quick: o.quick, Log: o.app.logger()}
+	var remote *fanout.Remote
+	if o.volumes.start != startNone {
+		var err error
+		if remote, options.Members, err = o.checkRemote(ctx, path, m); err != nil {
+			return nil, nil, err
+		}
+	}
+	report, err := verify.Files(ctx, path, archive.OpenOptions{VolumeDir: o.volumes.dir, Through: m.through}, options)
+	if err != nil && remote != nil {
+		err = errors.Join(err, remote.Close())
+	}
+	return report, remote, err
+}
+
+// checkRemote has workers check the volumes. nil, without an error, if the archive is no set, or its list of volumes is damaged:
+// then there is nothing to start workers for, and the check of the archive itself says why.
+func (o *verifyOptions) checkRemote(ctx context.Context, path string, m *meter) (*fanout.Remote, map[uint32]*archive.MemberCheck, error) {
+	a, err := archive.OpenWith(path, archive.OpenOptions{LeadOnly: true})
+	switch {
+	case errors.Is(err, archive.ErrDamaged), errors.Is(err, archive.ErrTruncated), errors.Is(err, archive.ErrNotArchive):
+		return nil, map[uint32]*archive.MemberCheck{}, nil
+	case err != nil:
+		return nil, nil, pathError(path, err)
+	}
+	defer a.Close()
+	if !a.IsSet() {
+		return nil, nil, usagef("--start is for sets of volumes, and %s is one file", visible(path))
+	}
+	var cluster *fanout.Cluster
+	if o.volumes.start == startDB {
+		conn := o.conn
+		if !conn.given {
+			conn.dbname = a.Header().Database
+		}
+		if cluster, err = conn.discover(ctx, o.app); err != nil {
+			return nil, nil, err
+		}
+	}
+	r, err := o.volumes.engine(path, cluster, jobsOrDefault(o.jobs), m)
+	if err != nil {
+		return nil, nil, err
+	}
+	return fanout.CheckRemote(ctx, path, r, o.quick)
 }
 
 // archiveSize is the length of an archive, of a set of all volumes that it should have.
@@ -138,8 +186,8 @@ func archiveSize(path string) (uint64, error) {
 }
 
 // compare reads the database. An archive that is too damaged to be opened has been reported, and can't be compared.
-func (o *verifyOptions) compare(ctx context.Context, path string, report *verify.Report) (*verify.Report, error) {
-	a, err := archive.OpenWith(path, archive.OpenOptions{VolumeDir: o.volumes.dir})
+func (o *verifyOptions) compare(ctx context.Context, path string, remote *fanout.Remote, report *verify.Report) (*verify.Report, error) {
+	a, err := o.wholeArchive(path, remote)
 	if err != nil {
 		if len(report.Findings) > 0 {
 			o.app.say("not compared with the database: %v", err)
@@ -162,6 +210,18 @@ func (o *verifyOptions) compare(ctx context.Context, path string, report *verify
 		return nil, nil
 	}
 	return compared, err
+}
+
+// wholeArchive opens the archive for a comparison, for which nothing may be absent.
+func (o *verifyOptions) wholeArchive(path string, remote *fanout.Remote) (*openedSet, error) {
+	if remote != nil {
+		return &openedSet{Reader: remote.Reader, close: func() error { return nil }}, remote.SetMissing()
+	}
+	a, err := archive.OpenWith(path, archive.OpenOptions{VolumeDir: o.volumes.dir})
+	if err != nil {
+		return nil, err
+	}
+	return &openedSet{Reader: a.Reader, close: a.Close}, nil
 }
 
 // print shows the outcome to people; with --quiet only what is wrong.

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -16,15 +17,18 @@ import (
 	"github.com/pgark/pgark/fanout"
 )
 
-const workerLong = `Write one node's rows to a volume beside it. "pgark dump --volumes" starts a worker on each host; there is no need to run
-one by hand.
+const workerLong = `Work on one node's volume, on the host where it is: write it, load it into the node, check it, or send of it what another host
+needs. "pgark dump --volumes", "restore" and "verify --start" start workers; there is no need to run one by hand.
 
 The job comes as a line of JSON on standard input, or from FILE. Answers are lines of JSON on standard output: hello,
-progress, result. The volume gets its name when the line "commit" follows the job; with FILE at once. When standard output
-or, without FILE, standard input is closed before that, the worker ends and nothing is left of the volume.`
+progress, result. A volume that is written gets its name when the line "commit" follows the job; with FILE at once. When
+standard output or, without FILE, standard input is closed before that, the worker ends and nothing is left of the volume.
+
+"pgark worker install" puts this program on hosts.`
 
 func newWorker(a *app) *cobra.Command {
-	var packed, discard string
+	var packed, task, discard string
+	var hello bool
 	cmd := &cobra.Command{
 		Use:         "worker [FILE]",
 		Short:       "write one node's volume, for a dump that runs elsewhere",
@@ -32,15 +36,21 @@ func newWorker(a *app) *cobra.Command {
 		Annotations: exitCodes(""),
 		Args:        args(cobra.MaximumNArgs(1)),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if discard != "" {
+			switch {
+			case hello:
+				return (&fanout.WorkerIO{Out: a.stdout, Tool: toolName, Host: hostName()}).Greet()
+			case discard != "":
 				return discardVolumes(discard, args)
 			}
-			return a.runWorker(cmd.Context(), packed, args)
+			return a.runWorker(cmd.Context(), packed, task, args)
 		},
 	}
+	cmd.AddCommand(newWorkerInstall(a))
 	cmd.Flags().StringVar(&packed, "job", "", "take the `job` of segment GP_SEGMENT_ID out of this, as the database's dispatcher runs it")
 	cmd.Flags().StringVar(&discard, "discard", "", "remove the volumes of this `set`, whose paths are the argument, a JSON array")
-	for _, name := range []string{"job", "discard"} {
+	cmd.Flags().StringVar(&task, "task", "", "take the `task` of segment GP_SEGMENT_ID out of this, likewise")
+	cmd.Flags().BoolVar(&hello, "hello", false, "only say what this is")
+	for _, name := range []string{"job", "task", "discard", "hello"} {
 		cmd.Flags().Lookup(name).Hidden = true // for pgark itself
 	}
 	return cmd
@@ -49,7 +59,7 @@ func newWorker(a *app) *cobra.Command {
 // stdoutPoll is how often a worker looks whether its standard output is still read.
 const stdoutPoll = 200 * time.Millisecond
 
-func (a *app) runWorker(ctx context.Context, packed string, args []string) error {
+func (a *app) runWorker(ctx context.Context, packed, task string, args []string) error {
 	host, err := os.Hostname()
 	if err != nil {
 		return fmt.Errorf("the name of this host: %w", err)
@@ -71,9 +81,9 @@ func (a *app) runWorker(ctx context.Context, packed string, args []string) error
 	}
 	switch {
 	case packed != "":
-		content, err := strconv.Atoi(os.Getenv("GP_SEGMENT_ID"))
+		content, err := segmentID()
 		if err != nil {
-			return usagef("--job is for programs that a Greenplum starts: GP_SEGMENT_ID is missing")
+			return err
 		}
 		job, ok, err := fanout.UnpackJob(packed, content)
 		if err != nil || !ok {
@@ -82,12 +92,35 @@ func (a *app) runWorker(ctx context.Context, packed string, args []string) error
 		if w.In, err = job.Reader(); err != nil {
 			return err
 		}
+	case task != "":
+		content, err := segmentID()
+		if err != nil {
+			return err
+		}
+		var ok bool
+		if w.Task, ok, err = fanout.UnpackTask(task, content); err != nil || !ok {
+			return err
+		}
+		// A program that fails would take those of all other segments down with it. The lead was told.
+		if err := fanout.ServeWorker(ctx, w); errors.Is(err, fanout.ErrAbandoned) {
+			return err
+		}
+		return nil
 	case len(args) == 1:
 		if w.In, err = fanout.ReadJobFile(args[0]); err != nil {
 			return err
 		}
 	}
 	return fanout.ServeWorker(ctx, w)
+}
+
+// segmentID is the content id of the segment that has started this program.
+func segmentID() (int, error) {
+	content, err := strconv.Atoi(os.Getenv("GP_SEGMENT_ID"))
+	if err != nil {
+		return 0, usagef("--job and --task are for programs that a Greenplum starts: GP_SEGMENT_ID is missing")
+	}
+	return content, nil
 }
 
 // discardVolumes removes those of the files that are volumes of a set.
