@@ -43,8 +43,17 @@ type scaleNode struct {
 
 // scaleTime is what was measured with one number of nodes.
 type scaleTime struct {
-	nodes                         int
-	segments, coordinator, pgDump time.Duration
+	nodes                                  int
+	pgDump, coordinator, segments, volumes time.Duration
+}
+
+// scaleWay is one way to dump the rows of all nodes.
+type scaleWay struct {
+	name    string
+	args    []string // program and arguments; %OUT stands for a directory, empty before and removed afterwards
+	route   string   // that pgark's archive, %OUT/archive, must name; "" for other programs
+	volumes int      // of the archive; 1 unless it is a set
+	took    *time.Duration
 }
 
 func (s *scale) parse(args []string) error {
@@ -122,7 +131,7 @@ func runScale(ctx context.Context, args []string) (err error) {
 
 // start makes all hosts and their servers, as many at once as there are cores for.
 func (s *scale) start(ctx context.Context) (err error) {
-	if s.client, err = s.lan.add(ctx, "client", 0); err != nil {
+	if s.client, err = s.lan.add(ctx, 0); err != nil {
 		return err
 	}
 	most := 0
@@ -131,11 +140,7 @@ func (s *scale) start(ctx context.Context) (err error) {
 	}
 	all := make([]*scaleNode, most+1)
 	for i := range all {
-		name := "coordinator"
-		if i > 0 {
-			name = fmt.Sprintf("node%d", i)
-		}
-		h, err := s.lan.add(ctx, name, s.mbit)
+		h, err := s.lan.add(ctx, s.mbit)
 		if err != nil {
 			return err
 		}
@@ -187,19 +192,20 @@ func (s *scale) with(ctx context.Context, nodes int) (scaleTime, error) {
 		return scaleTime{}, err
 	}
 	conninfo := fmt.Sprintf("host=%s port=%d user=postgres dbname=%s", s.coord.host.addr, s.coord.srv.Port(), db)
+	pgark := func(args ...string) []string {
+		return append([]string{s.pgark, "dump", "--progress=none", "-j", strconv.Itoa(s.jobs), "-f", "%OUT/archive", "-d", conninfo}, args...)
+	}
 	t := scaleTime{nodes: nodes}
-	byRoute := func(route string) []string {
-		return []string{s.pgark, "dump", "--progress=none", "--route", route, "-j", strconv.Itoa(s.jobs), "-f", "%OUT", "-d", conninfo}
+	ways := []scaleWay{
+		{"pg_dump", []string{pgDump, "-Fc", "-Z1", "--include-foreign-data=*", "-f", "%OUT/archive", "-d", conninfo}, "", 0, &t.pgDump},
+		{"pgark, route coordinator", pgark("--route", "coordinator"), "coordinator", 1, &t.coordinator},
+		{"pgark, route segments", pgark("--route", "segments"), "segments", 1, &t.segments},
+		{"pgark, volumes", pgark("--rsh", s.lan.rsh(), "--volumes", "%OUT/{host}/{node}.pgark"), "segments", 1 + nodes, &t.volumes},
 	}
-	t.pgDump, err = s.time(ctx, "pg_dump", "", []string{pgDump, "-Fc", "-Z1", "--include-foreign-data=*", "-f", "%OUT", "-d", conninfo})
-	if err != nil {
-		return t, err
-	}
-	if t.coordinator, err = s.time(ctx, "pgark, route coordinator", "coordinator", byRoute("coordinator")); err != nil {
-		return t, err
-	}
-	if t.segments, err = s.time(ctx, "pgark, route segments", "segments", byRoute("segments")); err != nil {
-		return t, err
+	for _, w := range ways {
+		if *w.took, err = s.time(ctx, w); err != nil {
+			return t, fmt.Errorf("%s: %w", w.name, err)
+		}
 	}
 	return t, s.unload(ctx, db, nodes)
 }
@@ -243,63 +249,84 @@ func (n *scaleNode) psql(ctx context.Context, db, sql string) error {
 	return nil
 }
 
-// time runs a program on the client's host, as often as there are rounds, and gives the median of its time. Of pgark's
-// archives it checks the route and the number of rows.
-func (s *scale) time(ctx context.Context, name, route string, args []string) (time.Duration, error) {
-	out := filepath.Join(s.dir, "out")
-	for i := range args {
-		if args[i] == "%OUT" {
-			args[i] = out
-		}
-	}
-	var samples []sample
-	for range s.runs {
-		fmt.Fprintf(os.Stderr, "bench: %s", name)
-		got, err := runProgram(ctx, s.client.run(args...))
-		if err != nil {
-			fmt.Fprintln(os.Stderr)
-			return 0, fmt.Errorf("%s: %w", name, err)
-		}
-		fmt.Fprintf(os.Stderr, ": %s s, %s s of CPU\n", seconds(got.wall), seconds(got.cpu))
-		if route != "" {
-			if err := s.checkArchive(ctx, out, route); err != nil {
-				return 0, fmt.Errorf("%s: %w", name, err)
-			}
-		}
-		if err := os.Remove(out); err != nil {
+// time dumps one way from the client's host, as often as there are rounds, and gives the median of its time.
+func (s *scale) time(ctx context.Context, w scaleWay) (time.Duration, error) {
+	samples := make([]sample, s.runs)
+	for i := range samples {
+		var err error
+		if samples[i], err = s.once(ctx, w); err != nil {
 			return 0, err
 		}
-		samples = append(samples, got)
 	}
 	return median(samples).wall, nil
 }
 
-func (s *scale) checkArchive(ctx context.Context, path, route string) error {
+// once dumps one way, checks what it wrote, and removes it. The directories in it are the disks of the nodes' hosts.
+func (s *scale) once(ctx context.Context, w scaleWay) (got sample, err error) {
+	out := filepath.Join(s.dir, "out")
+	if err := os.Mkdir(out, 0o700); err != nil {
+		return sample{}, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(out)) }()
+	args := s.client.run(w.args...)
+	for i := range args {
+		args[i] = strings.ReplaceAll(args[i], "%OUT", out)
+	}
+	before, err := s.lan.carried(ctx)
+	if err != nil {
+		return sample{}, err
+	}
+	fmt.Fprintf(os.Stderr, "bench: %s", w.name)
+	got, err = runProgram(ctx, args)
+	after, lost := s.lan.carried(ctx)
+	if err = errors.Join(err, lost); err != nil {
+		fmt.Fprintln(os.Stderr)
+		return sample{}, err
+	}
+	fmt.Fprintf(os.Stderr, ": %s s, %s s of CPU, %.1f MB over the network\n", seconds(got.wall), seconds(got.cpu), float64(after-before)/1e6)
+	if w.route == "" {
+		return got, nil
+	}
+	return got, s.checkArchive(ctx, filepath.Join(out, "archive"), w)
+}
+
+// checkArchive checks that pgark's archive is whole, came the right way and has all rows.
+func (s *scale) checkArchive(ctx context.Context, path string, w scaleWay) error {
 	b, err := exec.CommandContext(ctx, s.pgark, "inspect", "--json", path).Output()
 	if err != nil {
 		return fmt.Errorf("pgark inspect: %w", err)
 	}
 	var in struct {
-		Route string
-		Rows  int
+		Route   string
+		Rows    int
+		Volumes []struct{}
 	}
 	if err := json.Unmarshal(b, &in); err != nil {
 		return err
 	}
-	if in.Route != route || in.Rows != s.rows {
-		return fmt.Errorf("the archive has %d rows by route %s, want %d by route %s", in.Rows, in.Route, s.rows, route)
+	if in.Route != w.route || in.Rows != s.rows || len(in.Volumes) != w.volumes {
+		return fmt.Errorf("the archive has %d rows by route %s in %d volumes, want %d by route %s in %d",
+			in.Rows, in.Route, len(in.Volumes), s.rows, w.route, w.volumes)
 	}
-	return nil
+	return command(ctx, s.pgark, "verify", path)
 }
 
 // print writes the table as Markdown.
 func (s *scale) print(w io.Writer, times []scaleTime) {
 	total := float64(s.rows) * scaleRow / 1e6
 	fmt.Fprintf(w, "%.0f MB of rows in all; each host's link has %d Mbit/s (%.1f MB/s); pgark with -j%d\n\n", total, s.mbit, float64(s.mbit)/8, s.jobs)
-	fmt.Fprintln(w, "| nodes | pg_dump s | pgark, coordinator s | pgark, segments s | segments MB/s | gain over coordinator | over pg_dump |")
-	fmt.Fprintln(w, "|---|---|---|---|---|---|---|")
+	fmt.Fprint(w, "| nodes | pg_dump s | pgark, coordinator s |")
+	for _, way := range []string{"segments", "volumes"} {
+		fmt.Fprintf(w, " pgark, %s s | %[1]s MB/s | gain over coordinator | over pg_dump |", way)
+	}
+	fmt.Fprintln(w)
+	fmt.Fprintln(w, "|"+strings.Repeat("---|", 11))
 	for _, t := range times {
-		fmt.Fprintf(w, "| %d | %.1f | %.1f | %.1f | %.0f | %.1f× | %.1f× |\n", t.nodes, t.pgDump.Seconds(), t.coordinator.Seconds(),
-			t.segments.Seconds(), total/t.segments.Seconds(), float64(t.coordinator)/float64(t.segments), float64(t.pgDump)/float64(t.segments))
+		fmt.Fprintf(w, "| %d | %.1f | %.1f |", t.nodes, t.pgDump.Seconds(), t.coordinator.Seconds())
+		for _, took := range []time.Duration{t.segments, t.volumes} {
+			fmt.Fprintf(w, " %.1f | %.0f | %.1f× | %.1f× |", took.Seconds(), total/took.Seconds(),
+				float64(t.coordinator)/float64(took), float64(t.pgDump)/float64(took))
+		}
+		fmt.Fprintln(w)
 	}
 }

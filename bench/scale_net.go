@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -54,11 +55,12 @@ func (l *lan) namespace(ctx context.Context, name string) error {
 }
 
 // add connects a new host with the switch. Its link carries mbit megabits a second in each direction, 0 for no limit.
-func (l *lan) add(ctx context.Context, name string, mbit int) (*host, error) {
+func (l *lan) add(ctx context.Context, mbit int) (*host, error) {
 	l.hosts++
-	h := &host{netns: l.prefix + name, addr: fmt.Sprintf("10.251.0.%d", l.hosts)}
+	addr := fmt.Sprintf("10.251.0.%d", l.hosts)
+	h := &host{netns: l.prefix + addr, addr: addr} // named by its address for rsh's sake
 	port := fmt.Sprintf("port%d", l.hosts)
-	if err := l.namespace(ctx, name); err != nil {
+	if err := l.namespace(ctx, addr); err != nil {
 		return nil, err
 	}
 	steps := [][]string{
@@ -76,6 +78,29 @@ func (l *lan) add(ctx context.Context, name string, mbit int) (*host, error) {
 		return h, nil
 	}
 	return h, errors.Join(limit(ctx, h.netns, "eth0", mbit), limit(ctx, l.prefix+"switch", port, mbit))
+}
+
+// rsh is what runs a command line on a host, with {host} for its address: pgark's ssh on this lan. What passes between a
+// program and the one that it runs so goes by pipes, past the links.
+func (l *lan) rsh() string { return "ip netns exec " + l.prefix + "{host}" }
+
+// carried gives how many bytes the hosts have sent over their links so far.
+func (l *lan) carried(ctx context.Context) (int64, error) {
+	out, err := exec.CommandContext(ctx, "ip", "-n", l.prefix+"switch", "-s", "-j", "link", "show", "master", "br0").Output()
+	if err != nil {
+		return 0, fmt.Errorf("ask how much went over the links: %w", err)
+	}
+	var ports []struct {
+		Stats64 struct{ RX struct{ Bytes int64 } }
+	}
+	if err := json.Unmarshal(out, &ports); err != nil {
+		return 0, fmt.Errorf("ask how much went over the links: %w", err)
+	}
+	var total int64
+	for _, p := range ports {
+		total += p.Stats64.RX.Bytes
+	}
+	return total, nil
 }
 
 // limit limits what goes out of a device.
