@@ -38,7 +38,7 @@ type VolumeError struct {
 // Error names the volume, its node, host and path, and says what is wrong.
 func (e *VolumeError) Error() string {
 	s := e.Volume.label(e.Node) + ": " + e.Message
-	if e.Name != "" && e.Name != e.Volume.Path && !strings.Contains(e.Message, e.Name) {
+	if e.Name != "" && e.Name != e.Volume.Path && e.Name != e.Volume.Host+":"+e.Volume.Path && !strings.Contains(e.Message, e.Name) {
 		s += " (" + printable(e.Name) + ")"
 	}
 	return oneLine(s) // the message may have the path too

@@ -1,10 +1,6 @@
 package archive
 
-import (
-	"cmp"
-	"io"
-	"slices"
-)
+import "io"
 
 // A volume need not be here to be looked into: its header, index and trailer are enough to open it, to list its streams and
 // blocks, and to prove that it is the volume that a lead volume lists, since the root covers header and index. Blocks
@@ -38,24 +34,32 @@ func (x *Reader) Origin(id StreamID) (volume uint32, number StreamID) {
 	return v.number(), local
 }
 
-// BlockSpans returns where the blocks of some streams of one volume lie in it, in the order of the volume, with neighbours
+// StreamSpans returns where the frames of some streams of one volume lie in it, in the order of the volume, with neighbours
 // joined. Streams that there aren't have none.
-func (x *Reader) BlockSpans(ids []StreamID) []Span {
-	var spans []Span
+func (x *Reader) StreamSpans(ids []StreamID) []Span {
+	if len(ids) == 0 {
+		return nil
+	}
+	v, _ := x.streamVolume(ids[0])
+	wanted := make([]bool, len(v.streams)+1)
 	for _, id := range ids {
-		v, local := x.streamVolume(id)
-		for _, i := range v.streamFrames(local) {
-			spans = append(spans, Span{v.offsets[i], frameHeaderLen + int64(v.frames.at(int(i)).stored)})
+		if of, local := x.streamVolume(id); of == v {
+			wanted[local] = true
 		}
 	}
-	slices.SortFunc(spans, func(a, b Span) int { return cmp.Compare(a.Offset, b.Offset) })
-	joined := spans[:0]
-	for _, s := range spans {
-		if n := len(joined); n > 0 && joined[n-1].Offset+joined[n-1].Length == s.Offset {
-			joined[n-1].Length += s.Length
+	wanted[0] = false // documents, and streams that there aren't
+	var spans []Span
+	for i := range v.frames.n {
+		r := v.frames.at(i)
+		if !wanted[r.stream] {
 			continue
 		}
-		joined = append(joined, s)
+		s := Span{v.offsets[i], frameHeaderLen + int64(r.stored)}
+		if n := len(spans); n > 0 && spans[n-1].Offset+spans[n-1].Length == s.Offset {
+			spans[n-1].Length += s.Length
+			continue
+		}
+		spans = append(spans, s)
 	}
-	return joined
+	return spans
 }

@@ -90,7 +90,7 @@ func (r *restoreRun) fetch(ctx context.Context) error {
 		}
 	}
 	if tables > 0 {
-		r.opts.Progress.Note(fmt.Sprintf("fetching the rows of %d tables, %d MB, from the hosts of their volumes: they go through the coordinator", tables, bytes>>20))
+		r.opts.Progress.Note(fmt.Sprintf("fetching rows from the hosts of their volumes, to go through the coordinator: %d tables, %d kB", tables, bytes>>10))
 	}
 	if err := r.opts.Remote.Fetch(ctx, ids); err != nil {
 		return fmt.Errorf("fetch rows from the hosts of their volumes: %w", err)
@@ -129,7 +129,7 @@ func (r *restoreRun) loadRemote(ctx context.Context, leader *loadSession) error 
 		t.task.From = uint32(i + 1) //nolint:gosec // an index
 		all[i], places[i] = t.task, t.place
 	}
-	r.opts.Progress.Note(fmt.Sprintf("%d workers load their volumes", len(tasks)))
+	r.opts.Progress.Note(fmt.Sprintf("volumes are loaded where they lie, by %d workers", len(tasks)))
 	running, stop := context.WithCancel(ctx)
 	defer stop()
 	var mu sync.Mutex

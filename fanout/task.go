@@ -16,7 +16,7 @@ import (
 // The things that a worker does with a volume that lies on its host. What it writes is [Job]'s.
 const (
 	TaskOpen  = "open"  // send what the lead needs to open the volume: see archive.Skeleton
-	TaskRead  = "read"  // send the blocks of some streams as they are stored
+	TaskRead  = "read"  // send some streams as they are stored
 	TaskCheck = "check" // read all of it and say what is wrong, then as open
 	TaskLoad  = "load"  // load streams into a node
 )

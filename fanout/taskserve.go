@@ -197,7 +197,7 @@ func (s *taskServer) open() (*archive.File, []archive.StreamID, error) {
 	return a, ids, nil
 }
 
-// read sends the blocks of the streams that are asked for. They are proven by who gets them.
+// read sends the frames of the streams that are asked for. They are proven by who gets them.
 func (s *taskServer) read(ctx context.Context) error {
 	a, ids, err := s.open()
 	if err != nil {
@@ -209,7 +209,7 @@ func (s *taskServer) read(ctx context.Context) error {
 		return err
 	}
 	defer f.Close()
-	return s.send(ctx, f, a.BlockSpans(ids))
+	return s.send(ctx, f, a.StreamSpans(ids))
 }
 
 // errorLine is how an error is told to the lead.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
 	"github.com/pgark/pgark/fanout/topology"
 	"github.com/pgark/pgark/verify"
@@ -70,6 +71,9 @@ func (o *restoreOptions) openBoth(ctx context.Context, path string) (*openedSet,
 		}
 	}
 	a, err := o.volumes.open(ctx, path, cluster, jobsOrDefault(o.jobs), false, nil)
+	if errors.Is(err, fanout.ErrWorker) || errors.Is(err, archive.ErrVolume) {
+		err = &stateError{err: err, state: "nothing was restored"}
+	}
 	if err == nil && cluster == nil {
 		if cluster, err = discover(); err != nil {
 			err = errors.Join(err, a.Close())

@@ -162,6 +162,12 @@ func (b *volumeBed) forget(t *testing.T) {
 // quiet waits until no process and no session is left, with which their locks are gone as well.
 func (b *volumeBed) quiet(t *testing.T) {
 	t.Helper()
+	b.quietOn(t, b.db)
+}
+
+// quietOn is quiet for sessions with another database.
+func (b *volumeBed) quietOn(t *testing.T, db string) {
+	t.Helper()
 	const limit = 10 * time.Second
 	var left string
 	for deadline := time.Now().Add(limit); time.Now().Before(deadline); time.Sleep(20 * time.Millisecond) {
@@ -171,7 +177,7 @@ func (b *volumeBed) quiet(t *testing.T) {
 		}
 		if left == "" {
 			for i, srv := range b.shards.All() {
-				if s := srv.Sessions(t, b.db); s != "" {
+				if s := srv.Sessions(t, db); s != "" {
 					left += fmt.Sprintf("session on server %d: %s\n", i, s)
 				}
 			}

@@ -143,11 +143,11 @@ func (o *installOptions) install(ctx context.Context, host, self, path string) e
 	return nil
 }
 
-// installScript writes standard input to a file beside path, and gives it the name when it is complete and runs there. Whatever
-// happens, the other file does not stay.
+// installScript writes standard input to a file in a directory of its own beside path, and moves it there when it is complete and
+// runs. Whatever happens, the directory does not stay.
 func installScript(path string, size int64) string {
-	dir, partial := filepath.Dir(path), filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".partial-")
-	return fmt.Sprintf(`set -e; p=%s$$; mkdir -p %s; trap 'rm -f "$p"' EXIT; trap 'exit 1' HUP INT TERM; cat > "$p"; `+
+	dir, base := filepath.Dir(path), filepath.Base(path)
+	return fmt.Sprintf(`set -e; mkdir -p %s; d=%s$$; mkdir "$d"; trap 'rm -rf "$d"' EXIT; trap 'exit 1' HUP INT TERM; p=$d/%s; cat > "$p"; `+
 		`[ "$(wc -c < "$p")" -eq %d ] || { echo "only a part of it arrived" >&2; exit 1; }; chmod 755 "$p"; "$p" worker --hello < /dev/null; mv -f "$p" %s`,
-		fanout.ShellWord(partial), fanout.ShellWord(dir), size, fanout.ShellWord(path))
+		fanout.ShellWord(dir), fanout.ShellWord(filepath.Join(dir, "."+base+".partial-")), fanout.ShellWord(base), size, fanout.ShellWord(path))
 }
