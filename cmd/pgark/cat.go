@@ -24,7 +24,8 @@ type catOptions struct {
 }
 
 const catLong = `Write one table's rows to standard output as COPY text, in the encoding of the database. Only that table's blocks are
-read, with --start ssh on the hosts of a set's volumes. TABLE is schema.table or table, read as psql reads names: what is not in double quotes is lower case.`
+read, with --start ssh on the hosts of a set's volumes. TABLE is schema.table or table, read as psql reads names: what is not
+in double quotes is lower case.`
 
 func newCat(a *app) *cobra.Command {
 	o := &catOptions{app: a}
@@ -46,7 +47,7 @@ func newCat(a *app) *cobra.Command {
 	f.BoolVar(&o.csv, "csv", false, "write CSV, as COPY ... CSV does: NULL is nothing, an empty text is \"\"")
 	f.BoolVar(&o.header, "header", false, "begin with a line of column names")
 	f.StringVar(&o.columns, "columns", "", "only these columns, in this order: `a,b,\"C d\"`")
-	o.volumes.addFlags(f, startUsage("read", startNone), startNone, startSSH)
+	o.volumes.addFlags(f, startUsage("read", startNone, startSSH), startNone, startSSH)
 	return cmd
 }
 

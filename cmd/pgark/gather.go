@@ -56,7 +56,7 @@ func newGather(a *app) *cobra.Command {
 	f.BoolVar(&o.force, "force", false, "replace OUT if it exists")
 	f.BoolVar(&o.partial, "partial", false, "leave out volumes that are absent")
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` blocks at once (default one per core, 8 at most)")
-	o.volumes.addFlags(f, startUsage("read", startNone), startNone, startSSH)
+	o.volumes.addFlags(f, startUsage("read", startNone, startSSH), startNone, startSSH)
 	return cmd
 }
 

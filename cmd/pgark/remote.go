@@ -135,7 +135,10 @@ func (o *remoteOptions) open(ctx context.Context, path string, cluster *fanout.C
 		if err == nil {
 			return &openedSet{Reader: a.Reader, close: a.Close}, nil
 		}
-		if o.start != startAuto || !o.elsewhere(path, err) {
+		switch far := o.elsewhere(path, err); {
+		case far && o.start == startNone:
+			return nil, withHint(err, "--start ssh reads the volumes on their hosts; "+absentHint(path, o.dir))
+		case !far || o.start != startAuto:
 			return nil, err
 		}
 	}
@@ -182,16 +185,17 @@ func remoteError(path string, err error) error {
 
 // startUsage is the help of --start where volumes are read.
 func startUsage(what string, ways ...string) string {
-	text := "`how` workers are started that " + what + " on the hosts of a set's volumes: ssh"
-	for _, w := range ways {
+	all := make([]string, len(ways))
+	for i, w := range ways {
 		switch w {
 		case startDB:
-			text += ", db (by the database itself: Greenplum, Cloudberry)"
+			w = "db (by the database itself: Greenplum, Cloudberry)"
 		case startAuto:
-			text += "; auto is ssh if the volumes are on other hosts"
+			w = "auto (ssh, if the volumes are on other hosts)"
 		case startNone:
-			text += "; none reads what is here"
+			w = "none (what is here is read)"
 		}
+		all[i] = w
 	}
-	return strings.TrimSpace(text)
+	return "`how` workers are started that " + what + " on the hosts of a set's volumes: " + strings.Join(all, ", ")
 }

@@ -116,7 +116,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&o.sel.Indexes, "index", "I", nil, "only this `index`")
 	f.StringArrayVarP(&o.sel.Triggers, "trigger", "T", nil, "only this `trigger`")
 	f.StringArrayVarP(&o.sel.Functions, "function", "P", nil, "only this `function`: 'name(argtype, argtype)'")
-	o.volumes.addFlags(f, startUsage("load", startDB, startAuto), startAuto, startSSH, startDB)
+	o.volumes.addFlags(f, startUsage("load", startAuto, startSSH, startDB), startAuto, startSSH, startDB)
 	f.StringVarP(&o.listFile, "use-list", "L", "", "only what `FILE` lists, in its order (from pgark list --toc); - is standard input")
 	f.BoolVarP(&o.list, "list", "l", false, "print the archive's table of contents, as pgark list --toc does, and restore nothing")
 	f.BoolVar(&o.appendRows, "append", false, "load into tables that hold rows already")

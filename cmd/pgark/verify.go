@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -67,7 +68,7 @@ func newVerify(a *app) *cobra.Command {
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` blocks, or tables of the database, at once (default one per core, 8 at most)")
 	f.BoolVar(&o.quick, "quick", false, "structure and index only, no rows")
 	f.BoolVar(&o.json, "json", false, "print JSON")
-	o.volumes.addFlags(f, startUsage("check", startNone, startDB), startNone, startSSH, startDB)
+	o.volumes.addFlags(f, startUsage("check", startNone, startSSH, startDB), startNone, startSSH, startDB)
 	return cmd
 }
 
@@ -107,9 +108,22 @@ func (o *verifyOptions) Run(ctx context.Context, path string) error {
 		n += len(compared.Findings)
 	}
 	if n > 0 {
-		return &foundError{message: fmt.Sprintf("%s: %s", path, plural(uint64(n), "finding"))}
+		return withHint(&foundError{message: fmt.Sprintf("%s: %s", path, plural(uint64(n), "finding"))}, o.hint(path, report))
 	}
 	return nil
+}
+
+// hint says what can be done about volumes that are not here, "" if nothing.
+func (o *verifyOptions) hint(path string, report *verify.Report) string {
+	missing := func(f verify.Finding) bool { return f.Class == archive.ClassMissing }
+	if o.volumes.start != startNone || !slices.ContainsFunc(report.Findings, missing) {
+		return ""
+	}
+	_, err := archive.OpenWith(path, archive.OpenOptions{VolumeDir: o.volumes.dir})
+	if !o.volumes.elsewhere(path, err) {
+		return ""
+	}
+	return "the volumes are on other hosts: --start ssh, or --start db, checks them there"
 }
 
 // check checks the archive: here, or each volume on its host. Then it also returns the set as it can be seen from here.

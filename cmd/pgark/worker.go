@@ -31,7 +31,7 @@ func newWorker(a *app) *cobra.Command {
 	var hello bool
 	cmd := &cobra.Command{
 		Use:         "worker [FILE]",
-		Short:       "write one node's volume, for a dump that runs elsewhere",
+		Short:       "work on one node's volume, for a command that runs elsewhere",
 		Long:        workerLong,
 		Annotations: exitCodes(""),
 		Args:        args(cobra.MaximumNArgs(1)),
