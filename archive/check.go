@@ -41,6 +41,7 @@ const (
 	ClassCatalog   = "catalog"   // a document can't be read or contradicts the streams
 	ClassMissing   = "missing"   // a volume of a set is not there
 	ClassVolume    = "volume"    // in the place of a volume of a set is another one
+	ClassUnchecked = "unchecked" // nobody could look at a volume of a set where it lies
 )
 
 // Finding is one thing that is wrong with an archive.

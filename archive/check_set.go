@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"slices"
 )
 
@@ -125,38 +126,44 @@ func (s *setCheck) member(ctx context.Context, m *Volume, v *volume) error {
 
 // elsewhere takes what a check has found on a volume's own host.
 func (s *setCheck) elsewhere(m *Volume, c *MemberCheck) error {
-	e := &VolumeError{Volume: m, Node: s.x.nodeName(m.Node), Problem: VolumeMissing, Message: "it was not looked at"}
 	if c == nil {
-		return s.gone(m, e, m.Path)
+		c = &MemberCheck{Name: m.Path, Err: errors.New("nobody was asked to look at it")}
 	}
-	if c.Err != nil {
-		e.Message, e.Err = c.Err.Error(), c.Err
-		return s.gone(m, e, c.Name)
-	}
-	var v *volume
-	err := error(nil)
-	if c.Skeleton != nil {
-		v, err = openMember(s.x.Header().Member.Set, m, c.Skeleton, c.Size, c.Name)
-	}
-	if err != nil && (!errors.As(err, &e) || e.Problem != VolumeDamaged) {
-		e.Node = s.x.nodeName(m.Node)
-		return s.gone(m, e, c.Name)
-	}
-	s.take(c)
+	e := &VolumeError{Volume: m, Node: s.x.nodeName(m.Node), Name: c.Name, Err: c.Err}
 	switch {
-	case v != nil:
-		from := len(s.res.Findings)
-		for i := range v.streams {
-			s.table(&v.streams[i].StreamInfo)
-		}
-		s.compare(m, v)
-		s.sort(from, v.name)
-	case len(c.Result.Findings) == 0:
+	case errors.Is(c.Err, fs.ErrNotExist):
+		e.Problem, e.Message = VolumeMissing, "it is not there"
+		return s.gone(m, e, c.Name)
+	case c.Err != nil:
+		e.Message = "it could not be looked at: " + c.Err.Error()
+		s.add(Finding{Class: ClassUnchecked, Volume: c.Name, Offset: -1, Block: -1, Message: e.Error()})
+		return nil
+	case c.Skeleton == nil && len(c.Result.Findings) == 0:
 		e.Problem, e.Message = VolumeForeign, "what is in its place is not a pgark archive"
 		return s.gone(m, e, c.Name)
-	default:
+	case c.Skeleton == nil:
+		s.take(c)
 		s.lost(ClassVolume, m, c.Name)
+		return nil
 	}
+	v, err := openMember(s.x.Header().Member.Set, m, c.Skeleton, c.Size, c.Name)
+	var wrong *VolumeError
+	switch {
+	case errors.As(err, &wrong) && wrong.Problem != VolumeDamaged:
+		wrong.Node = e.Node
+		return s.gone(m, wrong, c.Name)
+	case err != nil:
+		s.take(c)
+		s.lost(ClassVolume, m, c.Name)
+		return nil
+	}
+	s.take(c)
+	from := len(s.res.Findings)
+	for i := range v.streams {
+		s.table(&v.streams[i].StreamInfo)
+	}
+	s.compare(m, v)
+	s.sort(from, v.name)
 	return nil
 }
 

@@ -189,7 +189,8 @@ func TestCheckFilesElsewhere(t *testing.T) {
 		class  string
 		lost   bool // the tables of the volume are named
 	}{
-		"not asked":   {nil, archive.ClassMissing, true},
+		"not asked":   {nil, archive.ClassUnchecked, false},
+		"no answer":   {&archive.MemberCheck{Name: "sdw:/v", Err: errors.New("no route to host")}, archive.ClassUnchecked, false},
 		"not there":   {&archive.MemberCheck{Name: "sdw:/v", Err: fs.ErrNotExist}, archive.ClassMissing, true},
 		"swapped":     {sound[1], archive.ClassVolume, true},
 		"foreign":     {member(stale), archive.ClassVolume, true},

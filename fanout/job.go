@@ -16,23 +16,23 @@ const JobVersion = 1
 // as JSON and holds no password.
 type Job struct {
 	Version  int
-	Archive  string // name of the lead volume's file, for the member's header
-	Database string // of the archive, for the member's header
+	Archive  Text   // name of the lead volume's file, for the member's header
+	Database Text   // of the archive, for the member's header
 	Tool     string // likewise
 	Created  int64  // microseconds since 1970, likewise
 
 	Set    string // id of the set, in hexadecimal digits
 	Number uint32 // of the volume in it
 	Node   uint32 // ID of the node whose rows these are
-	Name   string // of the node, for messages
+	Name   Text   // of the node, for messages
 
-	Conninfo []string // how to reach the node from its own host; the first that works and is the right server is taken
-	Identity string   // what identityQuery answers there
+	Conninfo Texts  // how to reach the node from its own host; the first that works and is the right server is taken
+	Identity string // what identityQuery answers there
 	Dialect  Dialect
 	Locks    bool   // the worker takes ACCESS SHARE locks on what it reads
 	Snapshot string // to import
 	LeadPID  uint32 // process that serves the lead's session which holds the snapshot there; when it ends, so does the worker
-	Path     string // of the volume, on the worker's host
+	Path     Text   // of the volume, on the worker's host
 	Force    bool   // replace a file of that name
 
 	Codec  archive.Codec
@@ -46,13 +46,13 @@ type Job struct {
 // JobTable is a table, or a part of one, to be read.
 type JobTable struct {
 	OID          uint32 // on the coordinator
-	Schema, Name string // likewise
-	Columns      []string
+	Schema, Name Text   // likewise
+	Columns      Texts
 	Floats       string
 
-	From        string // what to read
-	FromColumns []string
-	Where       string
+	From        Text // what to read
+	FromColumns Texts
+	Where       Text
 	Split       bool
 	Pages       uint64
 	Bytes       uint64
@@ -61,7 +61,7 @@ type JobTable struct {
 // JobBlobs are the large objects of an entry.
 type JobBlobs struct {
 	Entry int32
-	Name  string
+	Name  Text
 	OIDs  []uint32 // none means all
 }
 
@@ -90,8 +90,8 @@ func jobTables(parts []part) []JobTable {
 	for i := range parts {
 		p := &parts[i]
 		tables[i] = JobTable{
-			OID: p.table.OID, Schema: p.table.Schema, Name: p.table.Name, Columns: p.table.Columns, Floats: p.table.Floats,
-			From: p.from, FromColumns: p.columns, Where: p.where, Split: p.split, Pages: p.pages, Bytes: p.bytes,
+			OID: p.table.OID, Schema: Text(p.table.Schema), Name: Text(p.table.Name), Columns: p.table.Columns, Floats: p.table.Floats,
+			From: Text(p.from), FromColumns: p.columns, Where: Text(p.where), Split: p.split, Pages: p.pages, Bytes: p.bytes,
 		}
 	}
 	return tables
@@ -105,11 +105,11 @@ func (j *Job) parts() []part {
 		t := &j.Tables[i]
 		if tables[t.OID] == nil {
 			tables[t.OID] = &table{
-				relation: relation{OID: t.OID, Schema: t.Schema, Name: t.Name, Kind: 'r'}, Columns: t.Columns, Floats: t.Floats,
+				relation: relation{OID: t.OID, Schema: string(t.Schema), Name: string(t.Name), Kind: 'r'}, Columns: t.Columns, Floats: t.Floats,
 			}
 		}
 		parts[i] = part{
-			table: tables[t.OID], node: j.Node, from: t.From, columns: t.FromColumns, where: t.Where, split: t.Split,
+			table: tables[t.OID], node: j.Node, from: string(t.From), columns: t.FromColumns, where: string(t.Where), split: t.Split,
 			pages: t.Pages, bytes: t.Bytes,
 		}
 	}
@@ -121,7 +121,7 @@ func (j *Job) lockNames() []string {
 	var names []string
 	seen := make(map[string]bool)
 	for i := range j.Tables {
-		if from := j.Tables[i].From; !seen[from] {
+		if from := string(j.Tables[i].From); !seen[from] {
 			seen[from] = true
 			names = append(names, from)
 		}
@@ -132,8 +132,8 @@ func (j *Job) lockNames() []string {
 // connect reaches the job's server, from the host where it runs.
 func (j *Job) connect(ctx context.Context, d *dumper) (*Node, *wire.Conn, error) {
 	var node *Node
-	conn, err := reach(ctx, j.Name, j.Conninfo, j.Identity, func(cfg *wire.Config) (*wire.Conn, error) {
-		node = &Node{ID: j.Node, Name: j.Name, Content: -1, Config: cfg, Dialect: j.Dialect}
+	conn, err := reach(ctx, string(j.Name), j.Conninfo, j.Identity, func(cfg *wire.Config) (*wire.Conn, error) {
+		node = &Node{ID: j.Node, Name: string(j.Name), Content: -1, Config: cfg, Dialect: j.Dialect}
 		return d.session(ctx, node, workerLockTimeout)
 	})
 	return node, conn, err

@@ -21,10 +21,10 @@ type jobSet struct {
 // segmentJob is what is different from segment to segment.
 type segmentJob struct {
 	Number, Node uint32
-	Name, Path   string
+	Name, Path   Text
 	Snapshot, ID string
 	LeadPID      uint32
-	Conninfo     []string
+	Conninfo     Texts
 	OIDs         []byte     `json:",omitempty"` // tables that only this segment reads: replicated ones
 	Tables       []JobTable `json:",omitempty"`
 }
@@ -71,7 +71,7 @@ func packJobs(jobs []Job, places []Place) (string, error) {
 
 // plain tells whether the table's OID says all there is to say.
 func (t *JobTable) plain() bool {
-	return t.Where == "" && t.From == "ONLY "+wire.QualifiedName(t.Schema, t.Name) && slices.Equal(t.Columns, t.FromColumns)
+	return t.Where == "" && string(t.From) == "ONLY "+wire.QualifiedName(string(t.Schema), string(t.Name)) && slices.Equal(t.Columns, t.FromColumns)
 }
 
 // packOIDs writes the OIDs in order, as differences.

@@ -50,7 +50,7 @@ func largeObjectUnits(cat *archive.Catalog) ([]unit, error) {
 	}
 	units := make([]unit, len(blobs))
 	for i, b := range blobs {
-		units[i] = largeObjectUnit(b.Entry, b.Name, b.OIDs)
+		units[i] = largeObjectUnit(b.Entry, string(b.Name), b.OIDs)
 	}
 	return units, nil
 }
@@ -84,7 +84,7 @@ func largeObjectEntries(cat *archive.Catalog) ([]JobBlobs, error) {
 				oids = append(oids, uint32(oid))
 			}
 		}
-		blobs = append(blobs, JobBlobs{Entry: e.ID, Name: e.Name, OIDs: oids})
+		blobs = append(blobs, JobBlobs{Entry: e.ID, Name: Text(e.Name), OIDs: oids})
 	}
 	return blobs, nil
 }

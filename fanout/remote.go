@@ -1,8 +1,10 @@
 package fanout
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
@@ -144,7 +146,7 @@ func (x *Remote) tasks(do string, of []*remoteVolume) ([]Task, []Place) {
 	for i, v := range of {
 		places[i] = v.place
 		tasks[i] = Task{
-			Do: do, Version: JobVersion, From: uint32(i + 1), Node: v.place.Node, Path: v.path, Run: x.run, //nolint:gosec // an index
+			Do: do, Version: JobVersion, From: uint32(i + 1), Node: Text(v.place.Node), Path: Text(v.path), Run: x.run, //nolint:gosec // an index
 			Jobs: max(x.o.Jobs, 1), Root: v.Root[:],
 		}
 	}
@@ -224,7 +226,10 @@ func (v *remoteVolume) take(line *WorkerLine, o RemoteOptions) error {
 			o.Report(line.Progress.Rows, line.Progress.Bytes)
 		}
 	case line.Checked != nil:
-		v.checked = &line.Checked.Result
+		v.checked = &archive.CheckResult{}
+		if err := gob.NewDecoder(bytes.NewReader(line.Checked)).Decode(v.checked); err != nil {
+			return fmt.Errorf("%w: %w", errAnswer, err)
+		}
 	case line.Opened != nil:
 		v.size, v.host = line.Opened.Size, line.Opened.Host
 	case line.Data != nil:

@@ -16,6 +16,7 @@ func (r *restoreRun) placeRemote(ctx context.Context, leader *loadSession) error
 	if r.opts.Remote == nil {
 		return nil
 	}
+	var fetched []string
 	for _, step := range r.steps {
 		e := r.loads[step.Entry.ID]
 		if e == nil || e.blobs || e.err != nil {
@@ -27,6 +28,11 @@ func (r *restoreRun) placeRemote(ctx context.Context, leader *loadSession) error
 		// Straight into nodes from here is a way that may not be there: the lead need not reach them.
 		r.loads[step.Entry.ID] = r.planLoad(step)
 		r.result.DirectTables--
+		fetched = append(fetched, qualifiedID(step.Entry.Schema, step.Entry.Name))
+	}
+	if len(fetched) > 0 {
+		r.warn(fmt.Sprintf("through the coordinator: %s: their volumes are on other hosts than their nodes, or their rows in several volumes", someTables(fetched)))
+		r.setRoute(r.result.Route, fmt.Sprintf("proven, but only %d tables have their rows beside their nodes; the others go through the coordinator", r.result.DirectTables))
 	}
 	return r.fetch(ctx)
 }
@@ -176,7 +182,7 @@ func (r *restoreRun) takeLoaded(ctx context.Context, leader *loadSession, t *rem
 	delete(t.loads, line.Loaded.Stream)
 	var err error
 	if line.Loaded.Error != "" {
-		err = l.located(errors.New(line.Loaded.Error))
+		err = l.located(errors.New(string(line.Loaded.Error)))
 	}
 	l.mu.Lock()
 	l.remaining = 0
@@ -222,7 +228,7 @@ func (r *restoreRun) remoteTasks(ctx context.Context, leader *loadSession) ([]*r
 			if slices.ContainsFunc(l.streams, func(s archive.Stream) bool {
 				return l.sql != copyInto(s.Schema, s.Table, s.Columns)
 			}) {
-				t.task.Load.Tables = append(t.task.Load.Tables, LoadTable{Streams: packStreams(ids), SQL: l.sql})
+				t.task.Load.Tables = append(t.task.Load.Tables, LoadTable{Streams: packStreams(ids), SQL: Text(l.sql)})
 			} else {
 				plain[k] = append(plain[k], ids...)
 			}

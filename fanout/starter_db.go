@@ -297,10 +297,10 @@ func (w *dispatched) Close(ctx context.Context, whole bool) (left []string) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), workerGrace)
 	defer cancel()
-	paths := make([]string, len(w.jobs))
+	paths := make(Texts, len(w.jobs))
 	for i := range w.jobs {
-		paths[i] = w.jobs[i].Path
-		left = append(left, w.jobs[i].Name+":"+w.jobs[i].Path)
+		paths[i] = string(w.jobs[i].Path)
+		left = append(left, string(w.jobs[i].Name+":"+w.jobs[i].Path))
 	}
 	b, err := json.Marshal(paths)
 	if err == nil {

@@ -27,8 +27,8 @@ type Task struct {
 	Do      string
 	Version int    // JobVersion
 	From    uint32 // which task of several this is, from 1: in every answer
-	Node    string // name of the node whose volume it is, for messages
-	Path    string // of the volume
+	Node    Text   // name of the node whose volume it is, for messages
+	Path    Text   // of the volume
 	Run     string // hexadecimal digits that tell the tasks of one command from those of others
 	Jobs    int    // blocks at once, or sessions
 	Quick   bool   // check: structure and index only
@@ -41,10 +41,10 @@ type Task struct {
 
 // LoadSpec says where a worker loads the rows of a volume.
 type LoadSpec struct {
-	Conninfo  []string // how to reach the node; the first that works and is the right server is taken
-	Identity  string   // what identityQuery answers there
-	Encoding  string   // of the archive's text
-	Setup     []string // statements that prepare a session
+	Conninfo  Texts  // how to reach the node; the first that works and is the right server is taken
+	Identity  string // what identityQuery answers there
+	Encoding  string // of the archive's text
+	Setup     Texts  // statements that prepare a session
 	Tables    []LoadTable
 	ShareFrom uint64 // see restoreLimits
 	JoinFrom  uint64
@@ -53,12 +53,12 @@ type LoadSpec struct {
 // LoadTable is a table whose name on the node is another one than in the archive.
 type LoadTable struct {
 	Streams []byte // packed
-	SQL     string // the COPY statement
+	SQL     Text   // the COPY statement
 }
 
 // WatchSpec names a session of the lead's.
 type WatchSpec struct {
-	Conninfo []string
+	Conninfo Texts
 	Identity string
 	PID      uint32
 }

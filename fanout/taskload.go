@@ -102,7 +102,7 @@ func (w *volumeLoader) plan(ids []archive.StreamID) ([]*volumeLoad, error) {
 		if err != nil || len(ids) == 0 || ids[0] == 0 {
 			return nil, errStreams
 		}
-		add(ids, t.SQL)
+		add(ids, string(t.SQL))
 	}
 	slices.SortFunc(loads, func(a, b *volumeLoad) int { return cmp.Compare(a.first, b.first) })
 	parts := make([]*tableLoad, len(loads))
@@ -136,7 +136,7 @@ func newLoadQueue(loads []*volumeLoad, joinFrom uint64) *restoreQueue {
 
 // connect opens a session that loads.
 func (w *volumeLoader) connect(ctx context.Context) (*loadSession, error) {
-	conn, err := reach(ctx, w.task.Node, w.spec.Conninfo, w.spec.Identity, func(cfg *wire.Config) (*wire.Conn, error) {
+	conn, err := reach(ctx, string(w.task.Node), w.spec.Conninfo, w.spec.Identity, func(cfg *wire.Config) (*wire.Conn, error) {
 		settings := wire.TextSettings(w.spec.Encoding)
 		settings.ApplicationName = "pgark restore"
 		return wire.Connect(ctx, cfg, settings)
@@ -187,7 +187,7 @@ func (w *volumeLoader) work(ctx context.Context, s *loadSession) error {
 func (w *volumeLoader) tell(l *volumeLoad) error {
 	line := &WorkerLoaded{Stream: l.first, Digest: l.got, Rows: l.rows}
 	if err := l.entry.failed(); err != nil {
-		line.Error = err.Error()
+		line.Error = Text(err.Error())
 	}
 	return w.out.write(WorkerLine{Loaded: line})
 }

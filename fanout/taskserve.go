@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/gob"
 	"errors"
 	"fmt"
 	"io"
@@ -64,7 +65,7 @@ func (s *taskServer) run(ctx context.Context, cancel context.CancelCauseFunc) er
 		watched.Wait()
 	}()
 	if w := s.task.Watch; w != nil {
-		conn, err := reach(ctx, s.task.Node, w.Conninfo, w.Identity, func(cfg *wire.Config) (*wire.Conn, error) {
+		conn, err := reach(ctx, string(s.task.Node), w.Conninfo, w.Identity, func(cfg *wire.Config) (*wire.Conn, error) {
 			return plainSession(ctx, cfg, "pgark worker")
 		})
 		if err != nil {
@@ -72,7 +73,7 @@ func (s *taskServer) run(ctx context.Context, cancel context.CancelCauseFunc) er
 		}
 		watched.Go(func() {
 			name := func() string { return s.progress.name(s.task.Run) }
-			if err := watchOver(watching, conn, s.task.Node, w.PID, leadPoll, ErrAbandoned, name); err != nil {
+			if err := watchOver(watching, conn, string(s.task.Node), w.PID, leadPoll, ErrAbandoned, name); err != nil {
 				cancel(err)
 			}
 		})
@@ -103,9 +104,11 @@ func (s *taskServer) do(ctx context.Context) error {
 	}
 }
 
+func (s *taskServer) path() string { return string(s.task.Path) }
+
 // check reads the volume and says what is wrong with it.
 func (s *taskServer) check(ctx context.Context) error {
-	res, err := archive.CheckFiles(ctx, s.task.Path, archive.CheckOptions{Jobs: s.task.Jobs, Quick: s.task.Quick}, archive.OpenOptions{
+	res, err := archive.CheckFiles(ctx, s.path(), archive.CheckOptions{Jobs: s.task.Jobs, Quick: s.task.Quick}, archive.OpenOptions{
 		Through: func(f *os.File) io.ReaderAt { return &countedFile{f, s.progress} },
 	})
 	switch {
@@ -114,7 +117,11 @@ func (s *taskServer) check(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	return s.out.write(WorkerLine{Checked: &WorkerChecked{Result: *res}})
+	var b bytes.Buffer
+	if err := gob.NewEncoder(&b).Encode(res); err != nil {
+		return err
+	}
+	return s.out.write(WorkerLine{Checked: b.Bytes()})
 }
 
 // countedFile counts what is read of a file.
@@ -132,18 +139,18 @@ func (f *countedFile) ReadAt(p []byte, at int64) (int, error) {
 
 // sendSkeleton sends what is needed to open the volume, if it can be opened at all.
 func (s *taskServer) sendSkeleton(ctx context.Context) error {
-	f, err := os.Open(s.task.Path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	info, err := f.Stat()
+	info, err := os.Stat(s.path()) // before it is opened: that of a pipe would wait
 	if err != nil {
 		return err
 	}
 	if !info.Mode().IsRegular() {
 		return fmt.Errorf("%s is no regular file", s.task.Path)
 	}
+	f, err := os.Open(s.path())
+	if err != nil {
+		return err
+	}
+	defer f.Close()
 	if err := s.out.write(WorkerLine{Opened: &WorkerOpened{Size: info.Size(), Host: s.host}}); err != nil {
 		return err
 	}
@@ -182,7 +189,7 @@ func (s *taskServer) send(ctx context.Context, r io.ReaderAt, spans []archive.Sp
 
 // open opens the volume and makes sure that it is the one that is meant.
 func (s *taskServer) open() (*archive.File, []archive.StreamID, error) {
-	a, err := archive.OpenMember(s.task.Path)
+	a, err := archive.OpenMember(s.path())
 	if err != nil {
 		return nil, nil, err
 	}
@@ -204,7 +211,7 @@ func (s *taskServer) read(ctx context.Context) error {
 		return err
 	}
 	defer a.Close()
-	f, err := os.Open(s.task.Path)
+	f, err := os.Open(s.path())
 	if err != nil {
 		return err
 	}
@@ -214,5 +221,5 @@ func (s *taskServer) read(ctx context.Context) error {
 
 // errorLine is how an error is told to the lead.
 func errorLine(err error) *WorkerError {
-	return &WorkerError{Message: err.Error(), Slipped: errors.Is(err, errSlipped), Missing: errors.Is(err, fs.ErrNotExist)}
+	return &WorkerError{Message: Text(err.Error()), Slipped: errors.Is(err, errSlipped), Missing: errors.Is(err, fs.ErrNotExist)}
 }

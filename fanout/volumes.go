@@ -241,9 +241,9 @@ func (a *attempt) jobs() ([]Job, []Place, error) {
 			return nil, nil, err
 		}
 		jobs = append(jobs, Job{
-			Version: JobVersion, Archive: a.o.Volumes.Name, Database: c.Coordinator.Config.Database(), Tool: a.o.Tool,
+			Version: JobVersion, Archive: Text(a.o.Volumes.Name), Database: Text(c.Coordinator.Config.Database()), Tool: a.o.Tool,
 			Created: a.created.UnixMicro(), Set: a.set.String(), Number: uint32(len(jobs) + 1), //nolint:gosec // nodes are few
-			Node: x.node.ID, Name: x.node.Name, Path: path, Force: a.o.Volumes.Force,
+			Node: x.node.ID, Name: Text(x.node.Name), Path: Text(path), Force: a.o.Volumes.Force,
 			Conninfo: conninfos(x.node.Config), Identity: x.identity, Dialect: *x.dialect, Locks: x.locks, Snapshot: x.snapshot,
 			LeadPID: x.conn.PID(),
 			Codec:   a.o.Codec, Level: a.o.Level, Jobs: a.o.Jobs, Tables: jobTables(parts), Blobs: blobs,
@@ -275,7 +275,7 @@ func checkVolumes(jobs []Job, volumes []archive.Volume) error {
 				jobs[i].Name, jobs[i].Number, v.Number, v.Node, v.Path)
 		}
 	}
-	lead, err := filepath.Abs(jobs[0].Archive)
+	lead, err := filepath.Abs(string(jobs[0].Archive))
 	if err != nil {
 		return err
 	}
@@ -289,7 +289,7 @@ func checkVolumes(jobs []Job, volumes []archive.Volume) error {
 		if taken[place] != "" {
 			return fmt.Errorf("%s and node %s have the same volume, %s on host %s: each needs a path of its own", taken[place], jobs[i].Name, v.Path, v.Host)
 		}
-		taken[place] = "node " + jobs[i].Name
+		taken[place] = "node " + string(jobs[i].Name)
 	}
 	return nil
 }

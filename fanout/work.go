@@ -37,8 +37,8 @@ func work(ctx context.Context, w io.Writer, job *Job, log *slog.Logger, progress
 	}
 	defer m.close(ctx)
 	aw, err := archive.NewWriter(w, archive.WriterOptions{
-		Codec: job.Codec, Level: job.Level, Created: time.UnixMicro(job.Created), Database: job.Database, Tool: job.Tool,
-		Member: archive.Member{Set: archive.SetID(set), Number: job.Number, Lead: job.Archive},
+		Codec: job.Codec, Level: job.Level, Created: time.UnixMicro(job.Created), Database: string(job.Database), Tool: job.Tool,
+		Member: archive.Member{Set: archive.SetID(set), Number: job.Number, Lead: string(job.Archive)},
 	})
 	if err != nil {
 		return archive.Volume{}, err
@@ -79,7 +79,7 @@ func (d *dumper) joinMoment(ctx context.Context, job *Job) (*moment, error) {
 			node: node, dialect: &d.o.Cluster.Dialect, conn: conn, locks: job.Locks, snapshot: job.Snapshot, parts: job.parts(),
 		}},
 	}
-	r := &reader{conn: conn, snapshot: job.Snapshot, node: job.Name}
+	r := &reader{conn: conn, snapshot: job.Snapshot, node: string(job.Name)}
 	err = r.join(ctx)
 	if err == nil && job.Locks {
 		// The lead has these locks. Who waits for a stronger one since then keeps us from ours: once only, since nobody
@@ -106,7 +106,7 @@ func (d *dumper) writeMember(ctx context.Context, aw *archive.Writer, m *moment,
 	a.p = newPipeline(aw, a.sessions())
 	units := planTables(m.leader().parts, job.Jobs, a.tallies)
 	for _, b := range job.Blobs {
-		units = append([]unit{largeObjectUnit(b.Entry, b.Name, b.OIDs)}, units...)
+		units = append([]unit{largeObjectUnit(b.Entry, string(b.Name), b.OIDs)}, units...)
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error {

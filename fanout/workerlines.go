@@ -29,7 +29,7 @@ type WorkerLine struct {
 	Result   *WorkerResult   `json:"result,omitempty"`
 	Opened   *WorkerOpened   `json:"opened,omitempty"`
 	Data     *WorkerData     `json:"data,omitempty"`
-	Checked  *WorkerChecked  `json:"checked,omitempty"`
+	Checked  []byte          `json:"checked,omitempty"` // archive.CheckResult by encoding/gob: its names and messages need not be UTF-8
 	Loaded   *WorkerLoaded   `json:"loaded,omitempty"`
 	Piece    []byte          `json:"piece,omitempty"` // of a line that is longer than maxPiece
 	More     bool            `json:"more,omitempty"`  // there are more pieces of it
@@ -71,24 +71,19 @@ type WorkerData struct {
 	Bytes  []byte `json:"bytes"`
 }
 
-// WorkerChecked is what a check of a volume came to.
-type WorkerChecked struct {
-	Result archive.CheckResult `json:"result"`
-}
-
 // WorkerLoaded says that a table was loaded, or could not be.
 type WorkerLoaded struct {
 	Stream archive.StreamID `json:"stream"` // the first of those that the table's rows are in
 	Digest archive.Digest   `json:"digest"` // of the rows that were sent
 	Rows   uint64           `json:"rows"`   // that the server took
-	Error  string           `json:"error,omitempty"`
+	Error  Text             `json:"error,omitempty"`
 }
 
 // WorkerError is why a worker gave up.
 type WorkerError struct {
-	Message string `json:"message"`
-	Slipped bool   `json:"slipped,omitempty"` // the dump has to be started over
-	Missing bool   `json:"missing,omitempty"` // the volume of a task is not there
+	Message Text `json:"message"`
+	Slipped bool `json:"slipped,omitempty"` // the dump has to be started over
+	Missing bool `json:"missing,omitempty"` // the volume of a task is not there
 }
 
 // is tells whether who answers is a certain program.
@@ -107,9 +102,9 @@ func (l *WorkerLine) err() error {
 	case e.Slipped:
 		return fmt.Errorf("%w: %s", errSlipped, e.Message)
 	case e.Missing:
-		return &workerSaid{e.Message, fs.ErrNotExist}
+		return &workerSaid{string(e.Message), fs.ErrNotExist}
 	default:
-		return &workerSaid{e.Message, nil}
+		return &workerSaid{string(e.Message), nil}
 	}
 }
 

@@ -123,7 +123,7 @@ func (x *WorkerIO) serve(ctx context.Context, out *lineWriter) error {
 			words <- string(word)
 		}
 	}()
-	f, err := x.Open(job.Path, job.Force)
+	f, err := x.Open(string(job.Path), job.Force)
 	if err != nil {
 		return err
 	}
@@ -190,7 +190,7 @@ func (x *WorkerIO) work(ctx context.Context, job *Job, f VolumeFile, out *lineWr
 		if err := f.Sync(); err != nil {
 			return err
 		}
-		v.Host, v.Path = x.Host, job.Path
+		v.Host, v.Path = x.Host, string(job.Path)
 		b, err := v.MarshalBinary()
 		result = &WorkerResult{Volume: b, Rows: v.Rows, Bytes: v.Bytes}
 		return err

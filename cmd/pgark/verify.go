@@ -276,7 +276,7 @@ func decodeFindings(r *verify.Report, text textDecoder) {
 	for i := range r.Findings {
 		f := &r.Findings[i]
 		f.Table = text.String(f.Table)
-		if f.Class != archive.ClassMissing && f.Class != archive.ClassVolume {
+		if f.Class != archive.ClassMissing && f.Class != archive.ClassVolume && f.Class != archive.ClassUnchecked {
 			f.Message = text.String(f.Message)
 		}
 	}

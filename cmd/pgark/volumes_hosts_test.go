@@ -15,6 +15,7 @@ import (
 
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
+	"github.com/pgark/pgark/internal/pgtest"
 )
 
 // onHosts are the flags that have workers started for a set's volumes, as processes of this machine.
@@ -314,12 +315,17 @@ func TestVolumesWrongOnHosts(t *testing.T) {
 			b.quiet(t)
 		})
 	}
+	// A host that can't be asked is no missing volume.
+	out := b.run(t, exitFound, "verify", "--start", "ssh", "--rsh", "false -c", "set.pgark")
+	if strings.Count(out, "unchecked: volume ") != 3 || strings.Contains(out, "missing") {
+		t.Errorf("verify of hosts that can't be asked says:\n%s", out)
+	}
 	// A damaged block keeps its own table from being loaded, and no other.
 	for node, text := range sound {
 		put(node, text)
 	}
 	put("shard2", flipped)
-	out := b.run(t, exitFound, restore...)
+	out = b.run(t, exitFound, restore...)
 	if !strings.Contains(out, "node shard2: ") || !strings.Contains(out, "1 object could not be restored") {
 		t.Errorf("restore of a damaged volume says:\n%s", out)
 	}
@@ -380,6 +386,44 @@ esac
 	t.Log(stderr)
 	if left := b.left(t); len(left) > 0 {
 		t.Errorf("left: %q", left)
+	}
+}
+
+// TestVolumesLatin1 has names that are not UTF-8 travel to workers and back.
+func TestVolumesLatin1(t *testing.T) {
+	b := newVolumeBed(t, 10)
+	from, to := b.shards.CreateEqualDB(t, pgtest.Encoding("LATIN1")), b.shards.CreateEqualDB(t, pgtest.Encoding("LATIN1"))
+	list := func(db string) []string {
+		args := []string{"-d", b.shards.Coordinator.Conninfo(db)}
+		for i, srv := range b.shards.Shards {
+			args = append(args, "--data-node", fmt.Sprintf("n%d=%s", i, srv.TCPConninfo(db)))
+		}
+		return args
+	}
+	for i, srv := range b.shards.All() {
+		srv.Exec(t, from, fmt.Sprintf(`CREATE SCHEMA U&"gr\00F6\00DFe"; CREATE TABLE U&"gr\00F6\00DFe".U&"stra\00DFe" (U&"l\00E4nge" int PRIMARY KEY, v text);
+INSERT INTO U&"gr\00F6\00DFe".U&"stra\00DFe" SELECT i, U&'Gr\00FC\00DFe von %d' FROM generate_series(1, 100) i`, i))
+	}
+	b.run(t, exitDone, slices.Concat([]string{"dump", "-f", "latin1.pgark", "--volumes", filepath.Join(b.dir, "volumes", "{node}"), "--rsh", "sh -c", "--worker", b.worker}, list(from))...)
+	b.run(t, exitDone, slices.Concat([]string{"verify"}, b.onHosts(), list(from), []string{"latin1.pgark"})...)
+	b.run(t, exitDone, slices.Concat([]string{"restore", "--verify"}, b.onHosts(), list(to), []string{"latin1.pgark"})...)
+	for i, srv := range b.shards.All() {
+		const query = "SELECT n.nspname::bytea, c.relname::bytea, query_to_xml('SELECT * FROM ' || c.oid::regclass, true, true, '')::text::bytea FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace WHERE relkind = 'r' AND nspname LIKE 'gr%'"
+		if got, want := srv.QueryString(t, to, query), srv.QueryString(t, from, query); got != want || !strings.HasPrefix(got, `\x6772f6df65|`) {
+			t.Errorf("node %d has %.300q, want %.300q", i, got, want)
+		}
+	}
+	volume := filepath.Join(b.dir, "volumes", "n1")
+	text, err := os.ReadFile(volume)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text[len(text)/4] ^= 1
+	if err := os.WriteFile(volume, text, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out := b.run(t, exitFound, slices.Concat([]string{"verify"}, b.onHosts("latin1.pgark"))...); !strings.Contains(out, `table "größe"."straße"`) {
+		t.Errorf("verify does not name the table:\n%s", out)
 	}
 }
 

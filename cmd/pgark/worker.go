@@ -125,7 +125,7 @@ func segmentID() (int, error) {
 
 // discardVolumes removes those of the files that are volumes of a set.
 func discardVolumes(set string, args []string) error {
-	var paths []string
+	var paths fanout.Texts
 	if len(args) != 1 {
 		return usagef("--discard needs the paths")
 	}
