@@ -268,9 +268,16 @@ func (e *workerSaid) Error() string { return e.message }
 // Unwrap returns what kind of error it is.
 func (e *workerSaid) Unwrap() error { return e.class }
 
-// joinErrors is errors.Join, but an error of which there is only one stays as it is.
+// joinErrors is errors.Join, but what several say alike is said once.
 func joinErrors(errs []error) error {
-	errs = slices.DeleteFunc(slices.Clone(errs), func(err error) bool { return err == nil })
+	said := make(map[string]bool)
+	errs = slices.DeleteFunc(slices.Clone(errs), func(err error) bool {
+		twice := err == nil || said[err.Error()]
+		if !twice {
+			said[err.Error()] = true
+		}
+		return twice
+	})
 	if len(errs) == 1 {
 		return errs[0]
 	}
