@@ -139,6 +139,25 @@ func (j *Job) connect(ctx context.Context, d *dumper) (*Node, *wire.Conn, error)
 	return node, conn, err
 }
 
+// lookForLead returns an error unless the lead is still there.
+func (j *Job) lookForLead(ctx context.Context) error {
+	if j.LeadPID == 0 {
+		return nil
+	}
+	conn, err := reach(ctx, string(j.Name), j.Conninfo, j.Identity, func(cfg *wire.Config) (*wire.Conn, error) {
+		return plainSession(ctx, cfg, "pgark worker")
+	})
+	if err != nil {
+		return err
+	}
+	defer closeSession(ctx, conn)
+	there, err := sessionThere(ctx, conn, j.LeadPID)
+	if err == nil && !there {
+		err = ErrAbandoned
+	}
+	return err
+}
+
 // reach opens a session with a node from its own host, in the first of several ways that leads to the right server. The last
 // configuration that open was called with is that of the session.
 func reach(ctx context.Context, node string, infos []string, identity string, open func(*wire.Config) (*wire.Conn, error)) (*wire.Conn, error) {

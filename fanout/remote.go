@@ -73,7 +73,7 @@ func OpenRemote(ctx context.Context, path string, o RemoteOptions, partial bool)
 		return nil, err
 	}
 	if err := x.open(ctx, partial); err != nil {
-		return nil, errors.Join(err, x.Close())
+		return nil, closing(x, err)
 	}
 	return x, nil
 }
@@ -86,7 +86,7 @@ func newRemote(path string, o RemoteOptions) (*Remote, error) {
 	}
 	x := &Remote{Reader: lead.Reader, o: o, run: strings.ToLower(rand.Text()[:8]), path: path, files: []io.Closer{lead}}
 	if err := x.locate(); err != nil {
-		return nil, errors.Join(err, x.Close())
+		return nil, closing(x, err)
 	}
 	return x, nil
 }
@@ -266,6 +266,14 @@ func unnamedFile(dir string) (*os.File, error) {
 	return f, nil
 }
 
+// closing closes after an error, which stays as it is unless that fails too.
+func closing(c io.Closer, err error) error {
+	if also := c.Close(); also != nil {
+		return errors.Join(err, also)
+	}
+	return err
+}
+
 // Fetch copies the blocks of streams from where they lie, so that they can be read. Those that were fetched before stay.
 func (x *Remote) Fetch(ctx context.Context, streams []archive.StreamID) error {
 	x.mu.Lock()
@@ -323,7 +331,7 @@ func CheckRemote(ctx context.Context, path string, o RemoteOptions, quick bool) 
 	}
 	checks, err := x.check(ctx, quick)
 	if err != nil {
-		return nil, nil, errors.Join(err, x.Close())
+		return nil, nil, closing(x, err)
 	}
 	return x, checks, nil
 }

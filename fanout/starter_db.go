@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/wire"
@@ -76,16 +78,13 @@ func (s *DatabaseStarter) Run(ctx context.Context, tasks []Task, places []Place,
 
 // runTasks keeps a session with each segment, by which a worker knows that its lead is there, and has the workers run.
 func (s *DatabaseStarter) runTasks(ctx context.Context, tasks []Task, places []Place, r *databaseRun) error {
-	for i := range tasks {
+	leads, err := s.leads(ctx, places)
+	if err != nil {
+		return err
+	}
+	defer endLeads(ctx, leads)
+	for i, conn := range leads {
 		node := s.node(places[i].Content)
-		if node == nil {
-			return fmt.Errorf("%w of node %s: the database has no segment with content id %d", ErrWorker, places[i].Node, places[i].Content)
-		}
-		conn, err := plainSession(ctx, node.Config, "pgark lead")
-		if err != nil {
-			return fmt.Errorf("node %s: %w", node.Name, err)
-		}
-		defer closeSession(ctx, conn)
 		identity, err := conn.QueryString(ctx, identityQuery)
 		if err != nil {
 			return fmt.Errorf("node %s: ask which server it is: %w", node.Name, err)
@@ -168,6 +167,15 @@ func (s *DatabaseStarter) Start(ctx context.Context, jobs []Job, places []Place,
 	if err := s.segmentsOnly(places); err != nil {
 		return nil, err
 	}
+	leads, err := s.leads(ctx, places)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { endLeads(ctx, leads) }()
+	jobs = slices.Clone(jobs)
+	for i := range jobs {
+		jobs[i].LeadPID = leads[i].PID()
+	}
 	packed, err := packJobs(jobs, places)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrWorker, err)
@@ -190,12 +198,65 @@ func (s *DatabaseStarter) Start(ctx context.Context, jobs []Job, places []Place,
 		return w, nil
 	}
 	if started {
+		// The database may not have ended the workers yet. From here on they take their volumes back themselves.
+		endLeads(ctx, leads)
+		s.awaitEnd(ctx, leads, places)
 		if left := w.Close(ctx, false); len(left) > 0 {
 			err = &LeftError{Err: err, Volumes: left}
 		}
 	}
 	return nil, err
 }
+
+// leads opens a session with each segment, by which a worker there knows that its lead is there.
+func (s *DatabaseStarter) leads(ctx context.Context, places []Place) (leads []*wire.Conn, err error) {
+	defer func() {
+		if err != nil {
+			endLeads(ctx, leads)
+		}
+	}()
+	for _, p := range places {
+		node := s.node(p.Content)
+		if node == nil {
+			return leads, fmt.Errorf("%w of node %s: the database has no segment with content id %d", ErrWorker, p.Node, p.Content)
+		}
+		conn, err := plainSession(ctx, node.Config, "pgark lead")
+		if err != nil {
+			return leads, fmt.Errorf("node %s: %w", node.Name, err)
+		}
+		leads = append(leads, conn)
+	}
+	return leads, nil
+}
+
+// endLeads ends them. To end one twice is no mistake.
+func endLeads(ctx context.Context, leads []*wire.Conn) {
+	for _, conn := range leads {
+		closeSession(ctx, conn)
+	}
+}
+
+// awaitEnd waits until the servers don't show them any more, which takes some milliseconds.
+func (s *DatabaseStarter) awaitEnd(ctx context.Context, leads []*wire.Conn, places []Place) {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), workerGrace)
+	defer cancel()
+	for i, p := range places {
+		conn, err := plainSession(ctx, s.node(p.Content).Config, "pgark lead")
+		if err != nil {
+			continue // a segment that is gone has no workers
+		}
+		for {
+			there, err := sessionThere(ctx, conn, leads[i].PID())
+			if err != nil || !there || sleep(ctx, leadEndPoll) != nil {
+				break
+			}
+		}
+		closeSession(ctx, conn)
+	}
+}
+
+// leadEndPoll is how often a lead looks whether a session that it has closed is gone.
+const leadEndPoll = 10 * time.Millisecond
 
 // collect is query for few lines.
 func (s *DatabaseStarter) collect(ctx context.Context, command, on string) (lines []string, started bool, err error) {
@@ -220,7 +281,10 @@ func (s *DatabaseStarter) query(ctx context.Context, command, on string, take fu
 	create := "BEGIN; CREATE EXTERNAL WEB TEMP TABLE " + table + " (line pg_catalog.text) EXECUTE " +
 		wire.Literal(command) + " ON " + on + " FORMAT 'TEXT' (DELIMITER 'off' ESCAPE 'off')"
 	if _, err := conn.Exec(ctx, create); err != nil {
-		return false, fmt.Errorf("%w: have the database start programs, which takes a superuser: %w", ErrWorker, err)
+		if wire.IsPermission(err) {
+			err = fmt.Errorf("it takes a superuser: %w", err)
+		}
+		return false, fmt.Errorf("%w: have the database start programs: %w", ErrWorker, err)
 	}
 	err = conn.Query(ctx, "SELECT line FROM "+table, func(row wire.Row) error { return take(string(row.Get(0))) })
 	if err != nil {

@@ -38,7 +38,7 @@ func (d *dumper) watchSession(ctx context.Context, node *Node, pid uint32, every
 // watchOver is watchSession over a session that is open, and is closed at the end.
 func watchOver(ctx context.Context, conn *wire.Conn, node string, pid uint32, every time.Duration, lost error, name func() string) error {
 	defer closeSession(ctx, conn)
-	there := fmt.Sprintf("EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a WHERE a.pid = %d)", pid)
+	there := thereQuery(pid)
 	for sleep(ctx, every) == nil {
 		query := "SELECT " + there
 		if name != nil {
@@ -55,6 +55,17 @@ func watchOver(ctx context.Context, conn *wire.Conn, node string, pid uint32, ev
 		}
 	}
 	return nil
+}
+
+// thereQuery is an expression: whether a session is there.
+func thereQuery(pid uint32) string {
+	return fmt.Sprintf("EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity a WHERE a.pid = %d)", pid)
+}
+
+// sessionThere tells whether a session is there, over another one on the same node.
+func sessionThere(ctx context.Context, conn *wire.Conn, pid uint32) (bool, error) {
+	answer, err := conn.QueryString(ctx, "SELECT "+thereQuery(pid))
+	return answer == "t", err
 }
 
 // watchHolders ends the dump when a session is lost that holds its moment, rather than hours later.

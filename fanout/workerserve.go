@@ -140,14 +140,14 @@ func (x *WorkerIO) serve(ctx context.Context, out *lineWriter) error {
 	}
 	select {
 	case word := <-words:
-		return settle(f, word, words, out)
+		return settle(ctx, &job, f, word, words, out)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
 // settle gives the volume its name, and takes it back unless the lead says that it may stay.
-func settle(f VolumeFile, word string, words <-chan string, out *lineWriter) error {
+func settle(ctx context.Context, job *Job, f VolumeFile, word string, words <-chan string, out *lineWriter) error {
 	if word != CommitLine && word != nameLine {
 		return ErrAbandoned
 	}
@@ -156,7 +156,14 @@ func settle(f VolumeFile, word string, words <-chan string, out *lineWriter) err
 	}
 	tell := out.write(WorkerLine{Done: true})
 	if word == CommitLine {
-		return tell
+		// A lead that has failed, or died, meanwhile has had its volumes removed before this one had its name.
+		if tell == nil {
+			tell = job.lookForLead(ctx)
+		}
+		if tell != nil {
+			return errors.Join(tell, f.TakeBack())
+		}
+		return nil
 	}
 	keep := false
 	for word := range words {

@@ -91,6 +91,10 @@ func (r *Relay) Serve(ctx context.Context) error {
 	if err := r.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
 		return fmt.Errorf("stop listening: %w", err)
 	}
+	// Nobody else is to come, and so nothing is left of it if this process is killed.
+	if err := os.RemoveAll(r.dir); err != nil {
+		return fmt.Errorf("remove the directory of a socket: %w", err)
+	}
 	stopClient := context.AfterFunc(ctx, func() { client.Close() }) //nolint:errcheck,gosec // reading tells
 	defer stopClient()
 	s := &relaySession{Relay: r, in: bufio.NewReader(client), out: bufio.NewWriterSize(client, 64<<10)}

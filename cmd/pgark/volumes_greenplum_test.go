@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"io"
 	"os"
 	"os/exec"
@@ -12,8 +13,8 @@ import (
 	"github.com/pgark/pgark/wire"
 )
 
-// greenplumDB makes a database with some rows on the Greenplum that PGARK_TEST_GREENPLUM names.
-func greenplumDB(t *testing.T) (conninfo string, sql func(string) string) {
+// greenplumServer is the Greenplum that PGARK_TEST_GREENPLUM names, and how to reach its coordinator.
+func greenplumServer(t *testing.T) *wire.Config {
 	t.Helper()
 	info := os.Getenv("PGARK_TEST_GREENPLUM")
 	if info == "" {
@@ -23,26 +24,37 @@ func greenplumDB(t *testing.T) (conninfo string, sql func(string) string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := func(cfg *wire.Config, sql string) string {
-		conn, err := wire.Connect(t.Context(), cfg, wire.TextSettings(""))
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer conn.Close(t.Context())
-		rows, err := conn.QueryStrings(t.Context(), sql)
-		if err != nil {
-			t.Fatalf("%s: %v", sql, err)
-		}
-		if len(rows) == 0 {
-			return ""
-		}
-		return rows[0][0]
+	return cfg
+}
+
+// runSQL carries out a statement in a session of its own, and returns the first value of its answer.
+func runSQL(t *testing.T, cfg *wire.Config, sql string) string {
+	t.Helper()
+	ctx := context.Background() // databases are dropped when the test is over
+	conn, err := wire.Connect(ctx, cfg, wire.TextSettings(""))
+	if err != nil {
+		t.Fatal(err)
 	}
+	defer conn.Close(ctx)
+	rows, err := conn.QueryStrings(ctx, sql)
+	if err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+	if len(rows) == 0 {
+		return ""
+	}
+	return rows[0][0]
+}
+
+// greenplumDB makes a database with some rows on the Greenplum that PGARK_TEST_GREENPLUM names.
+func greenplumDB(t *testing.T) (conninfo string, sql func(string) string) {
+	t.Helper()
+	cfg := greenplumServer(t)
 	const name = "pgark_volumes_test"
-	run(cfg, "DROP DATABASE IF EXISTS "+name)
-	run(cfg, "CREATE DATABASE "+name)
+	runSQL(t, cfg, "DROP DATABASE IF EXISTS "+name)
+	runSQL(t, cfg, "CREATE DATABASE "+name)
 	db := cfg.With(wire.Overrides{Database: name})
-	sql = func(s string) string { return run(db, s) }
+	sql = func(s string) string { return runSQL(t, db, s) }
 	sql("CREATE TABLE public.t (id int, v text) DISTRIBUTED BY (id)")
 	sql("INSERT INTO public.t SELECT i, md5(i::text) FROM generate_series(1, 300000) i")
 	sql("CREATE TABLE public.everywhere (id int) DISTRIBUTED REPLICATED")
