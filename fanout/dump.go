@@ -99,6 +99,7 @@ func Dump(ctx context.Context, w io.Writer, o DumpOptions) (*DumpResult, error) 
 		if routes, err = d.prepareVolumes(routes); err != nil {
 			return nil, err
 		}
+		defer o.Volumes.Starter.Close(ctx)
 		// Before anybody has to wait for a lock of this dump.
 		if err := o.Volumes.Starter.Check(ctx, o.Cluster.places()); err != nil {
 			return nil, err

@@ -41,6 +41,8 @@ type Job struct {
 	Tables []JobTable
 	OIDs   []uint32 `json:",omitempty"` // further tables, to be looked up on the node
 	Blobs  []JobBlobs
+
+	lead *wire.Conn // the session of LeadPID: the lead's, idle in its transaction
 }
 
 // JobTable is a table, or a part of one, to be read.
@@ -139,18 +141,11 @@ func (j *Job) connect(ctx context.Context, d *dumper) (*Node, *wire.Conn, error)
 	return node, conn, err
 }
 
-// lookForLead returns an error unless the lead is still there.
-func (j *Job) lookForLead(ctx context.Context) error {
+// lookForLead returns an error unless the lead is still there, as a session with the node shows it.
+func (j *Job) lookForLead(ctx context.Context, conn *wire.Conn) error {
 	if j.LeadPID == 0 {
 		return nil
 	}
-	conn, err := reach(ctx, string(j.Name), j.Conninfo, j.Identity, func(cfg *wire.Config) (*wire.Conn, error) {
-		return plainSession(ctx, cfg, "pgark worker")
-	})
-	if err != nil {
-		return err
-	}
-	defer closeSession(ctx, conn)
 	there, err := sessionThere(ctx, conn, j.LeadPID)
 	if err == nil && !there {
 		err = ErrAbandoned

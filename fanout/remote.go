@@ -159,7 +159,9 @@ func (x *Remote) open(ctx context.Context, partial bool) error {
 		return err
 	}
 	tasks, places := x.tasks(TaskOpen, x.volumes)
-	if err := x.ask(ctx, tasks, places); err != nil {
+	err := x.ask(ctx, tasks, places)
+	x.o.Starter.Close(ctx)
+	if err != nil {
 		return err
 	}
 	return x.assemble(partial)

@@ -58,6 +58,9 @@ func (s *ProcessStarter) Check(ctx context.Context, places []Place) error {
 	return joinErrors(errs)
 }
 
+// Close implements [Starter].
+func (s *ProcessStarter) Close(context.Context) {}
+
 // hosts leaves one place of each host.
 func hosts(places []Place) []Place {
 	seen := make(map[string]bool)

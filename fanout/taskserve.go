@@ -65,15 +65,14 @@ func (s *taskServer) run(ctx context.Context, cancel context.CancelCauseFunc) er
 		watched.Wait()
 	}()
 	if w := s.task.Watch; w != nil {
-		conn, err := reach(ctx, string(s.task.Node), w.Conninfo, w.Identity, func(cfg *wire.Config) (*wire.Conn, error) {
-			return plainSession(ctx, cfg, "pgark worker")
-		})
-		if err != nil {
-			return err
-		}
 		watched.Go(func() {
 			name := func() string { return s.progress.name(s.task.Run) }
-			if err := watchOver(watching, conn, string(s.task.Node), w.PID, leadPoll, ErrAbandoned, name); err != nil {
+			err := watchOver(watching, string(s.task.Node), w.PID, leadPoll, ErrAbandoned, name, func() (*wire.Conn, error) {
+				return reach(watching, string(s.task.Node), w.Conninfo, w.Identity, func(cfg *wire.Config) (*wire.Conn, error) {
+					return plainSession(watching, cfg, "pgark worker")
+				})
+			})
+			if err != nil {
 				cancel(err)
 			}
 		})

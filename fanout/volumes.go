@@ -41,6 +41,8 @@ func (c *Cluster) places() []Place {
 type Starter interface {
 	// Check makes sure that the same pgark is on all hosts, and names each on which it is not.
 	Check(ctx context.Context, places []Place) error
+	// Close gives up what Check may have left for what comes after it.
+	Close(ctx context.Context)
 	// Run has each task done by a worker, all at once, and returns how each ended, in their order. take gets the answers to
 	// task i, one after the other; several goroutines may call it for different tasks. An error of take ends that task.
 	Run(ctx context.Context, tasks []Task, places []Place, take func(i int, line *WorkerLine) error) []error
@@ -245,8 +247,8 @@ func (a *attempt) jobs() ([]Job, []Place, error) {
 			Created: a.created.UnixMicro(), Set: a.set.String(), Number: uint32(len(jobs) + 1), //nolint:gosec // nodes are few
 			Node: x.node.ID, Name: Text(x.node.Name), Path: Text(path), Force: a.o.Volumes.Force,
 			Conninfo: conninfos(x.node.Config), Identity: x.identity, Dialect: *x.dialect, Locks: x.locks, Snapshot: x.snapshot,
-			LeadPID: x.conn.PID(),
-			Codec:   a.o.Codec, Level: a.o.Level, Jobs: a.o.Jobs, Tables: jobTables(parts), Blobs: blobs,
+			LeadPID: x.conn.PID(), lead: x.conn,
+			Codec: a.o.Codec, Level: a.o.Level, Jobs: a.o.Jobs, Tables: jobTables(parts), Blobs: blobs,
 		})
 		places = append(places, x.node.place())
 	}

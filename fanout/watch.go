@@ -25,21 +25,24 @@ const (
 // returns lost when it is not, another error when it can't look, and nil when ctx is done. name gives the session's
 // application_name at each look; nil leaves it.
 func (d *dumper) watchSession(ctx context.Context, node *Node, pid uint32, every time.Duration, lost error, name func() string) error {
-	conn, err := d.session(ctx, node, workerLockTimeout)
+	return watchOver(ctx, node.Name, pid, every, lost, name, func() (*wire.Conn, error) { return d.session(ctx, node, workerLockTimeout) })
+}
+
+// watchOver is watchSession over a session that open opens, when it is time for the first look: what is short does without.
+func watchOver(ctx context.Context, node string, pid uint32, every time.Duration, lost error, name func() string, open func() (*wire.Conn, error)) error {
+	if sleep(ctx, every) != nil {
+		return nil
+	}
+	conn, err := open()
 	if err != nil {
 		if ctx.Err() != nil {
 			return nil
 		}
-		return fmt.Errorf("node %s: look after the session that holds the snapshot: %w", node.Name, err)
+		return fmt.Errorf("node %s: look after the lead's session: %w", node, err)
 	}
-	return watchOver(ctx, conn, node.Name, pid, every, lost, name)
-}
-
-// watchOver is watchSession over a session that is open, and is closed at the end.
-func watchOver(ctx context.Context, conn *wire.Conn, node string, pid uint32, every time.Duration, lost error, name func() string) error {
 	defer closeSession(ctx, conn)
 	there := thereQuery(pid)
-	for sleep(ctx, every) == nil {
+	for {
 		query := "SELECT " + there
 		if name != nil {
 			query += " AND pg_catalog.set_config('application_name', " + wire.Literal(name()) + ", false) IS NOT NULL"
@@ -53,8 +56,10 @@ func watchOver(ctx context.Context, conn *wire.Conn, node string, pid uint32, ev
 		case answer != "t":
 			return lost
 		}
+		if sleep(ctx, every) != nil {
+			return nil
+		}
 	}
-	return nil
 }
 
 // thereQuery is an expression: whether a session is there.
@@ -95,7 +100,7 @@ func (m *moment) lost(ctx context.Context) error {
 		return nil
 	}
 	for _, x := range m.members[1:] {
-		if _, err := x.conn.Exec(ctx, "SELECT 1"); err != nil {
+		if _, err := x.conn.Exec(ctx, "SELECT 1"); err != nil && !errors.Is(err, wire.ErrClosed) { // we closed it after the failure
 			return fmt.Errorf("node %s: the session that held the snapshot was lost: %w", x.node.Name, err)
 		}
 	}
@@ -106,18 +111,18 @@ func (m *moment) lost(ctx context.Context) error {
 // watch their lead: "pgark worker 0a1b2c3d 1000 65536", with the begin of the set's id, rows and bytes.
 const workerName = "pgark worker "
 
-// readNames reports what the workers of a set on one node say, until ctx is done. It is for the progress only: a node
-// that can't be asked is not.
-func readNames(ctx context.Context, cfg *wire.Config, set string, report func(rows, bytes uint64)) {
-	conn, err := plainSession(ctx, cfg, "pgark dump")
-	if err != nil {
-		return
-	}
-	defer closeSession(ctx, conn)
-	prefix := fmt.Sprintf("%s%.8s ", workerName, set)
+// readNames reports what the workers of a set, or a command, on one node say, over the lead's session there, until asking is
+// done. It is for the progress only: a node that can't be asked is not. No query is cancelled with asking: the session may hold
+// a snapshot, and a transaction that is cancelled loses it.
+func readNames(ctx, asking context.Context, conn *wire.Conn, run string, report func(rows, bytes uint64)) {
+	prefix := fmt.Sprintf("%s%.8s ", workerName, run)
 	query := "SELECT application_name FROM pg_catalog.pg_stat_activity WHERE application_name LIKE " + wire.Literal(prefix+"%")
 	var rows, bytes uint64
-	for sleep(ctx, leadPoll) == nil {
+	for sleep(asking, leadPoll) == nil {
+		// Within a transaction the view would always show what it has shown first.
+		if _, err := conn.QueryStrings(ctx, "SELECT pg_catalog.pg_stat_clear_snapshot()"); err != nil {
+			return
+		}
 		names, err := conn.QueryStrings(ctx, query)
 		if err != nil {
 			return

@@ -16,16 +16,16 @@ import (
 )
 
 // work does a worker's job: it writes the volume to w, which is neither synced nor closed, and returns what the lead
-// volume has to be told, all but host and path. It opens job.Jobs sessions that read rows, one that holds
-// locks, and one that watches the lead's; all are closed when it returns. Errors wrap [ErrJob], errSlipped and those of
-// package wire.
-func work(ctx context.Context, w io.Writer, job *Job, log *slog.Logger, progress *workerProgress) (archive.Volume, error) {
+// volume has to be told, all but host and path. It opens job.Jobs sessions that read rows, one of which holds
+// locks, and one that watches the lead's. Without an error it returns the one that held the locks, which is in no transaction
+// any more and which the caller closes; all others are closed. Errors wrap [ErrJob], errSlipped and those of package wire.
+func work(ctx context.Context, w io.Writer, job *Job, log *slog.Logger, progress *workerProgress) (_ archive.Volume, _ *wire.Conn, err error) {
 	if err := job.Check(); err != nil {
-		return archive.Volume{}, err
+		return archive.Volume{}, nil, err
 	}
 	set, err := hex.DecodeString(job.Set)
 	if err != nil || len(set) != len(archive.SetID{}) {
-		return archive.Volume{}, fmt.Errorf("%w: the set's id is %q", ErrJob, job.Set)
+		return archive.Volume{}, nil, fmt.Errorf("%w: the set's id is %q", ErrJob, job.Set)
 	}
 	d := &dumper{
 		o:   DumpOptions{Jobs: job.Jobs, Codec: job.Codec, Level: job.Level, Cluster: &Cluster{Dialect: job.Dialect}},
@@ -33,15 +33,19 @@ func work(ctx context.Context, w io.Writer, job *Job, log *slog.Logger, progress
 	}
 	m, err := d.joinMoment(ctx, job)
 	if err != nil {
-		return archive.Volume{}, err
+		return archive.Volume{}, nil, err
 	}
-	defer m.close(ctx)
+	defer func() {
+		if err != nil {
+			m.close(ctx)
+		}
+	}()
 	aw, err := archive.NewWriter(w, archive.WriterOptions{
 		Codec: job.Codec, Level: job.Level, Created: time.UnixMicro(job.Created), Database: string(job.Database), Tool: job.Tool,
 		Member: archive.Member{Set: archive.SetID(set), Number: job.Number, Lead: string(job.Archive)},
 	})
 	if err != nil {
-		return archive.Volume{}, err
+		return archive.Volume{}, nil, err
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
@@ -60,10 +64,10 @@ func work(ctx context.Context, w io.Writer, job *Job, log *slog.Logger, progress
 	<-watched
 	if err != nil {
 		aw.Abort()
-		return archive.Volume{}, err
+		return archive.Volume{}, nil, err
 	}
 	sum.Volume.Node = job.Node
-	return sum.Volume, nil
+	return sum.Volume, m.leader().conn, nil
 }
 
 // joinMoment opens the session that holds the worker's locks and shows the lead's moment.
@@ -103,6 +107,7 @@ func (d *dumper) joinMoment(ctx context.Context, job *Job) (*moment, error) {
 func (d *dumper) writeMember(ctx context.Context, aw *archive.Writer, m *moment, job *Job) (archive.Summary, error) {
 	a := &attempt{dumper: d, m: m, tallies: make(map[uint32]*tally)}
 	a.lanes = []*lane{{member: m.leader(), todo: make(chan []unit)}}
+	m.joined = []*wire.Conn{m.leader().conn} // it reads, too: a session costs Greenplum's segments 0.07 s of CPU
 	a.p = newPipeline(aw, a.sessions())
 	units := planTables(m.leader().parts, job.Jobs, a.tallies)
 	for _, b := range job.Blobs {

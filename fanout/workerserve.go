@@ -14,6 +14,9 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/wire"
 )
 
 // VolumeFile is a file that has no name until Commit. Discard leaves nothing of it if it has none, TakeBack removes it when
@@ -128,7 +131,10 @@ func (x *WorkerIO) serve(ctx context.Context, out *lineWriter) error {
 		return err
 	}
 	defer f.Discard()
-	result, err := x.work(ctx, &job, f, out)
+	result, conn, err := x.work(ctx, &job, f, out)
+	if conn != nil {
+		defer closeSession(ctx, conn)
+	}
 	if err != nil {
 		if cause := context.Cause(ctx); cause != nil {
 			return cause
@@ -140,14 +146,14 @@ func (x *WorkerIO) serve(ctx context.Context, out *lineWriter) error {
 	}
 	select {
 	case word := <-words:
-		return settle(ctx, &job, f, word, words, out)
+		return settle(ctx, &job, conn, f, word, words, out)
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
 // settle gives the volume its name, and takes it back unless the lead says that it may stay.
-func settle(ctx context.Context, job *Job, f VolumeFile, word string, words <-chan string, out *lineWriter) error {
+func settle(ctx context.Context, job *Job, conn *wire.Conn, f VolumeFile, word string, words <-chan string, out *lineWriter) error {
 	if word != CommitLine && word != nameLine {
 		return ErrAbandoned
 	}
@@ -158,7 +164,7 @@ func settle(ctx context.Context, job *Job, f VolumeFile, word string, words <-ch
 	if word == CommitLine {
 		// A lead that has failed, or died, meanwhile has had its volumes removed before this one had its name.
 		if tell == nil {
-			tell = job.lookForLead(ctx)
+			tell = job.lookForLead(ctx, conn)
 		}
 		if tell != nil {
 			return errors.Join(tell, f.TakeBack())
@@ -181,17 +187,17 @@ func settle(ctx context.Context, job *Job, f VolumeFile, word string, words <-ch
 	return ErrAbandoned
 }
 
-// work writes the volume and makes it durable.
-func (x *WorkerIO) work(ctx context.Context, job *Job, f VolumeFile, out *lineWriter) (*WorkerResult, error) {
+// work writes the volume and makes it durable. It also returns a session with the node, to be closed.
+func (x *WorkerIO) work(ctx context.Context, job *Job, f VolumeFile, out *lineWriter) (result *WorkerResult, conn *wire.Conn, err error) {
 	g, gctx := errgroup.WithContext(ctx)
 	p := &workerProgress{}
 	finished := make(chan struct{})
 	g.Go(func() error { return p.tell(gctx, out, finished) })
-	var result *WorkerResult
 	g.Go(func() error {
 		defer close(finished)
-		v, err := work(gctx, f, job, x.Log, p)
-		if err != nil {
+		var v archive.Volume
+		var err error
+		if v, conn, err = work(gctx, f, job, x.Log, p); err != nil {
 			return err
 		}
 		if err := f.Sync(); err != nil {
@@ -202,7 +208,8 @@ func (x *WorkerIO) work(ctx context.Context, job *Job, f VolumeFile, out *lineWr
 		result = &WorkerResult{Volume: b, Rows: v.Rows, Bytes: v.Bytes}
 		return err
 	})
-	return result, g.Wait()
+	err = g.Wait()
+	return result, conn, err
 }
 
 // workerProgress counts what is done.
