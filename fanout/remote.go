@@ -155,8 +155,10 @@ func (x *Remote) tasks(do string, of []*remoteVolume) ([]Task, []Place) {
 
 // open gets the skeletons, checks what each is, and makes a reader of them.
 func (x *Remote) open(ctx context.Context, partial bool) error {
-	if err := x.o.Starter.Check(ctx, x.places()); err != nil {
-		return err
+	if !partial { // else a host that can't be asked is one more volume that is absent
+		if err := x.o.Starter.Check(ctx, x.places()); err != nil {
+			return err
+		}
 	}
 	tasks, places := x.tasks(TaskOpen, x.volumes)
 	err := x.ask(ctx, tasks, places)
@@ -205,7 +207,7 @@ func (x *Remote) source(m *archive.Volume) (io.ReaderAt, int64, string, error) {
 
 // ask has the tasks done, one for each volume, and keeps what is answered in the volumes. The error is ctx's.
 func (x *Remote) ask(ctx context.Context, tasks []Task, places []Place) error {
-	errs := x.o.Starter.Run(ctx, tasks, places, func(i int, line *WorkerLine) error { return x.volumes[i].take(line, x.o) })
+	errs := x.o.Starter.Run(ctx, tasks, places, false, func(i int, line *WorkerLine) error { return x.volumes[i].take(line, x.o) })
 	if err := context.Cause(ctx); err != nil {
 		return err
 	}
@@ -300,7 +302,10 @@ func (x *Remote) Fetch(ctx context.Context, streams []archive.StreamID) error {
 	for i, v := range of {
 		tasks[i].Streams = packStreams(wanted[v.Number])
 	}
-	errs := x.o.Starter.Run(ctx, tasks, places, func(i int, line *WorkerLine) error { return of[i].take(line, x.o) })
+	errs := x.o.Starter.Run(ctx, tasks, places, true, func(i int, line *WorkerLine) error { return of[i].take(line, x.o) })
+	if err := context.Cause(ctx); err != nil {
+		return err
+	}
 	if err := joinErrors(errs); err != nil {
 		return err
 	}

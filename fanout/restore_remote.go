@@ -106,11 +106,10 @@ func (r *restoreRun) fetch(ctx context.Context) error {
 
 // remoteTask is what one worker has to load: from one volume into one node.
 type remoteTask struct {
-	volume uint32
-	node   *Node
-	loads  map[archive.StreamID]*tableLoad // by their first stream
-	task   Task
-	place  Place
+	node  *Node
+	loads map[archive.StreamID]*tableLoad // by their first stream
+	task  Task
+	place Place
 }
 
 // loadRemote has workers load what they can, all at once, and records how that went, table by table.
@@ -136,30 +135,20 @@ func (r *restoreRun) loadRemote(ctx context.Context, leader *loadSession) error 
 		all[i], places[i] = t.task, t.place
 	}
 	r.opts.Progress.Note(fmt.Sprintf("volumes are loaded where they lie, by %d workers", len(tasks)))
-	running, stop := context.WithCancel(ctx)
-	defer stop()
 	var mu sync.Mutex
-	var failed error
-	errs := r.opts.Remote.o.Starter.Run(running, all, places, func(i int, line *WorkerLine) error {
+	errs := r.opts.Remote.o.Starter.Run(ctx, all, places, true, func(i int, line *WorkerLine) error {
 		if p := line.Progress; p != nil {
 			r.opts.Progress.Advance(p.Rows, p.Bytes)
 			return nil
 		}
 		mu.Lock()
 		defer mu.Unlock()
-		err := r.takeLoaded(ctx, leader, tasks[i], line)
-		if err != nil && failed == nil {
-			failed = err
-			stop()
-		}
-		return err
+		return r.takeLoaded(ctx, leader, tasks[i], line)
 	})
-	switch err := joinErrors(errs); {
-	case failed != nil:
-		return failed
-	case ctx.Err() != nil:
+	if ctx.Err() != nil {
 		return context.Cause(ctx)
-	case err != nil:
+	}
+	if err := joinErrors(errs); err != nil {
 		return err
 	}
 	for _, t := range tasks {
@@ -244,7 +233,7 @@ func (r *restoreRun) remoteTasks(ctx context.Context, leader *loadSession) ([]*r
 func (r *restoreRun) remoteTask(volume uint32, node *Node) *remoteTask {
 	v := r.opts.Remote.volumes[volume-1]
 	tasks, places := r.opts.Remote.tasks(TaskLoad, []*remoteVolume{v})
-	t := &remoteTask{volume: volume, node: node, loads: make(map[archive.StreamID]*tableLoad), task: tasks[0], place: places[0]}
+	t := &remoteTask{node: node, loads: make(map[archive.StreamID]*tableLoad), task: tasks[0], place: places[0]}
 	t.task.Jobs = r.opts.Jobs
 	t.task.Load = &LoadSpec{
 		Conninfo: conninfos(node.Config), Encoding: r.catalog.Encoding, Setup: r.plan.Setup(),

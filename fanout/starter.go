@@ -93,8 +93,10 @@ func (s *ProcessStarter) Start(ctx context.Context, jobs []Job, places []Place, 
 }
 
 // Run implements [Starter].
-func (s *ProcessStarter) Run(ctx context.Context, tasks []Task, places []Place, take func(i int, line *WorkerLine) error) []error {
+func (s *ProcessStarter) Run(ctx context.Context, tasks []Task, places []Place, together bool, take func(i int, line *WorkerLine) error) []error {
 	errs := make([]error, len(tasks))
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
 	var all sync.WaitGroup
 	for i := range tasks {
 		all.Go(func() {
@@ -105,7 +107,9 @@ func (s *ProcessStarter) Run(ctx context.Context, tasks []Task, places []Place, 
 				})
 				p.end()
 			}
-			errs[i] = err
+			if errs[i] = err; err != nil && together {
+				stop(err)
+			}
 		})
 	}
 	all.Wait()

@@ -66,9 +66,9 @@ func (s *DatabaseStarter) Check(ctx context.Context, _ []Place) error {
 	return joinErrors(errs)
 }
 
-// Run implements [Starter].
-func (s *DatabaseStarter) Run(ctx context.Context, tasks []Task, places []Place, take func(i int, line *WorkerLine) error) []error {
-	r := &databaseRun{take: take, done: make([]bool, len(tasks)), errs: make([]error, len(tasks))}
+// Run implements [Starter]. The tasks are one query, so what ends one without a word ends all in any case.
+func (s *DatabaseStarter) Run(ctx context.Context, tasks []Task, places []Place, together bool, take func(i int, line *WorkerLine) error) []error {
+	r := &databaseRun{take: take, together: together, done: make([]bool, len(tasks)), errs: make([]error, len(tasks))}
 	err := s.segmentsOnly(places)
 	if err == nil {
 		err = s.runTasks(ctx, tasks, places, r)
@@ -130,10 +130,11 @@ func (s *DatabaseStarter) node(content int) *Node {
 
 // databaseRun gathers what the workers of several tasks say.
 type databaseRun struct {
-	take   func(i int, line *WorkerLine) error
-	pieces pieces
-	done   []bool
-	errs   []error
+	take     func(i int, line *WorkerLine) error
+	together bool
+	pieces   pieces
+	done     []bool
+	errs     []error
 }
 
 // line takes one line of any of them.
@@ -156,6 +157,9 @@ func (r *databaseRun) line(text string) error {
 	case line.Progress != nil: // it comes too late, and was reported
 	case r.errs[i] == nil:
 		r.errs[i] = r.take(i, line)
+	}
+	if r.together {
+		return r.errs[i]
 	}
 	return nil
 }

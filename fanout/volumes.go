@@ -43,9 +43,10 @@ type Starter interface {
 	Check(ctx context.Context, places []Place) error
 	// Close gives up what Check may have left for what comes after it.
 	Close(ctx context.Context)
-	// Run has each task done by a worker, all at once, and returns how each ended, in their order. take gets the answers to
-	// task i, one after the other; several goroutines may call it for different tasks. An error of take ends that task.
-	Run(ctx context.Context, tasks []Task, places []Place, take func(i int, line *WorkerLine) error) []error
+	// Run has each task done by a worker, all at once, and returns how each ended, in their order. Together says that one that
+	// fails ends the others. take gets the answers to task i, one after the other; several goroutines may call it for different
+	// tasks. An error of take ends that task.
+	Run(ctx context.Context, tasks []Task, places []Place, together bool, take func(i int, line *WorkerLine) error) []error
 	// Start runs one worker for each job, where the job's node is, all at once, and returns when each has written its volume
 	// and made it durable, without its name. After an error no worker is left, and no file.
 	// report is told what workers have done since the last time; it may be called by several goroutines.

@@ -434,9 +434,6 @@ func TestVolumesNothingLeftOfRestores(t *testing.T) {
 	b.dumped(t)
 	db, into := b.twin(t)
 	tmp := filepath.Join(b.dir, "tmp")
-	if err := os.Mkdir(tmp, 0o700); err != nil {
-		t.Fatal(err)
-	}
 	empty := func() {
 		b.shards.Coordinator.Exec(t, db, "DROP SCHEMA IF EXISTS shop CASCADE; DROP EXTENSION IF EXISTS postgres_fdw CASCADE; SELECT lo_unlink(oid) FROM pg_largeobject_metadata")
 		for _, srv := range b.shards.Shards {

@@ -36,7 +36,7 @@ func newVolumeBed(t *testing.T, rows int) *volumeBed {
 	b.db = b.shards.CreateDB(t)
 	b.worker = filepath.Join(b.dir, "bin", "pgark")
 	b.mark = "PGARK_TEST_DIR=" + b.dir
-	for _, d := range []string{"bin", "lead", "volumes"} {
+	for _, d := range []string{"bin", "lead", "volumes", "tmp"} {
 		if err := os.Mkdir(filepath.Join(b.dir, d), 0o700); err != nil {
 			t.Fatal(err)
 		}
@@ -69,7 +69,7 @@ func (b *volumeBed) dump(t *testing.T, args ...string) (*exec.Cmd, *bytes.Buffer
 		"dump", "-d", b.shards.Coordinator.Conninfo(b.db), "-f", "set.pgark",
 		"--volumes", filepath.Join(b.dir, "volumes", "{node}.pgark"), "--rsh", "sh -c", "--worker", b.worker,
 	}, args...)...)
-	cmd.Env = append(os.Environ(), b.mark)
+	cmd.Env = append(os.Environ(), b.mark, "TMPDIR="+filepath.Join(b.dir, "tmp"))
 	cmd.WaitDelay = 10 * time.Second
 	return cmd, stderr
 }
@@ -324,6 +324,12 @@ func (b *volumeBed) disturb(t *testing.T, blow blow, after time.Duration, codec 
 		<-ended
 	}
 	b.quiet(t)
+	if left := files(t, filepath.Join(b.dir, "tmp")); len(left) > 0 {
+		// Only a lead that is killed in the instant before pg_dump has come to its socket can leave something.
+		if t.Logf("in TMPDIR: %q", left); code >= 0 {
+			t.Error("a lead that was not killed has left it")
+		}
+	}
 	left := b.left(t)
 	switch {
 	case code == exitDone, slices.Contains(left, "lead/set.pgark"):
