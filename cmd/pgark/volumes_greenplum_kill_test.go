@@ -442,29 +442,9 @@ func greenplumDumpBlows() []greenplumBlow {
 // disturb runs pgark, strikes after a while, and waits until nothing is left but files. It returns the exit code.
 func (b *greenplumBed) disturb(t *testing.T, cmd *exec.Cmd, blow greenplumBlow, after time.Duration) int {
 	t.Helper()
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	var failed error
-	go func() {
-		defer close(ended)
-		failed = cmd.Wait()
-	}()
-	select {
-	case <-ended:
-	case <-time.After(after):
-		blow.strike(t, b, cmd.Process, ended)
-	}
-	select {
-	case <-ended:
-	case <-time.After(time.Minute):
-		t.Error("it does not end")
-		_ = cmd.Process.Kill()
-		<-ended
-	}
+	code := struck(t, cmd, after, func(ended <-chan struct{}) { blow.strike(t, b, cmd.Process, ended) })
 	b.quiet(t)
-	return exitCode(t, failed)
+	return code
 }
 
 // TestGreenplumVolumesNothingLeft disturbs dumps to volumes, whose workers a Greenplum starts, at random moments. Either the set is

@@ -464,27 +464,7 @@ WHERE application_name = 'pgark restore' AND datname = '`+db+`' ORDER BY random(
 			cmd, stderr := pgark(t, filepath.Join(b.dir, "lead"), restore...)
 			cmd.Env = append(os.Environ(), b.mark, "TMPDIR="+tmp)
 			cmd.WaitDelay = 10 * time.Second
-			if err := cmd.Start(); err != nil {
-				t.Fatal(err)
-			}
-			ended := make(chan struct{})
-			var code int
-			go func() {
-				defer close(ended)
-				code = exitCode(t, cmd.Wait())
-			}()
-			select {
-			case <-ended:
-			case <-time.After(after):
-				blow.strike(t, b, cmd.Process, ended)
-			}
-			select {
-			case <-ended:
-			case <-time.After(time.Minute):
-				t.Error("the restore does not end")
-				_ = cmd.Process.Kill()
-				<-ended
-			}
+			code := struck(t, cmd, after, func(ended <-chan struct{}) { blow.strike(t, b, cmd.Process, ended) })
 			b.quietOn(t, db)
 			if left := files(t, tmp); len(left) > 0 {
 				t.Errorf("left: %q", left)

@@ -296,33 +296,40 @@ func TestVolumesNothingLeft(t *testing.T) {
 	t.Logf("a dump takes %v; of %d that were disturbed %d were complete all the same", took, rounds, complete)
 }
 
+// struck runs a program, strikes after a while, and returns the exit code.
+func struck(t *testing.T, cmd *exec.Cmd, after time.Duration, strike func(ended <-chan struct{})) int {
+	t.Helper()
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	var failed error
+	go func() {
+		defer close(ended)
+		failed = cmd.Wait()
+	}()
+	select {
+	case <-ended:
+	case <-time.After(after):
+		strike(ended)
+	}
+	select {
+	case <-ended:
+	case <-time.After(time.Minute):
+		t.Error("it does not end")
+		_ = cmd.Process.Kill()
+		<-ended
+	}
+	return exitCode(t, failed)
+}
+
 // disturb does one round, and tells whether the set is complete. early is for moments at which the program may not have
 // begun to dump, or to expect signals.
 func (b *volumeBed) disturb(t *testing.T, blow blow, after time.Duration, codec string, early bool) (complete bool) {
 	t.Helper()
 	defer b.forget(t)
 	cmd, stderr := b.dump(t, "-Z", codec)
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan struct{})
-	var code int
-	go func() {
-		defer close(ended)
-		code = exitCode(t, cmd.Wait())
-	}()
-	select {
-	case <-ended:
-	case <-time.After(after):
-		blow.strike(t, b, cmd.Process, ended)
-	}
-	select {
-	case <-ended:
-	case <-time.After(time.Minute):
-		t.Error("the dump does not end")
-		_ = cmd.Process.Kill()
-		<-ended
-	}
+	code := struck(t, cmd, after, func(ended <-chan struct{}) { blow.strike(t, b, cmd.Process, ended) })
 	b.quiet(t)
 	if left := files(t, filepath.Join(b.dir, "tmp")); len(left) > 0 {
 		// Only a lead that is killed in the instant before pg_dump has come to its socket can leave something.
