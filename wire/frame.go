@@ -55,8 +55,8 @@ func maxLength(typ byte) int {
 // scanner cuts a stream of bytes into messages. It owns a read buffer; what it returns is valid until its next call.
 type scanner struct {
 	src  io.Reader
-	bulk bool // rows are streaming: see pause
-	last int  // what the last read brought
+	bulk bool // rows are streaming: see pace
+	pace pace
 	buf  []byte
 	r, w int    // buf[r:w] has been read from src and not been used
 	skip int    // bytes to pass over before the next header
@@ -91,13 +91,11 @@ func (s *scanner) more() error {
 
 // fetch reads once from src.
 func (s *scanner) fetch(p []byte) (int, error) {
-	if s.bulk && s.last < pauseBelow {
-		pause()
+	if s.bulk {
+		s.pace.wait()
 	}
 	n, err := s.src.Read(p)
-	if s.last = n; n == len(p) {
-		s.last = pauseBelow // more may be there: a small p says nothing about it
-	}
+	s.pace.brought(n, n == len(p))
 	return n, err
 }
 
