@@ -11,6 +11,10 @@
 // parallel retrieve cursors). With [VolumeOptions] the lanes are workers' beside the nodes: they get jobs (job.go,
 // jobset.go), are started over ssh (starter.go) or by the database (starter_db.go), and do them in work.go.
 //
+// A [Remote] is a set whose volumes lie on other hosts (remote.go). Workers there have tasks (task.go, taskserve.go): to
+// send what is needed to open a volume, to send some of its streams, to check it, or to load it into the node beside it
+// (taskload.go), as restore_remote.go asks for.
+//
 // [Restore] orders the catalog's entries as pg_restore does (ddl.go and the files beside it), carries out definitions,
 // shares blocks of rows among sessions, and builds indexes and foreign keys as soon as what they depend on is there
 // (restore.go says in which steps). It compares what was sent, and what the server says it took, with the archive's
