@@ -30,7 +30,7 @@ setup: ## install PostgreSQL, its contrib modules and a C compiler if they are m
 
 .PHONY: test
 test: setup lint fuzz ## all checks: lint, fuzz tests, tests with the race detector
-	go test -race -count=1 -timeout=25m $(TESTFLAGS) ./...
+	go test -race -count=1 -timeout=30m $(TESTFLAGS) ./...
 
 .PHONY: test-quick
 test-quick: ## tests without the race detector

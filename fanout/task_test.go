@@ -138,8 +138,8 @@ func TestPieces(t *testing.T) {
 				continue
 			}
 			got++
-			if diff := cmp.Diff(&want[i], line); diff != "" {
-				t.Errorf("worker %d: %.300s", i, diff)
+			if line.From != want[i].From || line.Data == nil || line.Data.Offset != 7 || !bytes.Equal(line.Data.Bytes, want[i].Data.Bytes) {
+				t.Errorf("worker %d: another answer came out than went in", i)
 			}
 		}
 	}

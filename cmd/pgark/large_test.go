@@ -21,10 +21,7 @@ func TestLarge(t *testing.T) {
 	if testing.Short() {
 		t.Skip("large")
 	}
-	bin := filepath.Join(t.TempDir(), "pgark")
-	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", bin, ".").CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
-	}
+	bin := plainProgram(t)
 	// With PostgreSQL's own default for the size of the lock table.
 	srv := pgtest.Start(t, pgtest.WithSetting("max_locks_per_transaction", "64"))
 	for name, sql := range map[string]string{
@@ -55,6 +52,16 @@ func TestLarge(t *testing.T) {
 			}
 		})
 	}
+}
+
+// plainProgram builds pgark without the race detector.
+func plainProgram(t *testing.T) string {
+	t.Helper()
+	bin := filepath.Join(t.TempDir(), "pgark")
+	if out, err := exec.Command("go", "build", "-buildvcs=false", "-o", bin, ".").CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	return bin
 }
 
 // largeRows makes eight tables with two rows of 100 MB each, so that each of eight sessions has one under way.

@@ -430,6 +430,7 @@ INSERT INTO U&"gr\00F6\00DFe".U&"stra\00DFe" SELECT i, U&'Gr\00FC\00DFe von %d' 
 // TestVolumesNothingLeftOfRestores disturbs restores by workers at random moments. No process, session, lock or file is left.
 func TestVolumesNothingLeftOfRestores(t *testing.T) {
 	b := newVolumeBed(t, 150000)
+	b.plain(t)
 	b.local(t)
 	b.dumped(t)
 	db, into := b.twin(t)
@@ -444,7 +445,7 @@ func TestVolumesNothingLeftOfRestores(t *testing.T) {
 	begun := time.Now()
 	b.run(t, exitDone, restore...)
 	took := time.Since(begun)
-	rounds := 30
+	rounds := 18
 	if testing.Short() {
 		rounds = 10
 	}
@@ -461,7 +462,7 @@ WHERE application_name = 'pgark restore' AND datname = '`+db+`' ORDER BY random(
 		after := rand.N(took * 11 / 10)
 		t.Run(fmt.Sprintf("%d %s after %v", i, blow.name, after.Round(time.Millisecond)), func(t *testing.T) {
 			empty()
-			cmd, stderr := pgark(t, filepath.Join(b.dir, "lead"), restore...)
+			cmd, stderr := b.pgark(t, restore...)
 			cmd.Env = append(os.Environ(), b.mark, "TMPDIR="+tmp)
 			cmd.WaitDelay = 10 * time.Second
 			code := struck(t, cmd, after, func(ended <-chan struct{}) { blow.strike(t, b, cmd.Process, ended) })

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -25,6 +26,27 @@ type volumeBed struct {
 	dir    string // holds nothing but what follows
 	worker string // pgark, as the hosts have it
 	mark   string // in the environment of every process that a dump starts
+
+	program string // pgark, if it is another than this test's own
+}
+
+// plain has pgark run without the race detector: with it, a hundred dumps and their workers take ten minutes.
+func (b *volumeBed) plain(t *testing.T) {
+	t.Helper()
+	b.program = plainProgram(t)
+	if err := errors.Join(os.Remove(b.worker), os.Symlink(b.program, b.worker)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// pgark prepares a run of it beside the lead volume.
+func (b *volumeBed) pgark(t *testing.T, args ...string) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	cmd, stderr := pgark(t, filepath.Join(b.dir, "lead"), args...)
+	if b.program != "" {
+		cmd.Path = b.program
+	}
+	return cmd, stderr
 }
 
 func newVolumeBed(t *testing.T, rows int) *volumeBed {
@@ -65,7 +87,7 @@ DROP TABLE h`, len(b.shards.Shards), i, name, rows))
 // dump prepares a dump to volumes.
 func (b *volumeBed) dump(t *testing.T, args ...string) (*exec.Cmd, *bytes.Buffer) {
 	t.Helper()
-	cmd, stderr := pgark(t, filepath.Join(b.dir, "lead"), append([]string{
+	cmd, stderr := b.pgark(t, append([]string{
 		"dump", "-d", b.shards.Coordinator.Conninfo(b.db), "-f", "set.pgark",
 		"--volumes", filepath.Join(b.dir, "volumes", "{node}.pgark"), "--rsh", "sh -c", "--worker", b.worker,
 	}, args...)...)
@@ -202,7 +224,7 @@ func (b *volumeBed) whole(t *testing.T) {
 // run runs pgark beside the lead volume and returns what it printed.
 func (b *volumeBed) run(t *testing.T, code int, args ...string) string {
 	t.Helper()
-	cmd, stderr := pgark(t, filepath.Join(b.dir, "lead"), args...)
+	cmd, stderr := b.pgark(t, args...)
 	var stdout bytes.Buffer
 	cmd.Stdout = &stdout
 	if got := exitCode(t, cmd.Run()); got != code {
@@ -270,6 +292,7 @@ WHERE application_name = 'pgark dump' AND datname = '`+b.db+`' ORDER BY random()
 // process, session, lock or file.
 func TestVolumesNothingLeft(t *testing.T) {
 	b := newVolumeBed(t, 400000)
+	b.plain(t)
 	const codec = "zstd:6"
 	begun := time.Now()
 	cmd, stderr := b.dump(t, "-Z", codec)
