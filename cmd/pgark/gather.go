@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -105,7 +104,7 @@ func (o *gatherOptions) open(ctx context.Context, lead string, m *meter) (*opene
 	}
 	m.Plan(0, uint64(a.Size()))
 	if err := a.fetch(ctx, nil); err != nil {
-		return nil, errors.Join(err, a.Close())
+		return nil, closeAfter(a, err)
 	}
 	return a, nil
 }

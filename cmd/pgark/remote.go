@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"path/filepath"
 	"strings"
 
@@ -151,7 +152,7 @@ func (o *remoteOptions) open(ctx context.Context, path string, cluster *fanout.C
 	}
 	x, err := fanout.OpenRemote(ctx, path, r, partial)
 	if err != nil {
-		return nil, remoteError(path, err)
+		return nil, remoteError(ctx, path, err)
 	}
 	return &openedSet{Reader: x.Reader, remote: x, close: x.Close}, nil
 }
@@ -174,10 +175,21 @@ func (o *remoteOptions) elsewhere(path string, err error) bool {
 	return true
 }
 
+// closeAfter closes something after an error, which stays as it is unless that fails too: an interruption must be seen as one.
+func closeAfter(c io.Closer, err error) error {
+	if also := c.Close(); also != nil {
+		return errors.Join(err, also)
+	}
+	return err
+}
+
 // remoteError adds to an error about volumes on other hosts what can be done.
-func remoteError(path string, err error) error {
+func remoteError(ctx context.Context, path string, err error) error {
 	var set *archive.SetError
-	if errors.As(err, &set) {
+	switch {
+	case ctx.Err() != nil:
+		return err
+	case errors.As(err, &set):
 		return withHint(err, "--volumes says where they are on their hosts; `pgark verify --start` says which tables have rows in them; `pgark gather --partial --start ssh` makes an archive of what is there")
 	}
 	return pathError(path, err)

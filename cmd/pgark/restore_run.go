@@ -76,7 +76,7 @@ func (o *restoreOptions) openBoth(ctx context.Context, path string) (*openedSet,
 	}
 	if err == nil && cluster == nil {
 		if cluster, err = discover(); err != nil {
-			err = errors.Join(err, a.Close())
+			err = closeAfter(a, err)
 		}
 	}
 	return a, cluster, err

@@ -147,7 +147,7 @@ func (o *verifyOptions) check(ctx context.Context, path string) (*verify.Report,
 	}
 	report, err := verify.Files(ctx, path, archive.OpenOptions{VolumeDir: o.volumes.dir, Through: m.through}, options)
 	if err != nil && remote != nil {
-		err = errors.Join(err, remote.Close())
+		err = closeAfter(remote, err)
 	}
 	return report, remote, err
 }
