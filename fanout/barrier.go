@@ -51,8 +51,8 @@ type barrier struct {
 // locker is a member that holds a part of the barrier.
 type locker struct {
 	*member
-	monitor *wire.Conn // to ask who is in the way; opened when first needed
-	inWay   string     // who was, at the last look
+	monitor *wire.Conn // to ask who is in the way; opened after the first try that failed
+	inWay   string     // who was, at the last look; "" when it has its locks
 	vacuum  string     // table that an autovacuum was at then
 	open    bool       // the savepoint is there
 }
@@ -138,6 +138,7 @@ func (b *barrier) during(ctx context.Context, under func(context.Context) error)
 		if try == 3 {
 			b.d.progress.Note("waiting for writers: " + b.inWay())
 		}
+		b.openMonitors(ctx)
 		b.askVacuum(ctx)
 		rest := min(barrierRest, allowed)
 		if err := sleep(ctx, rest/2+rand.N(rest)); err != nil {
@@ -205,7 +206,7 @@ func (b *barrier) try(ctx context.Context, allowed time.Duration, under func(con
 
 // lock asks for SHARE on everything that the locker's server has of the tables in scope.
 func (l *locker) lock(ctx context.Context, b *barrier, allowed time.Duration) error {
-	l.inWay, l.vacuum = "", ""
+	l.vacuum = ""
 	// The server ends the statement in time by itself. Only if that is not heard of it is cancelled.
 	begin := fmt.Sprintf("%s; SET LOCAL statement_timeout = %d", barrierSavepoint, (allowed - allowed/8).Milliseconds())
 	if l.dialect.IdleTimeout {
@@ -220,7 +221,7 @@ func (l *locker) lock(ctx context.Context, b *barrier, allowed time.Duration) er
 	lookCtx, stop := context.WithCancel(ctx)
 	go func() {
 		defer close(looked)
-		l.look(lookCtx, b, allowed/2)
+		l.look(lookCtx, allowed/2)
 	}()
 	var err error
 	for range 2 {
@@ -241,16 +242,9 @@ func (l *locker) lock(ctx context.Context, b *barrier, allowed time.Duration) er
 }
 
 // look finds out who the locker waits for, if it still waits after some time.
-func (l *locker) look(ctx context.Context, b *barrier, after time.Duration) {
-	if sleep(ctx, after) != nil {
+func (l *locker) look(ctx context.Context, after time.Duration) {
+	if l.monitor == nil || sleep(ctx, after) != nil {
 		return
-	}
-	if l.monitor == nil {
-		conn, err := b.d.session(ctx, l.node, "0")
-		if err != nil {
-			return // the look is for the message only
-		}
-		l.monitor = conn
 	}
 	if who, vacuumed, err := whoHolds(ctx, l.monitor, l.conn.PID(), l.dialect.UtilityOption != ""); err == nil {
 		l.inWay, l.vacuum = who, vacuumed
@@ -259,6 +253,25 @@ func (l *locker) look(ctx context.Context, b *barrier, after time.Duration) {
 		closeSession(ctx, l.monitor)
 		l.monitor = nil
 	}
+}
+
+// openMonitors opens the sessions for the looks between two tries, when no lock is held: on a busy machine that takes longer
+// than a try.
+func (b *barrier) openMonitors(ctx context.Context) {
+	var g errgroup.Group
+	for _, l := range b.lockers {
+		if l.monitor != nil {
+			continue
+		}
+		g.Go(func() error {
+			conn, err := b.d.session(ctx, l.node, "0")
+			if err == nil { // else there is no look: it is for the message only
+				l.monitor = conn
+			}
+			return nil
+		})
+	}
+	_ = g.Wait()
 }
 
 // releaseAll gives back the barrier's locks on all nodes at once.
