@@ -22,7 +22,8 @@ const closeTimeout = 5 * time.Second
 type attempt struct {
 	*dumper
 	m       *moment
-	p       *pipeline
+	p       *pipeline    // of a dump to an archive of pgark
+	ordered *orderedPipe // of one in another format
 	lanes   []*lane
 	tallies map[uint32]*tally // by OID of the table
 	ready   chan struct{}     // closed when catalog and entries are set
@@ -60,9 +61,13 @@ func (a *attempt) runWatched(parent context.Context, aw *archive.Writer) error {
 		watched <- err
 	}()
 	var err error
-	if a.o.Volumes != nil {
+	switch {
+	case a.stock != nil:
+		a.openLanes()
+		err = a.runOrdered(ctx, a.stock)
+	case a.o.Volumes != nil:
 		err = a.runVolumes(ctx, aw)
-	} else {
+	default:
 		a.openLanes()
 		a.p = newPipeline(aw, a.sessions())
 		err = a.run(ctx, aw)

@@ -185,7 +185,7 @@ type filler struct {
 func (f *filler) take(ctx context.Context, out *wire.RowsOut) error {
 	for {
 		if f.s == nil {
-			s, err := f.p.take(ctx)
+			s, err := f.p.take(ctx, f.st)
 			if err != nil {
 				return err
 			}

@@ -56,6 +56,7 @@ type DumpResult struct {
 	Promise     string
 	Snapshot    string
 	Moment      time.Time
+	StockNotes  []string         // what a format of pg_dump can't keep
 	Volumes     []archive.Volume // of a set, the lead volume not among them
 	PgDump      string           // path and version of the pg_dump that gave the catalog
 }
@@ -75,23 +76,10 @@ func (o *DumpOptions) wantsData() bool {
 // Errors wrap those of package wire, [ErrPgDumpMissing] and [ErrPgDumpTooOld] of the search for pg_dump, ctx's error,
 // and what w returned.
 func Dump(ctx context.Context, w io.Writer, o DumpOptions) (*DumpResult, error) {
-	o.setDefaults()
-	if !o.wantsData() {
-		o.Cluster, o.Route = o.Cluster.withoutRows(), RouteCoordinator
-	}
-	d := &dumper{
-		o: o, log: orDiscard(o.Log), progress: orSilent(o.Progress), result: &DumpResult{}, created: time.Now(),
-		scope: scope{filter: o.Filter, dialect: o.Cluster.Dialect, foreign: o.Cluster.Layout == LayoutForeign},
-	}
-	routes, passed, err := o.Cluster.candidates(o.Route)
+	d, routes, passed, err := newDumper(ctx, &o)
 	if err != nil {
 		return nil, err
 	}
-	d.tool, err = FindPgDump(ctx, o.PgDumpPath, o.Cluster.Dialect)
-	if err != nil {
-		return nil, err
-	}
-	d.result.PgDump = d.tool.Path + " " + d.tool.Version
 	options := archive.WriterOptions{
 		Codec: o.Codec, Level: o.Level, Created: d.created, Database: o.Cluster.Coordinator.Config.Database(), Tool: o.Tool,
 	}
@@ -122,6 +110,26 @@ func Dump(ctx context.Context, w io.Writer, o DumpOptions) (*DumpResult, error) 
 		return nil, d.endWorkers(ctx, err)
 	}
 	return d.result, nil
+}
+
+// newDumper prepares a dump, and says which routes there are to try.
+func newDumper(ctx context.Context, o *DumpOptions) (d *dumper, routes []Route, passed []string, err error) {
+	o.setDefaults()
+	if !o.wantsData() {
+		o.Cluster, o.Route = o.Cluster.withoutRows(), RouteCoordinator
+	}
+	d = &dumper{
+		o: *o, log: orDiscard(o.Log), progress: orSilent(o.Progress), result: &DumpResult{}, created: time.Now(),
+		scope: scope{filter: o.Filter, dialect: o.Cluster.Dialect, foreign: o.Cluster.Layout == LayoutForeign},
+	}
+	if routes, passed, err = o.Cluster.candidates(o.Route); err != nil {
+		return nil, nil, nil, err
+	}
+	if d.tool, err = FindPgDump(ctx, o.PgDumpPath, o.Cluster.Dialect); err != nil {
+		return nil, nil, nil, err
+	}
+	d.result.PgDump = d.tool.Path + " " + d.tool.Version
+	return d, routes, passed, nil
 }
 
 func (o *DumpOptions) setDefaults() {
@@ -195,6 +203,7 @@ type dumper struct {
 	set      archive.SetID   // of a dump to several volumes
 	workers  Workers         // that have written them, or nil
 	unsure   map[uint32]bool // tables that pg_dump, against expectation, has no rows of
+	stock    stockWrite      // writes a dump in a format of pg_dump; nil for an archive of pgark
 }
 
 // session opens a session on a node with the settings that fix the text of rows, in the encoding of the

@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"fmt"
+	"sync"
 
 	"golang.org/x/sync/errgroup"
 
@@ -14,6 +15,7 @@ type lane struct {
 	member *member
 	todo   chan []unit
 	queue  leaderQueue
+	holder sync.Mutex // held by who reads over the member's session, in a dump in order
 }
 
 // openLanes makes a lane for each member that something is read from. The coordinator always has one, for large objects.
@@ -138,11 +140,7 @@ func (a *attempt) read(ctx context.Context) error {
 	for _, l := range a.lanes {
 		holder := a.reader(l, l.member.conn)
 		for _, u := range l.queue.units {
-			a.progress.Note("another session waits for table " + u.name() + ": the session that holds the lock reads it")
-			if u.forCursor() {
-				u.sql = "COPY (" + u.sql + ") TO STDOUT"
-			}
-			if _, err := holder.read(ctx, []unit{u}); err != nil {
+			if err := a.readHeld(ctx, holder, u); err != nil {
 				return err
 			}
 		}
@@ -151,7 +149,32 @@ func (a *attempt) read(ctx context.Context) error {
 }
 
 func (a *attempt) reader(l *lane, conn *wire.Conn) *reader {
-	return &reader{conn: conn, p: a.p, snapshot: l.member.snapshot, node: l.member.node.Name}
+	r := &reader{conn: conn, p: a.p, snapshot: l.member.snapshot, node: l.member.node.Name}
+	if a.ordered != nil {
+		r.p = a.ordered.session()
+	}
+	return r
+}
+
+// pass has the session that holds a lane's locks read a unit that another session could not lock: at the end, or at once
+// where whoever writes waits for it.
+func (a *attempt) pass(ctx context.Context, l *lane, u unit) error {
+	if a.ordered == nil {
+		l.queue.add(u)
+		return nil
+	}
+	l.holder.Lock()
+	defer l.holder.Unlock()
+	return a.readHeld(ctx, a.reader(l, l.member.conn), u)
+}
+
+func (a *attempt) readHeld(ctx context.Context, holder *reader, u unit) error {
+	a.progress.Note("another session waits for table " + u.name() + ": the session that holds the lock reads it")
+	if u.forCursor() {
+		u.sql = "COPY (" + u.sql + ") TO STDOUT"
+	}
+	_, err := holder.read(ctx, []unit{u})
+	return err
 }
 
 // worker reads a lane's batches over one session: one of its own, or one that shows the moment already.
@@ -185,7 +208,8 @@ func (a *attempt) worker(ctx context.Context, l *lane, joined *wire.Conn) error 
 			return err
 		}
 	}
-	read := func(batch []unit) error { return r.readOrPass(ctx, batch, &l.queue) }
+	pass := func(u unit) error { return a.pass(ctx, l, u) }
+	read := func(batch []unit) error { return r.readOrPass(ctx, batch, pass) }
 	if a.m.route.Name == RouteCursors {
 		c := newCursorReader(conn, a.p, a.o.Cluster)
 		defer c.close(ctx)
@@ -193,7 +217,7 @@ func (a *attempt) worker(ctx context.Context, l *lane, joined *wire.Conn) error 
 			if batch[0].forCursor() { // as the others are: batches are of small units, or of one
 				return readCursors(ctx, c, batch, &l.queue)
 			}
-			return r.readOrPass(ctx, batch, &l.queue)
+			return r.readOrPass(ctx, batch, pass)
 		}
 	}
 	for {

@@ -13,31 +13,30 @@ import (
 // chunk of one large object: its OID, the chunk's offset in bytes, its bytes as bytea in hex ("\\x..." in COPY
 // text). An empty large object has one row with offset 0 and no bytes. Chunks come in any order.
 
-// largeObjectChunk is the largest chunk, in bytes. Twice as many characters stand in its row.
-const largeObjectChunk = 256 << 10
-
 // largeObjectColumns are the columns of a stream of large objects.
 func largeObjectColumns() []string { return []string{"loid", "offset", "data"} }
 
 // largeObjectUnit reads the large objects with the given OIDs, all of them if there are none given.
 //
 // lo_get needs no right beyond that on the large object, other than pg_largeobject itself. Its size can't be asked
-// for in SQL, so chunks are read until one is short.
+// for in SQL, so chunks are read until one is short. The objects are sorted, their contents are not: they come
+// as the loops run, object by object and front to back.
 func largeObjectUnit(entry int32, name string, oids []uint32) unit {
 	where := ""
 	if len(oids) > 0 {
-		where = " WHERE m.oid = ANY ('{" + joinOIDs(oids) + "}'::pg_catalog.oid[])"
+		where = " WHERE o.oid = ANY ('{" + joinOIDs(oids) + "}'::pg_catalog.oid[])"
 	}
 	return unit{
 		info: archive.StreamInfo{
 			Entry: entry, Table: name, Columns: largeObjectColumns(), Form: archive.FormText,
 		},
-		sql: fmt.Sprintf(`COPY (SELECT m.oid, x.off, x.data FROM pg_catalog.pg_largeobject_metadata m, LATERAL (
+		sql: fmt.Sprintf(`COPY (SELECT m.oid, x.off, x.data FROM (
+SELECT o.oid FROM pg_catalog.pg_largeobject_metadata o%[2]s ORDER BY o.oid OFFSET 0) m, LATERAL (
 WITH RECURSIVE chunk(off, data) AS (
   SELECT 0::pg_catalog.int8, pg_catalog.lo_get(m.oid, 0, %[1]d)
   UNION ALL SELECT c.off + %[1]d, pg_catalog.lo_get(m.oid, c.off + %[1]d, %[1]d) FROM chunk c
     WHERE pg_catalog.length(c.data) = %[1]d)
-SELECT off, data FROM chunk WHERE off = 0 OR pg_catalog.length(data) > 0) x%[2]s ORDER BY m.oid) TO STDOUT`, largeObjectChunk, where),
+SELECT off, data FROM chunk WHERE off = 0 OR pg_catalog.length(data) > 0) x) TO STDOUT`, archive.LargeObjectChunk, where),
 		table: &tally{units: 1},
 	}
 }

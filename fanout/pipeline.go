@@ -30,6 +30,19 @@ type pipeline struct {
 	next archive.StreamID
 }
 
+// rowPipe is what sessions hand their rows to: a [pipeline], or a session's end of an [orderedPipe].
+type rowPipe interface {
+	// open begins the stream of a unit.
+	open(ctx context.Context, u *unit) (*stream, error)
+	// take waits for a slot for rows of a stream. It is the caller's until it is given to rows or giveBack.
+	take(ctx context.Context, st *stream) (*slot, error)
+	giveBack(s *slot)
+	// rows hands over the n bytes in the slot's buffer. more says that they are a part of one row, which goes on.
+	rows(ctx context.Context, st *stream, s *slot, n int, more bool) error
+	// close ends a stream; copied is the number of rows that the server says it sent.
+	close(ctx context.Context, st *stream, copied uint64) error
+}
+
 // slot is the memory for one frame on its way, and what is known about it.
 type slot struct {
 	buf     []byte // FrameTarget, made when first used
@@ -37,6 +50,9 @@ type slot struct {
 	digest  archive.Digest
 	frame   archive.Frame
 	encoded chan error // capacity 1: the encoder's word that frame is ready
+
+	n    int        // of an ordered pipe: bytes in buf
+	home chan *slot // likewise: where it goes back to
 }
 
 // op is one thing for the appender to do; exactly one field is set.
@@ -55,6 +71,9 @@ type stream struct {
 	hasher archive.RowHasher
 	copied uint64         // rows that the server said it sent, set before close
 	total  archive.Digest // appender: what has been written
+
+	filled chan *slot // of an ordered pipe, closed by close
+	seen   uint64     // likewise: rows so far
 }
 
 // maxSlots bounds the memory of a dump from many nodes: 320 MiB. Sessions take turns then.
@@ -107,7 +126,7 @@ func (p *pipeline) startEncoders(ctx context.Context, g *errgroup.Group, codec a
 }
 
 // take waits for a free slot.
-func (p *pipeline) take(ctx context.Context) (*slot, error) {
+func (p *pipeline) take(ctx context.Context, _ *stream) (*slot, error) {
 	select {
 	case s := <-p.slots:
 		if s.buf == nil {

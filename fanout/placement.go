@@ -72,7 +72,7 @@ func (r *restoreRun) refuseSegments(why string) error {
 func (p *placement) candidates() []*entryLoad {
 	var some []*entryLoad
 	for _, step := range p.run.steps {
-		if e := p.run.loads[step.Entry.ID]; e != nil && !e.blobs && e.err == nil && e.want.Rows > 0 {
+		if e := p.run.loads[step.Entry.ID]; e != nil && !e.blobs && e.err == nil && (e.want.Rows > 0 || e.unknown) {
 			some = append(some, e)
 		}
 	}
@@ -124,7 +124,7 @@ func (p *placement) pieces(e *entryLoad) []*piece {
 	}
 	var all []*piece
 	found := make(map[key]*piece)
-	for _, s := range p.run.archive.TableStreams(e.step.Entry.ID) {
+	for _, s := range p.run.content.TableStreams(e.step.Entry.ID) {
 		k := key{loadKeyOf(&s), s.Node}
 		of := found[k]
 		if of == nil {
@@ -143,7 +143,7 @@ func (p *placement) pieces(e *entryLoad) []*piece {
 // load makes the part that loads a piece into a node, by the COPY statement as that node knows the table.
 func (p *placement) load(of *piece, node *Node, sql string) *tableLoad {
 	l := &tableLoad{schema: of.table.schema, table: of.table.table, node: node.ID, nodeName: node.Name, sql: sql}
-	l.setStreams(p.run.archive, of.streams)
+	l.setStreams(p.run.content, of.streams, false)
 	return l
 }
 

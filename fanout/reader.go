@@ -18,7 +18,7 @@ const workerLockTimeout = "250ms"
 // reader is one session that shares the moment and reads units.
 type reader struct {
 	conn     *wire.Conn
-	p        *pipeline
+	p        rowPipe
 	snapshot string
 	node     string
 }
@@ -36,7 +36,7 @@ func (r *reader) join(ctx context.Context) error {
 }
 
 // readOrPass reads a batch. A unit whose table somebody waits for goes to the session that holds its lock.
-func (r *reader) readOrPass(ctx context.Context, batch []unit, toLeader *leaderQueue) error {
+func (r *reader) readOrPass(ctx context.Context, batch []unit, pass func(unit) error) error {
 	for len(batch) > 0 {
 		done, err := r.read(ctx, batch)
 		if err == nil {
@@ -51,7 +51,9 @@ func (r *reader) readOrPass(ctx context.Context, batch []unit, toLeader *leaderQ
 				return err
 			}
 		}
-		toLeader.add(batch[done])
+		if err := pass(batch[done]); err != nil {
+			return err
+		}
 		batch = batch[done+1:]
 	}
 	return nil
@@ -101,7 +103,7 @@ func (r *reader) readOne(ctx context.Context, u *unit) error {
 		return err
 	}
 	for {
-		s, err := r.p.take(ctx)
+		s, err := r.p.take(ctx, st)
 		if err != nil {
 			return err
 		}

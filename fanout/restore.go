@@ -67,7 +67,14 @@ func Restore(ctx context.Context, a *archive.Reader, o RestoreOptions) (*Restore
 	return restore(ctx, a, o, defaultRestoreLimits())
 }
 
-func restore(ctx context.Context, a *archive.Reader, o RestoreOptions, limits restoreLimits) (*RestoreResult, error) {
+// RestoreSource is [Restore] of a dump that another program wrote. Such a dump tells no digests: what was sent is compared with
+// the server's row counts only, and [RestoreResult.Sent] has the digests of what was sent. Its streams are read from
+// their beginning, each by one goroutine, which holds [sourceBuffers] × [loadChunk] bytes.
+func RestoreSource(ctx context.Context, src archive.Source, o RestoreOptions) (*RestoreResult, error) {
+	return restore(ctx, src, o, defaultRestoreLimits())
+}
+
+func restore(ctx context.Context, a content, o RestoreOptions, limits restoreLimits) (*RestoreResult, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -145,7 +152,7 @@ func (o *RestoreOptions) planOptions() PlanOptions {
 
 // restoreRun is one restore under way.
 type restoreRun struct {
-	archive *archive.Reader
+	content content
 	opts    RestoreOptions
 	catalog *archive.Catalog
 	moment  *archive.Moment
@@ -168,7 +175,7 @@ type restoreRun struct {
 
 // newRestoreRun plans a restore: of one node's streams only if ofNode is not nil. Its warnings are in the result, and were
 // not logged: a restore into several nodes has a run for each.
-func newRestoreRun(a *archive.Reader, o RestoreOptions, limits restoreLimits, ofNode *uint32) (*restoreRun, error) {
+func newRestoreRun(a content, o RestoreOptions, limits restoreLimits, ofNode *uint32) (*restoreRun, error) {
 	catalog, err := a.Catalog()
 	if err != nil {
 		return nil, fmt.Errorf("read the catalog: %w", err)
@@ -185,7 +192,7 @@ func newRestoreRun(a *archive.Reader, o RestoreOptions, limits restoreLimits, of
 		return nil, err
 	}
 	r := &restoreRun{
-		archive: a, opts: o, catalog: catalog, moment: moment, ofNode: ofNode, plan: plan, target: o.Target, limits: limits,
+		content: a, opts: o, catalog: catalog, moment: moment, ofNode: ofNode, plan: plan, target: o.Target, limits: limits,
 		result: &RestoreResult{Database: o.Target.Database(), Warnings: slices.Concat(plan.Warnings, losses(moment)), Notes: plan.Notes},
 		made:   make(map[int32]bool),
 	}

@@ -16,6 +16,7 @@ type entryLoad struct {
 	foreign bool // the table is a foreign table: its rows are kept by another server
 	remote  bool // workers load it, each from the volume beside it
 	want    archive.Digest
+	unknown bool // want is unknown
 	parts   []*tableLoad
 
 	looked sync.Once // whether rows may be loaded into what is there: before the first of any part, see mayLoad
@@ -62,7 +63,7 @@ func (e *entryLoad) loaded() (rows, bytes uint64) {
 		p.mu.Lock()
 		if !p.again {
 			rows += p.rows
-			bytes += p.raw - p.remaining
+			bytes += p.taken
 		}
 		p.mu.Unlock()
 	}

@@ -62,7 +62,7 @@ func (r *restoreRun) members() ([]equalMember, error) {
 		o.Log = r.opts.Log.With("node", n.Name)
 		o.Progress = &memberProgress{sharedProgress: progress, member: i}
 		of := was[n.Name]
-		run, err := newRestoreRun(r.archive, o, r.limits, &of)
+		run, err := newRestoreRun(r.content, o, r.limits, &of)
 		if err != nil {
 			return nil, err
 		}

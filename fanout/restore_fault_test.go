@@ -157,22 +157,13 @@ func TestFeederCountsLargeRows(t *testing.T) {
 	srv.Exec(t, src, "CREATE TABLE wide AS SELECT repeat(g::text, 100000) AS v FROM generate_series(1, 5) g")
 	a := openArchive(t, makeArchive(t, srv, src, archiveRecipe{block: 32 << 10}))
 	s := a.Streams()[0]
-	f := feeder{decoder: a.NewDecoder(), progress: silent{}}
+	l := &tableLoad{entry: &entryLoad{}}
+	l.setStreams(a, []archive.Stream{s}, false)
+	defer l.end()
+	f := feeder{load: l, decoder: a.NewDecoder(), progress: silent{}}
 	defer f.decoder.Close()
-	var blocks []archive.Block
-	for b := range a.Blocks(s.ID) {
-		blocks = append(blocks, b)
-	}
-	take := func() (archive.Block, bool) {
-		if len(blocks) == 0 {
-			return archive.Block{}, false
-		}
-		b := blocks[0]
-		blocks = blocks[1:]
-		return b, true
-	}
 	n := 0
-	check(t, f.decodeAll(t.Context(), take, func(p []byte) error { n += len(p); return nil }))
+	check(t, f.decodeAll(t.Context(), func(p []byte) error { n += len(p); return nil }))
 	if f.digest != s.Digest || uint64(n) != s.Digest.Bytes || s.Digest.Rows != 5 {
 		t.Errorf("digest %v of %d bytes, want %v", f.digest, n, s.Digest)
 	}

@@ -44,17 +44,17 @@ func (s *loadSession) copyIn(ctx context.Context, sql string, l *tableLoad, p Pr
 
 // feedRows decodes the blocks that l gives it and passes runs of whole rows to send.
 func (s *loadSession) feedRows(ctx context.Context, l *tableLoad, p Progress, send func([]byte) error) (archive.Digest, error) {
-	f := feeder{decoder: s.decoder, progress: p}
-	err := f.decodeAll(ctx, l.take, send)
+	f := feeder{load: l, decoder: s.decoder, progress: p}
+	err := f.decodeAll(ctx, send)
 	return f.digest, err
 }
 
 // feed decodes the blocks that l gives it and passes their rows to send, in order. Decoding runs ahead of sending by
 // [loadBuffers] chunks. A load of a single small block is decoded and sent without a goroutine: most tables are that.
 func (s *loadSession) feed(ctx context.Context, l *tableLoad, p Progress, send func([]byte) error) (archive.Digest, error) {
-	f := feeder{decoder: s.decoder, progress: p}
-	if l.raw <= loadChunk {
-		err := f.decodeAll(ctx, l.take, send)
+	f := feeder{load: l, decoder: s.decoder, progress: p}
+	if l.raw <= loadChunk || l.unknown { // of a source, the reader runs ahead already
+		err := f.decodeAll(ctx, send)
 		return f.digest, err
 	}
 	if s.free == nil {
@@ -69,7 +69,7 @@ func (s *loadSession) feed(ctx context.Context, l *tableLoad, p Progress, send f
 	var g errgroup.Group
 	g.Go(func() error {
 		defer close(full)
-		return f.decodeAll(decodeCtx, l.take, func(rows []byte) error { return s.hand(decodeCtx, full, rows) })
+		return f.decodeAll(decodeCtx, func(rows []byte) error { return s.hand(decodeCtx, full, rows) })
 	})
 	var sendErr error
 	for chunk := range full {
@@ -102,27 +102,69 @@ func (s *loadSession) hand(ctx context.Context, full chan<- []byte, rows []byte)
 	return nil
 }
 
-// feeder decodes blocks and digests their rows.
+// feeder decodes blocks, or takes the text of a source, and digests the rows.
 type feeder struct {
+	load     *tableLoad
 	decoder  *archive.Decoder
 	progress Progress
 	digest   archive.Digest
 }
 
-func (f *feeder) decodeAll(ctx context.Context, take func() (archive.Block, bool), pass func([]byte) error) error {
+func (f *feeder) decodeAll(ctx context.Context, pass func([]byte) error) error {
 	for {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		b, ok := take()
-		if !ok {
-			return nil
-		}
-		if err := f.decode(b, pass); err != nil {
+		x, ok, err := f.load.take(ctx)
+		if !ok || err != nil {
 			return err
 		}
-		f.progress.Advance(uint64(b.Rows), b.Raw)
+		if x.from != nil {
+			err = f.passText(ctx, x, pass)
+		} else if err = f.decode(x.block, pass); err == nil {
+			f.progress.Advance(uint64(x.block.Rows), x.block.Raw)
+		}
+		if err != nil {
+			return err
+		}
 	}
+}
+
+// passText passes a run of a source on, with all parts of its row if it is in parts.
+func (f *feeder) passText(ctx context.Context, x run, pass func([]byte) error) error {
+	d := archive.NewRunDigest(f.load.floats())
+	for {
+		before, more := d.Digest.Rows, x.more
+		err := d.Add(x.text, x.part, more)
+		if err == nil {
+			err = pass(x.text)
+		}
+		size := len(x.text)
+		x.from.giveBack(&x)
+		if err != nil {
+			if more {
+				x.from.abandon()
+			}
+			return err
+		}
+		f.progress.Advance(d.Digest.Rows-before, uint64(size))
+		if !more {
+			f.digest.Merge(d.Digest)
+			return nil
+		}
+		if x, err = x.from.nextPart(ctx); err != nil {
+			return err
+		}
+		f.load.countPart(len(x.text))
+	}
+}
+
+// floats says which columns hold floats that a server printed with more digits than they need.
+func (l *tableLoad) floats() string {
+	if len(l.streams) == 0 {
+		return ""
+	}
+	return l.streams[0].Floats
 }
 
 // errOpenRow is returned for a row that does not end where its block ends.

@@ -47,7 +47,7 @@ func (r *restoreRun) loadTable(ctx context.Context, s *loadSession, l *tableLoad
 	}
 	table := r.plan.Table(l.entry.step.Entry.ID)
 	created := table != nil && r.isMade(table.ID)
-	if created && l.want == (archive.Digest{}) {
+	if created && l.want == (archive.Digest{}) && !l.unknown {
 		return archive.Digest{}, 0, nil // made empty by this restore, and to be empty: no round trip for it
 	}
 	if l.node != 0 {

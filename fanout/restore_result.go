@@ -22,7 +22,10 @@ type RestoreResult struct {
 	Failures     []Failure
 	Mismatches   []Mismatch
 	Warnings     []string
-	Notes        []Note // what a translation did not keep; the warnings have their text
+	// Sent has, of the restore of another program's dump, the digest of the rows of each TABLE DATA and BLOBS entry that was
+	// loaded: its format records none.
+	Sent  map[int32]archive.Digest
+	Notes []Note // what a translation did not keep; the warnings have their text
 }
 
 // OK reports whether all that was asked for is there, and is what the archive says.

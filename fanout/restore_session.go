@@ -115,7 +115,9 @@ func (r *restoreRun) connectTo(ctx context.Context, cfg *wire.Config) (*loadSess
 		s.close(ctx)
 		return nil, err
 	}
-	s.decoder = r.archive.NewDecoder()
+	if a, ok := r.content.(*archive.Reader); ok {
+		s.decoder = a.NewDecoder()
+	}
 	return s, nil
 }
 

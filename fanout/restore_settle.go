@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 
+	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/wire"
 )
 
@@ -26,7 +27,7 @@ func (r *restoreRun) settle(ctx context.Context, s *loadSession, l *tableLoad) e
 	defer r.mu.Unlock()
 	r.result.Rows += rows
 	r.result.RawBytes += bytes
-	differs := false
+	differs := r.countSource(e, rows)
 	for _, p := range e.parts {
 		what := p.difference()
 		if what == "" {
@@ -48,17 +49,51 @@ func (r *restoreRun) settle(ctx context.Context, s *loadSession, l *tableLoad) e
 	return nil
 }
 
+// countSource keeps the digest of what was sent of a source's entry, and reports whether the source says that these are
+// not all rows. r.mu is held.
+func (r *restoreRun) countSource(e *entryLoad, rows uint64) (differs bool) {
+	if !e.unknown {
+		return false
+	}
+	entry := e.step.Entry
+	var sent archive.Digest
+	for _, p := range e.parts {
+		sent.Merge(p.got)
+	}
+	if r.result.Sent == nil {
+		r.result.Sent = make(map[int32]archive.Digest)
+	}
+	r.result.Sent[entry.ID] = sent
+	counter, ok := r.content.(archive.RowCounter)
+	if !ok {
+		return false
+	}
+	want, ok := counter.ExpectedRows(entry.ID)
+	if !ok || want == rows {
+		return false
+	}
+	r.result.Mismatches = append(r.result.Mismatches, Mismatch{
+		Schema: entry.Schema, Table: entry.Name, Got: sent, Loaded: rows,
+		What: fmt.Sprintf("%d rows were loaded, the dump says that it has %d", rows, want),
+	})
+	return true
+}
+
 // difference says in words how what was loaded differs from what the archive promises, "" if it does not.
 func (l *tableLoad) difference() string {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	want := l.want
+	if l.unknown { // what was read is all that there is to compare with
+		want = l.got
+	}
 	switch {
-	case l.got.Rows != l.want.Rows:
-		return fmt.Sprintf("%d rows were sent, the archive promises %d", l.got.Rows, l.want.Rows)
-	case l.got != l.want:
-		return fmt.Sprintf("the digest of the rows sent is %s, the archive promises %s", l.got, l.want)
-	case l.rows != l.want.Rows && l.omitted == 0:
-		return fmt.Sprintf("the server took %d rows of the %d that were sent", l.rows, l.want.Rows)
+	case l.got.Rows != want.Rows:
+		return fmt.Sprintf("%d rows were sent, the archive promises %d", l.got.Rows, want.Rows)
+	case l.got != want:
+		return fmt.Sprintf("the digest of the rows sent is %s, the archive promises %s", l.got, want)
+	case l.rows != want.Rows && l.omitted == 0:
+		return fmt.Sprintf("the server took %d rows of the %d that were sent", l.rows, want.Rows)
 	}
 	return ""
 }
@@ -76,6 +111,9 @@ func (r *restoreRun) tidy(ctx context.Context, s *loadSession, e *entryLoad, err
 		if truncErr := r.onCoordinator(ctx, s, "TRUNCATE TABLE "+r.only(table.Schema, table.Name)+name); truncErr == nil {
 			return fmt.Errorf("%w (the table was left empty)", err)
 		}
+	}
+	if e.unknown {
+		return fmt.Errorf("%w (%d rows were loaded before and stay)", err, rows)
 	}
 	return fmt.Errorf("%w (%d of its %d rows were loaded before and stay)", err, rows, e.want.Rows)
 }

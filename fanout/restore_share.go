@@ -1,8 +1,8 @@
 package fanout
 
 import (
+	"context"
 	"fmt"
-	"iter"
 	"sync"
 
 	"github.com/pgark/pgark/archive"
@@ -28,8 +28,9 @@ func defaultRestoreLimits() restoreLimits {
 // next block that nobody has, so that all end at about the same time.
 type tableLoad struct {
 	entry    *entryLoad
-	want     archive.Digest
-	raw      uint64 // bytes of its rows
+	want     archive.Digest // zero where it is unknown
+	unknown  bool           // of a dump of another program, which does not tell digest and size
+	raw      uint64         // bytes of its rows; where that is unknown, a guess
 	streams  []archive.Stream
 	schema   string // of the table that is loaded, as the coordinator knows it
 	table    string
@@ -40,9 +41,9 @@ type tableLoad struct {
 	shared   bool // several sessions may take part
 
 	mu        sync.Mutex
-	next      func() (archive.Block, bool)
-	stop      func()
-	remaining uint64 // raw bytes of the blocks that nobody has taken
+	runs      runs
+	remaining uint64 // raw bytes of the runs that nobody has taken
+	taken     uint64 // raw bytes of the others
 	got       archive.Digest
 	rows      uint64
 	omitted   int // large objects left alone because they could not be created
@@ -92,7 +93,7 @@ func (r *restoreRun) planLoad(step *Step) *entryLoad {
 	byColumns := make(map[string]*tableLoad)
 	var parts []*tableLoad
 	groups := make(map[*tableLoad][]archive.Stream)
-	for _, s := range r.archive.TableStreams(step.Entry.ID) {
+	for _, s := range r.content.TableStreams(step.Entry.ID) {
 		if !r.mine(s.Node) {
 			continue
 		}
@@ -116,8 +117,9 @@ func (r *restoreRun) planLoad(step *Step) *entryLoad {
 	}
 	e.setParts(parts)
 	for _, l := range parts {
-		l.setStreams(r.archive, groups[l])
+		l.setStreams(r.content, groups[l], e.blobs)
 		e.want.Merge(l.want)
+		e.unknown = e.unknown || l.unknown
 	}
 	return e
 }
@@ -142,27 +144,40 @@ func copyInto(schema, table string, columns []string) string {
 }
 
 // setStreams says which rows a part is made of.
-func (l *tableLoad) setStreams(a *archive.Reader, streams []archive.Stream) {
+func (l *tableLoad) setStreams(c content, streams []archive.Stream, blobs bool) {
 	l.streams = streams
 	for i := range streams {
 		l.want.Merge(streams[i].Digest)
 		l.raw += streams[i].Raw
 	}
+	if a, ok := c.(*archive.Reader); ok {
+		l.runs = newBlockRuns(a, streams)
+	} else {
+		src := c.(archive.Source) //nolint:errcheck,forcetypeassert // a content is one of the two
+		l.unknown, l.runs = len(streams) > 0, newSourceRuns(src, streams, blobs)
+		l.raw = guessRaw(src, streams)
+	}
 	l.remaining = l.raw
-	var blocks iter.Seq[archive.Block] = func(yield func(archive.Block) bool) {
-		for i := range streams {
-			for b := range a.Blocks(streams[i].ID) {
-				if !yield(b) {
-					return
-				}
-			}
+}
+
+// guessRaw guesses how many bytes of rows are in streams of a source.
+func guessRaw(src archive.Source, streams []archive.Stream) uint64 {
+	// What pg_dump's default compression makes of typical rows. A wrong guess costs some time, and makes progress jump.
+	const ratio = 4
+	var raw uint64
+	for i := range streams {
+		switch s := &streams[i]; {
+		case s.Raw > 0:
+			raw += s.Raw
+		case s.Stored > 0 && src.Description().Codec == "none":
+			raw += s.Stored
+		case s.Stored > 0:
+			raw += ratio * s.Stored
+		default:
+			raw += loadChunk + 1 // large enough to be read ahead
 		}
 	}
-	l.next = func() (archive.Block, bool) {
-		l.next, l.stop = iter.Pull(blocks)
-		return l.next()
-	}
-	l.stop = func() {}
+	return raw
 }
 
 // losses are warnings of what a salvaged archive lacks.
@@ -229,26 +244,47 @@ func (r *restoreRun) stopLoads() {
 	}
 }
 
-// end ends the iteration over blocks.
+// end ends the iteration over the rows.
 func (l *tableLoad) end() {
-	l.mu.Lock()
-	l.stop()
-	l.mu.Unlock()
+	if l.runs != nil {
+		l.runs.stop()
+	}
 }
 
-// take gives the next block to a session, until none is left or the entry's load has failed.
-func (l *tableLoad) take() (archive.Block, bool) {
+// take gives the next run of rows to a session, until none is left or the entry's load has failed.
+func (l *tableLoad) take(ctx context.Context) (run, bool, error) {
 	if l.entry.failed() != nil {
-		return archive.Block{}, false
+		return run{}, false, nil
 	}
+	if _, ok := l.runs.(*blockRuns); ok {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		x, ok, err := l.runs.next(ctx)
+		l.count(x.block.Raw, !ok)
+		return x, ok, err
+	}
+	// Whoever waits for the reader must not keep others from asking what is left.
+	x, ok, err := l.runs.next(ctx)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	b, ok := l.next()
-	l.remaining -= min(b.Raw, l.remaining)
-	if !ok {
+	l.count(uint64(len(x.text)), !ok)
+	return x, ok, err
+}
+
+// count notes bytes that were taken. l.mu is held.
+func (l *tableLoad) count(bytes uint64, last bool) {
+	l.taken += bytes
+	l.remaining -= min(bytes, l.remaining)
+	if last {
 		l.remaining = 0
 	}
-	return b, ok
+}
+
+// countPart is count for the later parts of a row.
+func (l *tableLoad) countPart(bytes int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.count(uint64(bytes), false)
 }
 
 // joinable reports whether one more session would help, given how much must be left.

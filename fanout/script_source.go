@@ -3,7 +3,6 @@ package fanout
 import (
 	"bytes"
 	"context"
-	"encoding/hex"
 	"fmt"
 	"strconv"
 
@@ -24,7 +23,10 @@ type Source interface {
 // ArchiveSource is a pgark archive as a source. It may be used by one goroutine at a time.
 func ArchiveSource(a *archive.Reader) Source { return &archiveSource{a: a} }
 
-type archiveSource struct{ a *archive.Reader }
+type archiveSource struct {
+	a      *archive.Reader
+	copies map[int32]string // COPY statements by entry, made when first needed
+}
 
 func (s *archiveSource) Catalog() (*archive.Catalog, error) { return s.a.Catalog() }
 
@@ -35,20 +37,33 @@ func (s *archiveSource) Rows(ctx context.Context, entry int32, fn func(text []by
 	}
 	d := s.a.NewDecoder()
 	defer d.Close()
+	statement, err := s.copyStatement(entry)
+	if err != nil {
+		return err
+	}
 	for i := range streams {
-		if !loadable(streams[i].Form) {
-			return fmt.Errorf("stream %d holds rows in form %d, not COPY text", streams[i].ID, streams[i].Form)
-		}
-		for b := range s.a.Blocks(streams[i].ID) {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			if err := d.Block(b, fn); err != nil {
-				return err
-			}
+		if err := streamText(ctx, s.a, d, &streams[i], statement, fn); err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// copyStatement is an entry's COPY statement, in whose order its columns are expected: partitions may have another one.
+func (s *archiveSource) copyStatement(entry int32) (string, error) {
+	if s.copies == nil {
+		cat, err := s.a.Catalog()
+		if err != nil {
+			return "", err
+		}
+		s.copies = make(map[int32]string)
+		for i := range cat.Entries {
+			if e := &cat.Entries[i]; e.Kind == kindTableData {
+				s.copies[e.ID] = e.Copy
+			}
+		}
+	}
+	return s.copies[entry], nil
 }
 
 // missing is the error of an entry without a stream. In a salvaged archive, which says that it lacks something, that is
@@ -67,34 +82,8 @@ func (s *archiveSource) missing() error {
 func (s *archiveSource) LargeObjects(ctx context.Context, entry int32,
 	fn func(oid uint32, offset int64, data []byte) error,
 ) error {
-	var line, data []byte
-	return s.Rows(ctx, entry, func(text []byte) error {
-		for len(text) > 0 {
-			row, rest, whole := bytes.Cut(text, []byte{'\n'})
-			if text = rest; !whole {
-				line = append(line, row...)
-				return nil
-			}
-			if len(line) > 0 {
-				line = append(line, row...)
-				row = line
-			}
-			oid, offset, hexed, err := parseLargeObjectRow(row)
-			if err != nil {
-				return err
-			}
-			data = append(data[:0], hexed...)
-			n, err := hex.Decode(data, data)
-			if err != nil {
-				return fmt.Errorf("large object %d: its bytes at %d are not in hex: %w", oid, offset, err)
-			}
-			if err := fn(oid, offset, data[:n]); err != nil {
-				return err
-			}
-			line = line[:0]
-		}
-		return nil
-	})
+	d := blobDecoder{fn: fn}
+	return s.Rows(ctx, entry, d.write)
 }
 
 // parseLargeObjectRow takes a row of a stream of large objects apart: its OID, an offset, and bytea in hex.
@@ -108,4 +97,18 @@ func parseLargeObjectRow(row []byte) (oid uint32, offset int64, hexed []byte, er
 		return 0, 0, nil, fmt.Errorf("a row of large objects is malformed: %.60q", row)
 	}
 	return uint32(id), offset, hexed, nil
+}
+
+// ForeignSource is a dump of another program as the source of a script.
+func ForeignSource(src archive.Source) Source { return &foreignSource{src} }
+
+type foreignSource struct{ archive.Source }
+
+func (s *foreignSource) Rows(ctx context.Context, entry int32, fn func(text []byte) error) error {
+	for _, x := range s.TableStreams(entry) {
+		if err := s.StreamRows(ctx, x.ID, fn); err != nil {
+			return err
+		}
+	}
+	return nil
 }

@@ -83,7 +83,7 @@ func (w *volumeLoader) plan(ids []archive.StreamID) ([]*volumeLoad, error) {
 		}
 		l := &volumeLoad{first: slices.Min(ids), tableLoad: tableLoad{schema: streams[0].Schema, table: streams[0].Table, sql: sql}}
 		l.entry = &entryLoad{}
-		l.setStreams(w.archive.Reader, streams)
+		l.setStreams(w.archive.Reader, streams, false)
 		loads = append(loads, l)
 	}
 	groups := make(map[loadKey][]archive.StreamID)

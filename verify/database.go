@@ -22,7 +22,7 @@ import (
 // number of digits that each server prints.
 //
 // Memory is bounded by o.Jobs read buffers for each server that is read, and by one small record for each table and server.
-func Database(ctx context.Context, a *archive.Reader, cluster *topology.Cluster, o Options) (*Report, error) {
+func Database(ctx context.Context, a Content, cluster *topology.Cluster, o Options) (*Report, error) {
 	o = o.withDefaults()
 	cat, err := a.Catalog()
 	if err != nil {
@@ -40,7 +40,7 @@ func Database(ctx context.Context, a *archive.Reader, cluster *topology.Cluster,
 }
 
 // textSettings are those that shape text output, with the values of the archive's moment.
-func textSettings(a *archive.Reader, cat *archive.Catalog) wire.Settings {
+func textSettings(a Content, cat *archive.Catalog) wire.Settings {
 	s := wire.TextSettings(cat.Encoding)
 	s.ApplicationName = "pgark verify"
 	m, err := a.Moment()

@@ -9,6 +9,7 @@ import (
 // The classes of findings that this package makes. The others of [Archive] are package archive's.
 const (
 	ClassNotArchive = "not-archive" // the file has no trace of an archive
+	ClassDamaged    = "damaged"     // a dump of another program: its structure, or rows that can't be read or can't be right
 	ClassMore       = "more"        // there are more findings than are listed
 
 	ClassMissingTable  = "missing-table"  // the database has no such table

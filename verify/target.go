@@ -71,7 +71,7 @@ func (t *target) setUnknown(marks string) {
 }
 
 // archivedTables lists what the archive holds rows of, ordered by name. The digests of an entry's streams are joined.
-func archivedTables(a *archive.Reader, cat *archive.Catalog, entries map[int32]bool) ([]*target, error) {
+func archivedTables(a Content, cat *archive.Catalog, entries map[int32]bool) ([]*target, error) {
 	byID := make(map[int32]*archive.Entry, len(cat.Entries))
 	for i := range cat.Entries {
 		byID[cat.Entries[i].ID] = &cat.Entries[i]
@@ -112,7 +112,7 @@ func archivedTables(a *archive.Reader, cat *archive.Catalog, entries map[int32]b
 
 // mixedColumns finds the entries whose streams do not all have the same columns in the same order: partitions may differ in
 // it. Their rows can't be compared with those of the whole table.
-func mixedColumns(a *archive.Reader) map[int32]bool {
+func mixedColumns(a Content) map[int32]bool {
 	mixed := make(map[int32]bool)
 	first := make(map[int32][]string)
 	for i := range a.Streams() {

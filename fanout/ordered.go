@@ -1,0 +1,131 @@
+package fanout
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+
+	"github.com/pgark/pgark/archive"
+)
+
+// orderedPipe carries rows from the sessions to a writer that takes them in one order only, entry after entry, as the
+// formats of pg_dump want them:
+//
+//	sessions, each unit's rows in slots → one queue for each unit → the writer takes queue after queue
+//
+// Sessions get the units in that order, too, and read ahead of the writer as far as their slots reach. So the
+// first unit that is not written is always one that some session is at work on with slots of its own to come back,
+// or one that is read to its end: nothing can wait for ever.
+//
+// Memory: each session has orderedSlots slots of at most FrameTarget bytes, 4 MiB.
+type orderedPipe struct {
+	units    []*orderedUnit           // in the order of writing; unit.seq is the place in it
+	byEntry  map[int32][]*orderedUnit // likewise
+	progress Progress
+}
+
+// orderedSlots is how far a session reads ahead: one range of [orderedRange] bytes of a table, whose text may be larger than it.
+const orderedSlots = 6
+
+// orderedUnit is one unit in its place.
+type orderedUnit struct {
+	unit
+	lane   int
+	opened chan *stream // capacity 1
+}
+
+// add puts a unit at the end of the order. The returned unit is the one to be read.
+func (p *orderedPipe) add(entry int32, lane int, u unit) {
+	u.info.Entry, u.seq = entry, len(p.units)
+	o := &orderedUnit{unit: u, lane: lane, opened: make(chan *stream, 1)}
+	p.units = append(p.units, o)
+	p.byEntry[entry] = append(p.byEntry[entry], o)
+}
+
+// lane returns the units of a lane in their order.
+func (p *orderedPipe) lane(i int) []unit {
+	var units []unit
+	for _, u := range p.units {
+		if u.lane == i {
+			units = append(units, u.unit)
+		}
+	}
+	return units
+}
+
+// session returns the pipe's end for one session.
+func (p *orderedPipe) session() *orderedSession {
+	s := &orderedSession{pipe: p, free: make(chan *slot, orderedSlots)}
+	for range orderedSlots {
+		s.free <- &slot{home: s.free}
+	}
+	return s
+}
+
+// orderedSession is a [rowPipe] with the slots of one session.
+type orderedSession struct {
+	pipe *orderedPipe
+	free chan *slot
+}
+
+func (s *orderedSession) open(_ context.Context, u *unit) (*stream, error) {
+	st := &stream{unit: u, filled: make(chan *slot, orderedSlots)}
+	s.pipe.units[u.seq].opened <- st // a unit is read once
+	return st, nil
+}
+
+func (s *orderedSession) take(ctx context.Context, _ *stream) (*slot, error) {
+	select {
+	case x := <-s.free:
+		if x.buf == nil {
+			x.buf = make([]byte, archive.FrameTarget)
+		}
+		return x, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+}
+
+func (s *orderedSession) giveBack(x *slot) { s.free <- x }
+
+func (s *orderedSession) rows(_ context.Context, st *stream, x *slot, n int, _ bool) error {
+	// A line feed within a value is written as \n.
+	rows := uint64(bytes.Count(x.buf[:n], []byte{'\n'}))
+	st.seen += rows
+	x.n = n
+	st.filled <- x // there is room for all slots of the session
+	s.pipe.progress.Advance(rows, uint64(n))
+	return nil
+}
+
+func (s *orderedSession) close(_ context.Context, st *stream, copied uint64) error {
+	if st.seen != copied {
+		return fmt.Errorf("%s: the server says that it sent %d rows, but %d arrived", st.unit.name(), copied, st.seen)
+	}
+	st.copied = copied
+	close(st.filled)
+	return nil
+}
+
+// each calls fn for the slots of a unit, in order; fn gives them back to their home. It returns the number of rows.
+func (u *orderedUnit) each(ctx context.Context, fn func(*slot) error) (uint64, error) {
+	var st *stream
+	select {
+	case st = <-u.opened:
+	case <-ctx.Done():
+		return 0, context.Cause(ctx)
+	}
+	for {
+		select {
+		case x, ok := <-st.filled:
+			if !ok {
+				return st.copied, nil
+			}
+			if err := fn(x); err != nil {
+				return 0, err
+			}
+		case <-ctx.Done():
+			return 0, context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,246 @@
+package fanout
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/pgark/pgark/archive"
+)
+
+// orderedRange is how many bytes of a table one session reads at once: what it has of the text while another's is
+// written should fit into its slots.
+const orderedRange = 16 << 20
+
+// planOrdered puts all units into the order of the catalog's entries. The catalog must be there.
+func (a *attempt) planOrdered() (*orderedPipe, error) {
+	p := &orderedPipe{byEntry: make(map[int32][]*orderedUnit), progress: a.progress}
+	if !a.o.wantsData() {
+		return p, nil
+	}
+	parts := make(map[int32][]lanePart)
+	for i, l := range a.lanes {
+		for j := range l.member.parts {
+			x := &l.member.parts[j]
+			if id := a.entry(x.table); id != 0 {
+				parts[id] = append(parts[id], lanePart{i, x})
+			}
+		}
+	}
+	blobs, err := largeObjectUnits(a.catalog)
+	if err != nil {
+		return nil, err
+	}
+	for i := range a.catalog.Entries {
+		e := &a.catalog.Entries[i]
+		switch e.Kind {
+		case kindBlobs:
+			for _, u := range blobs {
+				if u.info.Entry == e.ID {
+					p.add(e.ID, 0, u)
+				}
+			}
+		case kindTableData:
+			if err := a.addTable(p, e, parts[e.ID]); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return p, nil
+}
+
+// lanePart is what one lane has of a table.
+type lanePart struct {
+	lane int
+	*part
+}
+
+// addTable adds the units of an entry's rows: of its table, or of all tables that are parts of it, on all nodes.
+func (a *attempt) addTable(p *orderedPipe, e *archive.Entry, parts []lanePart) error {
+	slices.SortStableFunc(parts, func(x, y lanePart) int {
+		return cmp.Or(cmp.Compare(x.table.OID, y.table.OID), cmp.Compare(x.lane, y.lane))
+	})
+	columns := copyColumns(e.Copy)
+	for _, x := range parts {
+		ordered, err := inOrder(x.part, columns)
+		if err != nil {
+			return err
+		}
+		ranges := uint64(1)
+		if ordered.split && a.o.Jobs > 1 && ordered.where == "" {
+			ranges = min(ordered.bytes/orderedRange+1, max(ordered.pages, 1))
+		}
+		for i := range ranges {
+			from, to := ordered.pages*i/ranges, ordered.pages*(i+1)/ranges
+			p.add(e.ID, x.lane, partUnit(ordered, from, to, i == 0, i == ranges-1, ordered.bytes/ranges))
+		}
+	}
+	return nil
+}
+
+// inOrder is a part with its columns in the order of a COPY statement: partitions may have another one.
+func inOrder(p *part, columns []string) (*part, error) {
+	if slices.Equal(p.table.Columns, columns) {
+		return p, nil
+	}
+	ordered := *p
+	ordered.columns = make([]string, len(columns))
+	for i, c := range columns {
+		at := slices.Index(p.table.Columns, c)
+		if at < 0 || len(columns) != len(p.table.Columns) {
+			return nil, fmt.Errorf("table %s has not the columns that pg_dump lists of it: %s", p.table.quoted(), quoteColumns(columns))
+		}
+		ordered.columns[i] = p.columns[at]
+	}
+	if ordered.where == "" {
+		ordered.where = " WHERE true" // a query, since COPY of a table must have its own order
+	}
+	return &ordered, nil
+}
+
+// copyColumns are the columns in a COPY ... FROM stdin statement as pg_dump writes it.
+func copyColumns(statement string) []string {
+	var columns []string
+	for _, t := range lexSQL(statement, true) {
+		if t.depth == 0 {
+			continue
+		}
+		switch text := statement[t.from:t.to]; t.kind {
+		case tokenWord:
+			columns = append(columns, text)
+		case tokenQuoted:
+			columns = append(columns, strings.ReplaceAll(text[1:len(text)-1], `""`, `"`))
+		}
+	}
+	return columns
+}
+
+// sendOrdered hands each lane's units out in their order.
+func (a *attempt) sendOrdered(ctx context.Context) error {
+	all := make([][]unit, len(a.lanes))
+	for i := range a.lanes {
+		all[i] = a.ordered.lane(i)
+	}
+	var bytes uint64
+	tables := make(map[int32]bool)
+	for _, u := range a.ordered.units {
+		bytes += u.bytes
+		tables[u.info.Entry] = true
+	}
+	a.progress.Plan(len(tables), bytes)
+	g, ctx := errgroup.WithContext(ctx)
+	for i, l := range a.lanes {
+		g.Go(func() error {
+			defer close(l.todo)
+			for _, batch := range orderedBatches(all[i]) {
+				select {
+				case l.todo <- batch:
+				case <-ctx.Done():
+					return context.Cause(ctx)
+				}
+			}
+			return nil
+		})
+	}
+	return g.Wait()
+}
+
+// orderedBatches is [batches] without a change of order.
+func orderedBatches(units []unit) [][]unit {
+	var all [][]unit
+	for len(units) > 0 {
+		n, bytes := 1, units[0].bytes
+		for n < len(units) && n < batchTables && bytes+units[n].bytes < batchBytes {
+			bytes += units[n].bytes
+			n++
+		}
+		all = append(all, units[:n])
+		units = units[n:]
+	}
+	return all
+}
+
+// runOrdered has the catalog, the readers and whoever writes work side by side.
+func (a *attempt) runOrdered(ctx context.Context, write stockWrite) error {
+	if err := a.getCatalog(ctx); err != nil {
+		return err
+	}
+	var err error
+	if a.ordered, err = a.planOrdered(); err != nil {
+		return err
+	}
+	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return a.sendOrdered(ctx) })
+	g.Go(func() error { return a.read(ctx) })
+	g.Go(func() error {
+		feed := &liveFeed{a: a}
+		if err := write(ctx, a.catalog, feed); err != nil {
+			return err
+		}
+		if n := len(a.ordered.units); feed.next < n { // their sessions would wait for ever
+			return fmt.Errorf("internal error: the rows of %s were not written", a.ordered.units[feed.next].name())
+		}
+		return nil
+	})
+	return g.Wait()
+}
+
+// liveFeed gives the rows of a dump under way.
+type liveFeed struct {
+	a    *attempt
+	next int // unit to be written
+}
+
+// units are those of an entry, which must be the next.
+func (l *liveFeed) units(e *archive.Entry) ([]*orderedUnit, error) {
+	units := l.a.ordered.byEntry[e.ID]
+	if len(units) > 0 && units[0].seq != l.next {
+		return nil, fmt.Errorf("internal error: %s is written out of order", units[0].name())
+	}
+	l.next += len(units)
+	return units, nil
+}
+
+func (l *liveFeed) rows(ctx context.Context, e *archive.Entry, add addPiece) error {
+	var total uint64
+	units, err := l.units(e)
+	if err != nil {
+		return err
+	}
+	for _, u := range units {
+		rows, err := u.each(ctx, func(s *slot) error {
+			data := s.buf[:s.n]
+			return add(func([]byte) ([]byte, error) { return data, nil }, func() { s.home <- s })
+		})
+		if err != nil {
+			return err
+		}
+		total += rows
+	}
+	l.a.progress.TableDone(e.Schema, e.Name, total)
+	l.a.result.Summary.Rows += total
+	return nil
+}
+
+func (l *liveFeed) largeObjects(ctx context.Context, e *archive.Entry, fn func(oid uint32, offset int64, data []byte) error) error {
+	order := blobOrder{fn: fn}
+	d := blobDecoder{fn: order.piece}
+	units, err := l.units(e)
+	if err != nil {
+		return err
+	}
+	for _, u := range units {
+		_, err := u.each(ctx, func(s *slot) error {
+			defer func() { s.home <- s }()
+			return d.write(s.buf[:s.n])
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}

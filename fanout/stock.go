@@ -1,0 +1,226 @@
+package fanout
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/pgark/pgark/archive"
+)
+
+// addPiece takes the next piece of some rows: COPY text that may end anywhere, at most archive.FrameTarget bytes of it. fetch
+// gives it, on whatever goroutine, once; it may put it into buf, which has room for so much. done, if not nil, is
+// called when it is not needed any more.
+type addPiece func(fetch func(buf []byte) ([]byte, error), done func()) error
+
+// rowFeed gives a dump's contents to who writes them entry by entry.
+type rowFeed interface {
+	// rows gives the rows of a TABLE DATA entry to add, in order. Each entry is asked for once, in the order of the catalog.
+	rows(ctx context.Context, e *archive.Entry, add addPiece) error
+	// largeObjects gives those of a BLOBS entry, object by object and front to back. An empty one has an empty piece.
+	largeObjects(ctx context.Context, e *archive.Entry, fn func(oid uint32, offset int64, data []byte) error) error
+}
+
+// archiveFeed are those of an archive of pgark. Blocks are decoded wherever fetch is called.
+type archiveFeed struct {
+	archive  *archive.Reader
+	decoders chan *archive.Decoder // as many as fetch may be called at once
+	progress Progress
+	src      archiveSource
+}
+
+func newArchiveFeed(a *archive.Reader, jobs int, p Progress) *archiveFeed {
+	x := &archiveFeed{archive: a, decoders: make(chan *archive.Decoder, jobs), progress: p, src: archiveSource{a: a}}
+	for range jobs {
+		x.decoders <- a.NewDecoder()
+	}
+	return x
+}
+
+func (x *archiveFeed) close() {
+	for range cap(x.decoders) {
+		(<-x.decoders).Close()
+	}
+}
+
+func (x *archiveFeed) rows(ctx context.Context, e *archive.Entry, add addPiece) error {
+	streams := x.archive.TableStreams(e.ID)
+	if len(streams) == 0 {
+		return x.src.missing()
+	}
+	var total uint64
+	for i := range streams {
+		s := &streams[i]
+		if err := x.stream(ctx, e, s, add); err != nil {
+			return fmt.Errorf("stream %d: %w", s.ID, err)
+		}
+		total += s.Digest.Rows
+	}
+	x.progress.TableDone(e.Schema, e.Name, total)
+	return nil
+}
+
+// stream adds the blocks of a stream; those of a partition whose columns have another order, with their fields in
+// that of the entry's COPY statement.
+func (x *archiveFeed) stream(ctx context.Context, e *archive.Entry, s *archive.Stream, add addPiece) error {
+	order, err := fieldOrder(s.Columns, copyColumns(e.Copy))
+	if err != nil {
+		return err
+	}
+	if order != nil || !loadable(s.Form) {
+		d := <-x.decoders
+		defer func() { x.decoders <- d }()
+		return streamText(ctx, x.archive, d, s, e.Copy, func(text []byte) error { return addCopies(ctx, text, add) })
+	}
+	for b := range x.archive.Blocks(s.ID) {
+		if err := ctx.Err(); err != nil {
+			return context.Cause(ctx)
+		}
+		if b.Parts > 1 || b.Raw > archive.FrameTarget {
+			if err := x.largeBlock(ctx, b, add); err != nil {
+				return err
+			}
+			continue
+		}
+		err := add(func(buf []byte) ([]byte, error) {
+			d := <-x.decoders
+			defer func() { x.decoders <- d }()
+			buf = buf[:0]
+			err := d.Block(b, func(part []byte) error {
+				buf = append(buf, part...)
+				return nil
+			})
+			x.progress.Advance(uint64(b.Rows), b.Raw)
+			return buf, err
+		}, nil)
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// largeBlock adds a block of several parts, which is one row, part by part: they can't be decoded side by side.
+func (x *archiveFeed) largeBlock(ctx context.Context, b archive.Block, add addPiece) error {
+	d := <-x.decoders
+	defer func() { x.decoders <- d }()
+	defer x.progress.Advance(uint64(b.Rows), b.Raw)
+	return d.Block(b, func(part []byte) error { return addCopies(ctx, part, add) })
+}
+
+// addCopies adds copies of text that is gone when this returns.
+func addCopies(ctx context.Context, text []byte, add addPiece) error {
+	if err := ctx.Err(); err != nil {
+		return context.Cause(ctx)
+	}
+	for len(text) > 0 {
+		n := min(len(text), archive.FrameTarget)
+		own := bytes.Clone(text[:n])
+		if err := add(func([]byte) ([]byte, error) { return own, nil }, nil); err != nil {
+			return err
+		}
+		text = text[n:]
+	}
+	return nil
+}
+
+func (x *archiveFeed) largeObjects(ctx context.Context, e *archive.Entry, fn func(oid uint32, offset int64, data []byte) error) error {
+	o := blobOrder{fn: fn}
+	return x.src.LargeObjects(ctx, e.ID, o.piece)
+}
+
+// sourceFeed are those of another program's dump.
+type sourceFeed struct {
+	source   archive.Source
+	progress Progress
+}
+
+func (x *sourceFeed) rows(ctx context.Context, e *archive.Entry, add addPiece) error {
+	var total uint64
+	for _, s := range x.source.TableStreams(e.ID) {
+		err := x.source.StreamRows(ctx, s.ID, func(text []byte) error {
+			rows := uint64(bytes.Count(text, []byte{'\n'}))
+			total += rows
+			x.progress.Advance(rows, uint64(len(text)))
+			return addCopies(ctx, text, add)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	x.progress.TableDone(e.Schema, e.Name, total)
+	return nil
+}
+
+func (x *sourceFeed) largeObjects(ctx context.Context, e *archive.Entry, fn func(oid uint32, offset int64, data []byte) error) error {
+	return x.source.LargeObjects(ctx, e.ID, fn)
+}
+
+// blobDecoder decodes rows of a stream of large objects that come in pieces.
+type blobDecoder struct {
+	fn   func(oid uint32, offset int64, data []byte) error
+	line []byte
+	data []byte
+}
+
+func (d *blobDecoder) write(text []byte) error {
+	for len(text) > 0 {
+		row, rest, whole := bytes.Cut(text, []byte{'\n'})
+		if text = rest; !whole {
+			d.line = append(d.line, row...)
+			return nil
+		}
+		if len(d.line) > 0 {
+			d.line = append(d.line, row...)
+			row = d.line
+		}
+		oid, offset, hexed, err := parseLargeObjectRow(row)
+		if err != nil {
+			return err
+		}
+		d.data = append(d.data[:0], hexed...)
+		n, err := hex.Decode(d.data, d.data)
+		if err != nil {
+			return fmt.Errorf("large object %d: its bytes at %d are not in hex: %w", oid, offset, err)
+		}
+		if err := d.fn(oid, offset, d.data[:n]); err != nil {
+			return err
+		}
+		d.line = d.line[:0]
+	}
+	return nil
+}
+
+// blobOrder makes sure that pieces of large objects come in order, as formats need them that are written front to back.
+type blobOrder struct {
+	fn   func(oid uint32, offset int64, data []byte) error
+	oid  uint32
+	next int64
+	seen map[uint32]bool
+}
+
+func (o *blobOrder) piece(oid uint32, offset int64, data []byte) error {
+	if o.seen == nil {
+		o.seen = make(map[uint32]bool)
+	}
+	if oid != o.oid || len(o.seen) == 0 {
+		if o.seen[oid] {
+			return fmt.Errorf("the pieces of large object %d do not stand together, and can't be written front to back", oid)
+		}
+		o.seen[oid] = true
+		o.oid, o.next = oid, 0
+	}
+	if offset < o.next {
+		return fmt.Errorf("large object %d: the piece at %d comes after bytes up to %d: they can't be written front to back", oid, offset, o.next)
+	}
+	for o.next < offset { // a hole reads as zeros
+		n := min(offset-o.next, archive.LargeObjectChunk)
+		if err := o.fn(oid, o.next, make([]byte, n)); err != nil {
+			return err
+		}
+		o.next += n
+	}
+	o.next += int64(len(data))
+	return o.fn(oid, offset, data)
+}
