@@ -28,6 +28,10 @@ type ImportOptions struct {
 //
 // Memory: that of a [Dump] with as many sessions as Jobs.
 func ImportSource(ctx context.Context, src archive.Source, w io.Writer, o ImportOptions) (archive.Summary, error) {
+	src, err := WithFloats(src)
+	if err != nil {
+		return archive.Summary{}, fmt.Errorf("read the catalog: %w", err)
+	}
 	return importStreams(ctx, src, w, o, func(ctx context.Context, s *archive.Stream, blobs bool, write func([]byte) error) error {
 		if blobs {
 			return archive.LargeObjectRows(ctx, src, s.Entry, write)

@@ -71,6 +71,10 @@ func Restore(ctx context.Context, a *archive.Reader, o RestoreOptions) (*Restore
 // the server's row counts only, and [RestoreResult.Sent] has the digests of what was sent. Its streams are read from
 // their beginning, each by one goroutine, which holds [sourceBuffers] × [loadChunk] bytes.
 func RestoreSource(ctx context.Context, src archive.Source, o RestoreOptions) (*RestoreResult, error) {
+	src, err := WithFloats(src)
+	if err != nil {
+		return nil, fmt.Errorf("read the catalog: %w", err)
+	}
 	return restore(ctx, src, o, defaultRestoreLimits())
 }
 

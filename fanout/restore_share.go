@@ -153,7 +153,7 @@ func (l *tableLoad) setStreams(c content, streams []archive.Stream, blobs bool) 
 	if a, ok := c.(*archive.Reader); ok {
 		l.runs = newBlockRuns(a, streams)
 	} else {
-		src := c.(archive.Source) //nolint:errcheck,forcetypeassert // a content is one of the two
+		src := c.(archive.Source)
 		l.unknown, l.runs = len(streams) > 0, newSourceRuns(src, streams, blobs)
 		l.raw = guessRaw(src, streams)
 	}
