@@ -2,15 +2,19 @@ package fanout_test
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"os/exec"
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
+	"syscall"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
-	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
 	"github.com/pgark/pgark/internal/pgtest"
 )
@@ -50,7 +54,6 @@ func TestDumpPlain(t *testing.T) {
 			t.Errorf("summary %+v", r.Summary)
 		}
 	}
-	_ = archive.CodecNone
 }
 
 // stockScript is what pg_dump writes.
@@ -78,4 +81,72 @@ func splitScript(script string) []string {
 		return first
 	})
 	return strings.Split(script, "\n")
+}
+
+// TestDumpPlainWhileDDLWaits has an ALTER TABLE queue behind the leader's lock before a session asks for its own: the
+// leader reads that table at once, since all others wait for it to be written.
+func TestDumpPlainWhileDDLWaits(t *testing.T) {
+	srv := pgtest.Shared(t)
+	db := srv.CreateDB(t)
+	manyTables(t, srv, db)
+	g := newGate(nil)
+	var altered sync.WaitGroup
+	altered.Go(func() {
+		<-g.reached
+		for _, table := range []string{"t05", "t11"} {
+			altered.Go(func() { srv.Exec(t, db, "ALTER TABLE "+table+" ADD COLUMN late int") })
+		}
+		for srv.QueryString(t, db, "SELECT count(*) FROM pg_locks WHERE NOT granted") != "2" {
+			time.Sleep(5 * time.Millisecond)
+		}
+		close(g.open)
+	})
+	r, err := fanout.DumpStock(t.Context(), fanout.StockTarget{Out: g}, fanout.DumpOptions{Cluster: cluster(t, srv.Conninfo(db)), Jobs: 3},
+		fanout.StockOptions{Format: fanout.FormatPlain})
+	altered.Wait()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := bytes.Count(g.Bytes(), []byte("\txxxx")); got != 174000 || r.Summary.Rows != 174000 {
+		t.Errorf("%d rows in the script, %d counted, want 174000", got, r.Summary.Rows)
+	}
+}
+
+// TestDumpPlainFaults breaks a dump in the middle: it fails with a cause that can be told, and leaves no session behind.
+func TestDumpPlainFaults(t *testing.T) {
+	srv := pgtest.Start(t)
+	db := srv.CreateDB(t)
+	manyTables(t, srv, db)
+	kill := func(which string) func(context.CancelFunc) {
+		return func(context.CancelFunc) {
+			srv.Exec(t, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+db+"' AND "+which)
+		}
+	}
+	for name, c := range map[string]struct {
+		fault func(context.CancelFunc)
+		err   error // of the writer
+		want  func(error) bool
+	}{
+		"a reading session is killed": {fault: kill("query LIKE 'COPY%'"), want: isServerOrLost},
+		"the leader is killed":        {fault: kill("query NOT LIKE 'COPY%'"), want: func(err error) bool { return err != nil }},
+		"cancelled":                   {fault: func(c context.CancelFunc) { c() }, want: func(err error) bool { return errors.Is(err, context.Canceled) }},
+		"disk full":                   {fault: func(context.CancelFunc) {}, err: syscall.ENOSPC, want: func(err error) bool { return errors.Is(err, syscall.ENOSPC) }},
+	} {
+		t.Run(name, func(t *testing.T) {
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			g := newGate(c.err)
+			go func() {
+				<-g.reached
+				c.fault(cancel)
+				close(g.open)
+			}()
+			_, err := fanout.DumpStock(ctx, fanout.StockTarget{Out: g}, fanout.DumpOptions{Cluster: cluster(t, srv.Conninfo(db)), Jobs: 2},
+				fanout.StockOptions{Format: fanout.FormatPlain})
+			if err == nil || !c.want(err) {
+				t.Errorf("error: %v", err)
+			}
+			srv.WaitNoSessions(t, db)
+		})
+	}
 }
