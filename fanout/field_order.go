@@ -9,9 +9,10 @@ import (
 	"github.com/pgark/pgark/archive"
 )
 
-// fieldOrder says which fields of rows, whose columns are have, make rows whose columns are want; nil if they are the same.
+// fieldOrder says which fields of rows, whose columns are have, make rows whose columns are want; nil if they are the same, or if
+// one of them is not known.
 func fieldOrder(have, want []string) ([]int, error) {
-	if len(want) == 0 || slices.Equal(have, want) {
+	if len(want) == 0 || len(have) == 0 || slices.Equal(have, want) {
 		return nil, nil
 	}
 	order := make([]int, len(want))

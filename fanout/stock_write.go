@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/archive/pgdump"
 )
 
 // The formats of pg_dump, by the names that it has for them.
@@ -75,6 +76,110 @@ func writeStock(ctx context.Context, t StockTarget, cat *archive.Catalog, feed r
 	return nil, fmt.Errorf("%w: %q", errStockFormat, o.Format)
 }
 
+// writeStockArchive writes a custom, directory or tar archive.
 func writeStockArchive(ctx context.Context, t StockTarget, cat *archive.Catalog, feed rowFeed, o StockOptions) (*StockSummary, error) {
-	return nil, errStockFormat
+	w, err := newStockWriter(ctx, t, cat, o)
+	if err != nil {
+		return nil, err
+	}
+	defer w.Abort()
+	byID := make(map[int32]*archive.Entry, len(cat.Entries))
+	for i := range cat.Entries {
+		byID[cat.Entries[i].ID] = &cat.Entries[i]
+	}
+	toc := w.TOC()
+	for i := range toc.Entries {
+		e := &toc.Entries[i].Entry
+		if !e.HadDumper {
+			continue
+		}
+		if err := writeData(ctx, w, e, toc.Sources(e.ID), byID, feed); err != nil {
+			return nil, fmt.Errorf("entry %d, %s: %w", e.ID, describeEntry(e), err)
+		}
+	}
+	sum, err := w.Close()
+	if err != nil {
+		return nil, err
+	}
+	return &StockSummary{Version: fmt.Sprintf("1.%d", sum.Minor), RawBytes: sum.RawBytes, Bytes: sum.Bytes, Notes: sum.Notes}, nil
+}
+
+func newStockWriter(ctx context.Context, t StockTarget, cat *archive.Catalog, o StockOptions) (*pgdump.Writer, error) {
+	options := pgdump.WriteOptions{Level: o.Level, Created: o.Created, Jobs: o.jobs()}
+	switch o.Codec {
+	case archive.CodecNone:
+	case archive.CodecGzip:
+		options.Compression = pgdump.CompressionGzip
+	case archive.CodecLZ4:
+		options.Compression = pgdump.CompressionLZ4
+	case archive.CodecZstd:
+		options.Compression = pgdump.CompressionZstd
+	default:
+		return nil, fmt.Errorf("%w: pg_restore does not read %s", ErrUsage, o.Codec)
+	}
+	if o.Version != "" {
+		if _, err := fmt.Sscanf(o.Version, "1.%d", &options.Minor); err != nil {
+			return nil, fmt.Errorf("%w: archive version %q", ErrUsage, o.Version)
+		}
+	}
+	switch o.Format {
+	case FormatDirectory:
+		return pgdump.NewDirectoryWriter(ctx, t.Dir, cat, options)
+	case FormatTar:
+		return pgdump.NewTarWriter(ctx, t.Out, cat, options)
+	default:
+		return pgdump.NewCustomWriter(ctx, t.Out, cat, options)
+	}
+}
+
+// writeData writes the data of one entry, which is that of one or several entries of the catalog.
+func writeData(ctx context.Context, w *pgdump.Writer, e *archive.Entry, sources []int32, byID map[int32]*archive.Entry, feed rowFeed) error {
+	if e.Kind == kindBlobs {
+		return writeBlobs(ctx, w, e, sources, byID, feed)
+	}
+	if e.Kind != kindTableData {
+		return fmt.Errorf("it has data, and nobody knows of what kind")
+	}
+	if err := w.Begin(e.ID); err != nil {
+		return err
+	}
+	for _, id := range sources {
+		if err := feed.rows(ctx, byID[id], w.Add); err != nil {
+			return err
+		}
+	}
+	return w.End()
+}
+
+func writeBlobs(ctx context.Context, w *pgdump.Writer, e *archive.Entry, sources []int32, byID map[int32]*archive.Entry, feed rowFeed) error {
+	if err := w.BeginBlobs(e.ID); err != nil {
+		return err
+	}
+	open, last := false, uint32(0)
+	for _, id := range sources {
+		err := feed.largeObjects(ctx, byID[id], func(oid uint32, _ int64, data []byte) error {
+			if open && oid != last {
+				if err := w.EndBlob(); err != nil {
+					return err
+				}
+				open = false
+			}
+			if !open {
+				if err := w.BeginBlob(oid); err != nil {
+					return err
+				}
+				open, last = true, oid
+			}
+			return addCopies(ctx, data, w.Add)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if open {
+		if err := w.EndBlob(); err != nil {
+			return err
+		}
+	}
+	return w.End()
 }

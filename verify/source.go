@@ -139,7 +139,9 @@ func (s *sourceCheck) readAll(ctx context.Context, streams []archive.Stream) err
 	tables := make(map[int32]bool)
 	for i := range streams {
 		stored += streams[i].Stored
-		tables[streams[i].Entry] = true
+		if !isBlobs(&streams[i]) {
+			tables[streams[i].Entry] = true
+		}
 	}
 	s.options.Progress.Plan(len(tables), stored)
 	s.report.Tables = len(tables)

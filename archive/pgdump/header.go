@@ -8,10 +8,12 @@ import (
 // magic begins every archive.
 const magic = "PGDMP"
 
-// The archive versions that this package reads: 1.12 to 1.16.
+// The archive versions that this package reads: 1.10 to 1.16. From PostgreSQL 8.1 on pg_dump writes 1.10 and later, 1.12 from 9.0 on.
 const (
 	versionMajor = 1
-	minorOldest  = 12
+	minorOldest  = 10
+	minorSection = 11 // entries have a section
+	minorBlobs   = 12 // large objects have entries of their own
 	minorTableAM = 14 // entries have a table access method
 	minorCodec   = 15 // the header names the compression algorithm in one byte
 	minorRelKind = 16 // entries have a relation kind

@@ -93,6 +93,9 @@ func (s *scanner) int(field string) int32 {
 	for i := s.intSize - 1; i >= 0; i-- {
 		v = v<<8 | uint64(buf[i])
 	}
+	if sign == 1 && v == -math.MinInt32 { // the OID 2^31, which is written as a negative number
+		return math.MinInt32
+	}
 	if v > math.MaxInt32 {
 		s.damaged(field, "integer of magnitude %d is out of range", v)
 		return 0

@@ -31,6 +31,9 @@ type Entry struct {
 type TOC struct {
 	Header  Header
 	Entries []Entry // in the archive's order
+
+	sources map[int32][]int32 // see Sources
+	size    int64             // bytes that header and table took, where they were read
 }
 
 // firstEntries is how many entries are allocated before any has been read.
@@ -69,6 +72,7 @@ func readTOC(s *scanner) (*TOC, error) {
 		seen[e.ID] = true
 		t.Entries = append(t.Entries, e)
 	}
+	t.size = s.off
 	t.renumber()
 	return t, nil
 }
@@ -103,11 +107,14 @@ func (s *scanner) readEntry(h *Header) Entry {
 	e.OID = s.oid("object id")
 	e.Name = s.text("name")
 	e.Kind = s.text("kind")
-	section := s.int("section")
-	if s.err == nil && (section < int32(archive.SectionNone) || section > int32(archive.SectionPostData)) {
-		s.damaged("section", "unknown section %d", section)
+	e.Section = oldSection(e.Kind)
+	if h.Version.Minor >= minorSection {
+		section := s.int("section")
+		if s.err == nil && (section < int32(archive.SectionNone) || section > int32(archive.SectionPostData)) {
+			s.damaged("section", "unknown section %d", section)
+		}
+		e.Section = archive.Section(section)
 	}
-	e.Section = archive.Section(section)
 	e.DDL = s.nullable("definition", &e.Nulls, archive.NullDDL)
 	e.Drop = s.nullable("drop statement", &e.Nulls, archive.NullDrop)
 	e.Copy = s.nullable("copy statement", &e.Nulls, archive.NullCopy)
@@ -130,6 +137,19 @@ func (s *scanner) readEntry(h *Header) Entry {
 		e.File, _ = s.str("file name")
 	}
 	return e
+}
+
+// oldSection is the section of an entry in archives before 1.11, which don't tell: as pg_restore has it.
+func oldSection(kind string) archive.Section {
+	switch kind {
+	case "COMMENT", "ACL", "ACL LANGUAGE":
+		return archive.SectionNone
+	case "TABLE DATA", "BLOBS", "BLOB COMMENTS":
+		return archive.SectionData
+	case "CONSTRAINT", "CHECK CONSTRAINT", "FK CONSTRAINT", "INDEX", "RULE", "TRIGGER":
+		return archive.SectionPostData
+	}
+	return archive.SectionPreData
 }
 
 // nullable reads a Str and sets bit in nulls if it is NULL.

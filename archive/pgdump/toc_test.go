@@ -134,7 +134,7 @@ func TestReadTOCRefuses(t *testing.T) {
 		{"short text", []byte("--"), ErrNotDump},
 		{"newer minor", change(6, 17), ErrVersion},
 		{"newer major", change(5, 2), ErrVersion},
-		{"older", change(6, 11), ErrVersion},
+		{"older", change(6, 9), ErrVersion},
 		{"size of integers", change(8, 32), ErrDamaged},
 		{"size of offsets", change(9, 0), ErrDamaged},
 		{"format", change(10, 7), ErrDamaged},

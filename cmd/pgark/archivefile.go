@@ -3,15 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
-	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/verify"
 )
 
 // setOptions say where the volumes of a set are.
@@ -32,7 +31,7 @@ func (o *setOptions) openPartial(path string) (*archive.File, error) {
 }
 
 func openFiles(path string, o archive.OpenOptions) (*archive.File, error) {
-	if err := refuseStock(path); err != nil {
+	if err := refuseSource(path, "this"); err != nil {
 		return nil, err
 	}
 	f, err := archive.OpenWith(path, o)
@@ -110,40 +109,6 @@ func pathError(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
-// refuseStock recognizes dumps in pg_dump's own formats, and backup sets of gpbackup, which this version does not read.
-func refuseStock(path string) error {
-	info, err := os.Stat(path)
-	if err != nil {
-		return err
-	}
-	if info.IsDir() {
-		if _, err := os.Stat(filepath.Join(path, "toc.dat")); err == nil {
-			return notYet("reading pg_dump's directory format")
-		}
-		return fmt.Errorf("%s is a directory, not an archive", path)
-	}
-	if info.Mode()&(os.ModeNamedPipe|os.ModeSocket|os.ModeCharDevice) != 0 {
-		return withHint(fmt.Errorf("%s is no file: an archive is read from its end, and at random", path), "save it to a file first")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	defer f.Close()
-	head := make([]byte, 512)
-	n, err := io.ReadFull(f, head)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return err
-	}
-	switch head = head[:n]; {
-	case strings.HasPrefix(string(head), "PGDMP"):
-		return notYet("reading pg_dump's custom format")
-	case n == 512 && string(head[257:262]) == "ustar":
-		return notYet("reading pg_dump's tar format")
-	}
-	return nil
-}
-
 // archiveText decodes the names in an archive. Where the archive can't be opened, it takes them for UTF-8.
 func archiveText(path string) textDecoder {
 	a, err := archive.OpenWith(path, archive.OpenOptions{LeadOnly: true})
@@ -160,9 +125,10 @@ func archiveText(path string) textDecoder {
 
 // holding is what an archive holds of one entry's rows: the totals of its streams.
 type holding struct {
-	digest archive.Digest
-	raw    uint64
-	stored uint64
+	digest  archive.Digest
+	raw     uint64
+	stored  uint64
+	unknown bool // of a dump of another program: digest and raw are not known, stored only if it is not 0
 }
 
 func (h *holding) add(d archive.Digest, raw, stored uint64) {
@@ -190,6 +156,30 @@ func holdings(a *archive.Reader) map[int32]*holding {
 		for i := range v.Tables {
 			t := &v.Tables[i]
 			of(a.TableEntry(t)).add(t.Digest, t.Raw, t.Stored)
+		}
+	}
+	return all
+}
+
+// sourceHoldings are those of a dump of another program: as its format tells, or as a survey of it has found.
+func sourceHoldings(src archive.Source, cat *archive.Catalog, counted *verify.Survey) map[int32]*holding {
+	all := make(map[int32]*holding)
+	if counted != nil {
+		for _, s := range counted.Streams() {
+			if all[s.Entry] == nil {
+				all[s.Entry] = &holding{}
+			}
+			all[s.Entry].add(s.Digest, s.Raw, s.Stored)
+		}
+		return all
+	}
+	for i := range cat.Entries {
+		id := cat.Entries[i].ID
+		for _, s := range src.TableStreams(id) {
+			if all[id] == nil {
+				all[id] = &holding{unknown: true}
+			}
+			all[id].add(s.Digest, s.Raw, s.Stored)
 		}
 	}
 	return all

@@ -18,6 +18,7 @@ import (
 type catOptions struct {
 	app     *app
 	volumes remoteOptions
+	sources sourceOptions
 	csv     bool
 	header  bool
 	columns string
@@ -40,6 +41,9 @@ func newCat(a *app) *cobra.Command {
 			if err := o.volumes.validate(cmd.Flags()); err != nil {
 				return err
 			}
+			if err := o.sources.validate(); err != nil {
+				return err
+			}
 			return o.Run(cmd.Context(), args[0], args[1])
 		},
 	}
@@ -47,12 +51,21 @@ func newCat(a *app) *cobra.Command {
 	f.BoolVar(&o.csv, "csv", false, "write CSV, as COPY ... CSV does: NULL is nothing, an empty text is \"\"")
 	f.BoolVar(&o.header, "header", false, "begin with a line of column names")
 	f.StringVar(&o.columns, "columns", "", "only these columns, in this order: `a,b,\"C d\"`")
+	o.sources.addFlags(f)
 	o.volumes.addFlags(f, startUsage("read", startNone, startSSH), startNone, startSSH)
 	return cmd
 }
 
 // Run writes the rows.
 func (o *catOptions) Run(ctx context.Context, path, name string) error {
+	src, err := o.sources.open(ctx, path, nil)
+	if err != nil {
+		return err
+	}
+	if src != nil {
+		defer src.Close()
+		return o.catSource(ctx, path, src, name)
+	}
 	a, err := o.volumes.open(ctx, path, nil, 1, true, nil)
 	if err != nil {
 		return err
@@ -63,7 +76,7 @@ func (o *catOptions) Run(ctx context.Context, path, name string) error {
 		return pathError(path, err)
 	}
 	text := newTextDecoder(cat.Encoding)
-	tables := archivedTables(a.Reader, cat)
+	tables := archivedTables(a.Streams(), cat)
 	t, err := findTable(name, tables, text)
 	if err != nil {
 		return err
@@ -82,31 +95,71 @@ func (o *catOptions) Run(ctx context.Context, path, name string) error {
 		return err
 	}
 	w := bufio.NewWriterSize(o.app.stdout, 1<<20)
-	if err := o.write(ctx, w, a.Reader, t, text); err != nil {
+	if err := o.writeArchived(ctx, w, a.Reader, t, text); err != nil {
 		return quietPipe(err)
 	}
 	return quietPipe(w.Flush())
 }
 
-// write writes the table's streams in the order of their nodes and numbers.
-func (o *catOptions) write(ctx context.Context, w io.Writer, a *archive.Reader, t *archived, text textDecoder) error {
+// writeArchived writes the rows of a table in an archive of pgark.
+func (o *catOptions) writeArchived(ctx context.Context, w io.Writer, a *archive.Reader, t *archived, text textDecoder) error {
+	dec := a.NewDecoder()
+	defer dec.Close()
+	return o.write(w, t, text, func(s *archive.Stream, emit func([]byte) error) error {
+		for b := range a.Blocks(s.ID) {
+			if err := context.Cause(ctx); err != nil {
+				return err
+			}
+			if err := dec.Block(b, emit); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// catSource writes the rows of a table in a dump of another program.
+func (o *catOptions) catSource(ctx context.Context, path string, src archive.Source, name string) error {
+	cat, err := src.Catalog()
+	if err != nil {
+		return pathError(path, err)
+	}
+	text := newTextDecoder(cat.Encoding)
+	tables := archivedTables(sourceStreams(src, cat), cat)
+	t, err := findTable(name, tables, text)
+	if err != nil {
+		return err
+	}
+	if t == nil {
+		return noSuchTable(name, cat, tables, text)
+	}
+	w := bufio.NewWriterSize(o.app.stdout, 1<<20)
+	err = o.write(w, t, text, func(s *archive.Stream, emit func([]byte) error) error { return src.StreamRows(ctx, s.ID, emit) })
+	if err != nil {
+		return quietPipe(err)
+	}
+	return quietPipe(w.Flush())
+}
+
+// write writes the table's streams, which read gives, in the order of their nodes and numbers.
+func (o *catOptions) write(w io.Writer, t *archived, text textDecoder, read func(s *archive.Stream, emit func([]byte) error) error) error {
 	slices.SortFunc(t.streams, func(x, y archive.Stream) int {
 		return cmp.Or(cmp.Compare(x.Node, y.Node), cmp.Compare(x.ID, y.ID))
 	})
-	dec := a.NewDecoder()
-	defer dec.Close()
 	for i, s := range t.streams {
 		if s.Form != archive.FormText && s.Form != archive.FormFloats {
 			return fmt.Errorf("the rows of %s are not COPY text", quotedName(text.String(t.schema), text.String(t.table)))
 		}
-		if err := o.writeStream(ctx, w, a, dec, s, t.streams[0].Columns, text, i == 0); err != nil {
+		if err := o.writeStream(w, s, t.streams[0].Columns, text, i == 0, read); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (o *catOptions) writeStream(ctx context.Context, w io.Writer, a *archive.Reader, dec *archive.Decoder, s archive.Stream, order []string, text textDecoder, first bool) error {
+func (o *catOptions) writeStream(w io.Writer, s archive.Stream, order []string, text textDecoder, first bool,
+	read func(s *archive.Stream, emit func([]byte) error) error,
+) error {
 	shape, err := o.shaper(w, s, order, text)
 	if err != nil {
 		return err
@@ -120,15 +173,7 @@ func (o *catOptions) writeStream(ctx context.Context, w io.Writer, a *archive.Re
 	if o.csv || shape.pick != nil {
 		emit = shape.write
 	}
-	for b := range a.Blocks(s.ID) {
-		if err := context.Cause(ctx); err != nil {
-			return err
-		}
-		if err := dec.Block(b, emit); err != nil {
-			return err
-		}
-	}
-	return nil
+	return read(&s, emit)
 }
 
 // shaper picks the columns that were asked for, or puts those of a partition into the order of the others'.

@@ -73,7 +73,7 @@ func TestDefaultName(t *testing.T) {
 		"shop": "shop-20260102T030405Z.pgark", "a/b\nc": "a_b_c-20260102T030405Z.pgark", "-x": "_x-20260102T030405Z.pgark",
 		"../x": "_._x-20260102T030405Z.pgark",
 	} {
-		if got := defaultName(db, at); got != want {
+		if got := defaultName(db, at, ".pgark"); got != want {
 			t.Errorf("%q: %q, not %q", db, got, want)
 		}
 	}

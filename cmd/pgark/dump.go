@@ -12,7 +12,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
 )
 
@@ -23,7 +22,8 @@ type dumpOptions struct {
 
 	file       string
 	force      bool
-	format     string
+	stock      stockOptions
+	plain      plainOptions
 	jobs       int
 	compress   string
 	route      string
@@ -46,8 +46,6 @@ type dumpOptions struct {
 	later   laterFlags
 
 	// What Validate makes of the flags.
-	codec archive.Codec
-	level int
 	wait  time.Duration
 	limit time.Duration // for the write barrier
 }
@@ -64,12 +62,17 @@ nothing, and a transaction may be half in it.
 
 With --volumes the rows of each node go to a file on its own host, all at the same time, and FILE holds the rest.
 
+-F custom, directory, tar and plain write pg_dump's own formats, for stock pg_restore and psql; the rows are read by the same
+sessions at the same moment, ahead of the one place where such a format is written. They have no digests: only pgark's own
+format can be proven whole. -j 1 --route coordinator reads as pg_dump does, over one session.
+
 The archive appears under its name only when it is complete and on disk; after an error or Ctrl-C nothing is left.`
 
 const dumpExample = `  pgark dump shop                              # shop-20260102T030405Z.pgark in this directory
   pgark dump -h db1 -U backup -j 8 -f /backup/shop.pgark shop
   pgark dump -t 'sales.*' -T sales.staging shop
   pgark dump --volumes '/backup/{archive}-{node}.pgark' -f shop.pgark shop
+  pgark dump -F custom -Z zstd -f shop.dump shop        # for pg_restore 16 and later
   pgark dump -f - shop | ssh vault 'cat > shop.pgark'`
 
 func newDump(a *app) *cobra.Command {
@@ -97,9 +100,10 @@ func (o *dumpOptions) AddFlags(f *pflag.FlagSet) {
 	o.conn.addFlags(f, "`database` to dump: a name, a key=value string or a URI")
 	f.StringVarP(&o.file, "file", "f", "", "write to `FILE`, - is standard output (default DBNAME-YYYYMMDDTHHMMSSZ.pgark)")
 	f.BoolVar(&o.force, "force", false, "replace FILE if it exists")
-	f.StringVarP(&o.format, "format", "F", "pgark", "`format`: pgark (or k)")
+	o.stock.addFlags(f, formatPgark)
+	o.plain.addFlags(f)
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` sessions that read rows on each node (default one per core, 8 at most, shared by the nodes)")
-	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`CODEC[:LEVEL]`: none, zstd, lz4, xz, gzip; a level alone means gzip, 0 none, as in pg_dump")
+	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`CODEC[:LEVEL]`: none, zstd, lz4, xz, gzip; a level alone means gzip, 0 none, as in pg_dump; custom and directory take gzip by default")
 	f.StringVar(&o.route, "route", "auto", "`way` of the rows: auto, segments, cursors, coordinator")
 	f.StringVar(&o.barrier, "barrier-timeout", "10s", "give the write barrier up after this `time`: milliseconds, or with a unit (10s, 2min)")
 	f.BoolVar(&o.noBarrier, "no-barrier", false, "don't wait for writers on route segments: the archive then promises no one moment")
@@ -148,16 +152,22 @@ func (o *dumpOptions) Validate(f *pflag.FlagSet, args []string) error {
 	if err := validateRoute(o.route); err != nil {
 		return err
 	}
-	if err := o.validateFormat(); err != nil {
+	if err := o.stock.validate(f, o.compress); err != nil {
 		return err
+	}
+	if err := o.plain.validate(o.stock.format); err != nil {
+		return err
+	}
+	if o.stock.stock() && o.volumes.volumes != "" {
+		return usagef("--volumes is for pgark's own format, not for -F %s", o.stock.format)
+	}
+	if o.stock.stock() && o.route == fanout.RouteCursors {
+		return usagef("--route cursors can't be read in the order that -F %s needs: take segments or coordinator", o.stock.format)
 	}
 	if o.json && o.file == "-" {
 		return usagef("--json and -f - cannot be used together: both write to standard output")
 	}
 	var err error
-	if o.codec, o.level, err = parseCompress(o.compress); err != nil {
-		return err
-	}
 	if o.wait, err = parseTimeout("lock-wait-timeout", o.lockWait); err != nil {
 		return err
 	}
@@ -176,16 +186,6 @@ func (o *dumpOptions) Validate(f *pflag.FlagSet, args []string) error {
 	return nil
 }
 
-func (o *dumpOptions) validateFormat() error {
-	switch o.format {
-	case "pgark", "k":
-		return nil
-	case "custom", "c", "directory", "d", "tar", "t", "plain", "p":
-		return notYet("writing pg_dump's own formats (-F " + o.format + ")")
-	}
-	return usagef("-F %s: not a format; this version writes pgark", o.format)
-}
-
 // Run writes the archive.
 func (o *dumpOptions) Run(ctx context.Context) (err error) {
 	if o.filterFile != "" {
@@ -194,7 +194,7 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 		}
 	}
 	if o.file != "" {
-		if err := o.app.checkTarget(o.file, o.force); err != nil {
+		if err := o.checkTarget(); err != nil {
 			return err
 		}
 	}
@@ -205,7 +205,10 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 	}
 	name := o.file
 	if name == "" {
-		name = defaultName(databaseName(cluster), begun)
+		name = defaultName(databaseName(cluster), begun, o.stock.extension())
+	}
+	if o.stock.stock() {
+		return o.runStock(ctx, cluster, name, begun)
 	}
 	volumes, err := o.volumes.engine(cluster, name, o.force)
 	if err != nil {
@@ -220,13 +223,9 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 		volumes.Lead = out
 	}
 	m := o.app.startMeter("dumped")
-	result, err := fanout.Dump(ctx, out, fanout.DumpOptions{
-		Cluster: cluster, Jobs: o.jobs, Codec: o.codec, Level: o.level, Filter: o.filter,
-		SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly, Sections: o.sections,
-		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments,
-		Volumes: volumes, Route: o.route, NoBarrier: o.noBarrier, BarrierTimeout: o.limit,
-		LockWait: o.wait, PgDumpPath: o.pgDump, Tool: toolName, Log: o.app.logger(), Progress: m,
-	})
+	options := o.engine(cluster, m)
+	options.Volumes = volumes
+	result, err := fanout.Dump(ctx, out, options)
 	m.end()
 	if err == nil && volumes == nil {
 		err = context.Cause(ctx) // a signal that came after the last row: still nothing may appear
@@ -243,10 +242,38 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 	if err := o.summary(result, name, time.Since(begun)); err != nil {
 		return err
 	}
-	if cluster.Layout != fanout.LayoutSingle { // elsewhere there is no choice
-		o.app.tell("route %s: %s", result.Route, result.RouteReason)
-	}
+	o.tellRoute(cluster, result)
 	return nil
+}
+
+// tellRoute tells the route where there is a choice.
+func (o *dumpOptions) tellRoute(cluster *fanout.Cluster, r *fanout.DumpResult) {
+	if cluster.Layout != fanout.LayoutSingle {
+		o.app.tell("route %s: %s", r.Route, r.RouteReason)
+	}
+}
+
+// checkTarget refuses an output that can't be written to, before any work is done.
+func (o *dumpOptions) checkTarget() error {
+	switch {
+	case o.stock.format == fanout.FormatDirectory && o.file == "-":
+		return usagef("-F directory needs -f DIR: it is no file")
+	case o.stock.format == fanout.FormatDirectory:
+		return checkDir(o.file)
+	case o.stock.format == fanout.FormatPlain && o.file == "-":
+		return nil // a terminal may see a script
+	}
+	return o.app.checkTarget(o.file, o.force)
+}
+
+func (o *dumpOptions) engine(cluster *fanout.Cluster, m *meter) fanout.DumpOptions {
+	return fanout.DumpOptions{
+		Cluster: cluster, Jobs: o.jobs, Codec: o.stock.codec, Level: o.stock.level, Filter: o.filter,
+		SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly, Sections: o.sections,
+		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments,
+		Route: o.route, NoBarrier: o.noBarrier, BarrierTimeout: o.limit,
+		LockWait: o.wait, PgDumpPath: o.pgDump, Tool: toolName, Log: o.app.logger(), Progress: m,
+	}
 }
 
 // leftover says what state things are in after a failure.
@@ -330,8 +357,8 @@ func databaseName(c *fanout.Cluster) string {
 	return cfg.User()
 }
 
-// defaultName is DBNAME-YYYYMMDDTHHMMSSZ.pgark, in the current directory whatever the database is called.
-func defaultName(dbname string, t time.Time) string {
+// defaultName is DBNAME-YYYYMMDDTHHMMSSZ and an extension, in the current directory whatever the database is called.
+func defaultName(dbname string, t time.Time, extension string) string {
 	safe := strings.Map(func(r rune) rune {
 		if r == '/' || r == 0 || unprintable(r) {
 			return '_'
@@ -341,5 +368,5 @@ func defaultName(dbname string, t time.Time) string {
 	if strings.HasPrefix(safe, "-") || strings.HasPrefix(safe, ".") {
 		safe = "_" + safe[1:]
 	}
-	return safe + "-" + t.UTC().Format("20060102T150405Z") + ".pgark"
+	return safe + "-" + t.UTC().Format("20060102T150405Z") + extension
 }

@@ -15,6 +15,7 @@ import (
 type inspectOptions struct {
 	app     *app
 	volumes setOptions
+	sources sourceOptions
 	json    bool
 	blocks  bool
 }
@@ -28,20 +29,36 @@ func newInspect(a *app) *cobra.Command {
 streams of each table and node, and how its blocks compress. Only the index is read, no rows.
 
 Of a set of volumes it shows each volume, where it was written, and whether it is there. What is not there is counted as the lead
-volume says, but its streams and blocks are not shown.`,
+volume says, but its streams and blocks are not shown.
+
+Of dumps of pg_dump and sets of gpbackup it shows what their formats tell, and says what they can't prove.`,
 		Example:     "  pgark inspect shop.pgark\n  pgark inspect --json --blocks shop.pgark",
 		Annotations: exitCodes(""),
 		Args:        args(cobra.ExactArgs(1)),
-		RunE:        func(cmd *cobra.Command, args []string) error { return o.Run(cmd.Context(), args[0]) },
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := o.sources.validate(); err != nil {
+				return err
+			}
+			return o.Run(cmd.Context(), args[0])
+		},
 	}
 	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&o.blocks, "blocks", false, "also every block")
 	o.volumes.addFlags(cmd.Flags())
+	o.sources.addFlags(cmd.Flags())
 	return cmd
 }
 
 // Run prints what the archive is.
-func (o *inspectOptions) Run(_ context.Context, path string) error {
+func (o *inspectOptions) Run(ctx context.Context, path string) error {
+	src, err := o.sources.open(ctx, path, nil)
+	if err != nil {
+		return err
+	}
+	if src != nil {
+		defer src.Close()
+		return o.inspectSource(path, src)
+	}
 	a, err := o.volumes.openPartial(path)
 	if err != nil {
 		return err

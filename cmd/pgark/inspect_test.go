@@ -90,13 +90,13 @@ func TestCatPartitions(t *testing.T) {
 	for name, want := range map[string]string{
 		"s.root": "1\t0.10000000000000001\n2\t0.20000000000000001\n", "leaf_2": "0.20000000000000001\t2\n",
 	} {
-		table, err := findTable(name, archivedTables(a, cat), textDecoder{})
+		table, err := findTable(name, archivedTables(a.Streams(), cat), textDecoder{})
 		if err != nil || table == nil {
 			t.Fatal(table, err)
 		}
 		var out bytes.Buffer
 		o := catOptions{}
-		if err := o.write(t.Context(), &out, a, table, textDecoder{}); err != nil || out.String() != want {
+		if err := o.writeArchived(t.Context(), &out, a, table, textDecoder{}); err != nil || out.String() != want {
 			t.Errorf("%s: %q, %v", name, out.String(), err)
 		}
 	}

@@ -2,23 +2,32 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"path/filepath"
 
 	"github.com/spf13/cobra"
 
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
+	"github.com/pgark/pgark/verify"
 )
 
 // listOptions are the flags of `pgark list`.
 type listOptions struct {
 	app     *app
 	volumes setOptions
+	sources sourceOptions
+	count   bool
+	jobs    int
 	toc     bool
 	json    bool
 }
 
 const listLong = `List the objects in an archive. Rows, raw and stored bytes are those that the archive holds of a table. Of a set of volumes
 the lead volume is enough; with --volume-dir all of them must be there.
+
+Dumps of pg_dump and sets of gpbackup are listed, too. Their formats do not tell rows, raw bytes and digests, which are null in
+JSON then; --count reads all rows to find out.
 
 --toc prints pg_restore's -l format; edit it and give it to pgark restore -L.
 --json prints an array of objects: id, kind, schema, name, owner, section, depends_on (ids), and for tables and what
@@ -37,18 +46,38 @@ func newList(a *app) *cobra.Command {
 			if o.toc && o.json {
 				return usagef("--toc and --json cannot be used together")
 			}
+			if o.toc && o.count {
+				return usagef("--toc and --count cannot be used together")
+			}
+			if err := o.sources.validate(); err != nil {
+				return err
+			}
+			if err := validateJobs(cmd.Flags(), o.jobs); err != nil {
+				return err
+			}
 			return o.Run(cmd.Context(), args[0])
 		},
 	}
 	f := cmd.Flags()
 	f.BoolVar(&o.toc, "toc", false, "print pg_restore's -l format")
 	f.BoolVar(&o.json, "json", false, "print JSON")
+	f.BoolVar(&o.count, "count", false, "of a dump of another program: read all rows, to tell how many they are, and their digests")
+	f.IntVarP(&o.jobs, "jobs", "j", 0, "with --count: read `N` tables at once (default one per core, 8 at most)")
 	o.volumes.addFlags(f)
+	o.sources.addFlags(f)
 	return cmd
 }
 
 // Run prints the list.
-func (o *listOptions) Run(_ context.Context, path string) error {
+func (o *listOptions) Run(ctx context.Context, path string) error {
+	src, err := o.sources.open(ctx, path, nil)
+	if err != nil {
+		return err
+	}
+	if src != nil {
+		defer src.Close()
+		return o.listSource(ctx, path, src)
+	}
 	open := archive.OpenOptions{LeadOnly: true}
 	if o.volumes.dir != "" {
 		open = archive.OpenOptions{VolumeDir: o.volumes.dir}
@@ -59,16 +88,47 @@ func (o *listOptions) Run(_ context.Context, path string) error {
 	}
 	defer a.Close()
 	if o.toc {
-		return printTOC(o.app.stdout, a, fanout.PlanOptions{})
+		return printTOC(o.app.stdout, a.Reader, fanout.PlanOptions{})
 	}
 	cat, err := a.Catalog()
 	if err != nil {
 		return pathError(path, err)
 	}
 	if o.json {
-		return quietPipe(writeJSON(o.app.stdout, listObjects(a.Reader, cat)))
+		return quietPipe(writeJSON(o.app.stdout, listObjects(cat, holdings(a.Reader))))
 	}
-	return quietPipe(listForPeople(a.Reader, cat).write(o.app.stdout))
+	return quietPipe(listForPeople(cat, holdings(a.Reader)).write(o.app.stdout))
+}
+
+// listSource prints the list of a dump of another program.
+func (o *listOptions) listSource(ctx context.Context, path string, src archive.Source) error {
+	if o.toc {
+		return printTOC(o.app.stdout, src, fanout.PlanOptions{})
+	}
+	cat, err := src.Catalog()
+	if err != nil {
+		return pathError(path, err)
+	}
+	var counted *verify.Survey
+	var report *verify.Report
+	if o.count {
+		m := o.app.startMeter("read")
+		report, counted, err = verify.Source(ctx, src, verify.Options{Volume: filepath.Base(path), Jobs: jobsOrDefault(o.jobs), Progress: m})
+		m.end()
+		if err != nil {
+			return pathError(path, err)
+		}
+	}
+	held := sourceHoldings(src, cat, counted)
+	if o.json {
+		err = writeJSON(o.app.stdout, listObjects(cat, held))
+	} else {
+		err = listForPeople(cat, held).write(o.app.stdout)
+	}
+	if err == nil && report != nil && !report.OK {
+		return withHint(&foundError{message: fmt.Sprintf("%s: %s", path, plural(uint64(len(report.Findings)), "finding"))}, "`pgark verify` says what is wrong")
+	}
+	return quietPipe(err)
 }
 
 // listObject is one object in the JSON list.
@@ -85,22 +145,33 @@ type listObject struct {
 
 // listRows is what the archive holds of a table.
 type listRows struct {
-	Rows        uint64 `json:"rows"`
-	RawBytes    uint64 `json:"raw_bytes"`
-	StoredBytes uint64 `json:"stored_bytes"`
-	Digest      string `json:"digest"`
+	Rows        *uint64 `json:"rows"` // null, as the others, where a format of another program does not tell
+	RawBytes    *uint64 `json:"raw_bytes"`
+	StoredBytes *uint64 `json:"stored_bytes"`
+	Digest      *string `json:"digest"`
 }
 
 func newListRows(h *holding) *listRows {
 	if h == nil {
 		h = &holding{}
 	}
-	return &listRows{h.digest.Rows, h.raw, h.stored, h.digest.String()}
+	r := &listRows{}
+	if h.raw > 0 || !h.unknown {
+		r.RawBytes = &h.raw
+	}
+	if h.stored > 0 || !h.unknown {
+		r.StoredBytes = &h.stored
+	}
+	if !h.unknown {
+		digest := h.digest.String()
+		r.Rows, r.Digest = &h.digest.Rows, &digest
+	}
+	return r
 }
 
-func listObjects(a *archive.Reader, cat *archive.Catalog) []listObject {
+func listObjects(cat *archive.Catalog, held map[int32]*holding) []listObject {
 	text := newTextDecoder(cat.Encoding)
-	held, dataOf := holdings(a), tableOfData(cat)
+	dataOf := tableOfData(cat)
 	known := make(map[int32]bool, len(cat.Entries))
 	for i := range cat.Entries {
 		known[cat.Entries[i].ID] = true
@@ -136,9 +207,9 @@ func sectionName(s archive.Section) string {
 }
 
 // listForPeople shows a table and its rows in one line.
-func listForPeople(a *archive.Reader, cat *archive.Catalog) *columns {
+func listForPeople(cat *archive.Catalog, held map[int32]*holding) *columns {
 	text := newTextDecoder(cat.Encoding)
-	held, dataOf := holdings(a), tableOfData(cat)
+	dataOf := tableOfData(cat)
 	shown := make(map[int32]bool) // TABLE DATA entries whose TABLE has a line
 	for _, data := range dataOf {
 		shown[data] = true
@@ -155,12 +226,27 @@ func listForPeople(a *archive.Reader, cat *archive.Catalog) *columns {
 		}
 		rows, raw, stored := "", "", ""
 		if h := held[id]; h != nil && id != 0 {
-			rows, raw, stored = humanCount(h.digest.Rows), humanBytes(h.raw), humanBytes(h.stored)
+			rows, raw, stored = h.texts()
 		}
 		out.add(dash(visible(text.String(e.Schema))), visible(text.String(e.Name)), e.Kind, dash(visible(text.String(e.Owner))),
 			rows, raw, stored)
 	}
 	return out
+}
+
+// texts are rows, raw and stored bytes for people: "?" where that is not known.
+func (h *holding) texts() (rows, raw, stored string) {
+	rows, raw, stored = humanCount(h.digest.Rows), humanBytes(h.raw), humanBytes(h.stored)
+	if h.unknown {
+		rows = "?"
+		if h.raw == 0 {
+			raw = "?"
+		}
+		if h.stored == 0 {
+			stored = "?"
+		}
+	}
+	return rows, raw, stored
 }
 
 // dash stands for nothing in a column that words are looked for in.

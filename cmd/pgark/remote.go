@@ -143,9 +143,6 @@ func (o *remoteOptions) open(ctx context.Context, path string, cluster *fanout.C
 			return nil, err
 		}
 	}
-	if err := refuseStock(path); err != nil {
-		return nil, err
-	}
 	r, err := o.engine(path, cluster, jobs, m)
 	if err != nil {
 		return nil, err

@@ -22,6 +22,8 @@ type restoreOptions struct {
 	file     string
 	force    bool
 	volumes  remoteOptions
+	sources  sourceOptions
+	scripts  scriptOptions
 	listFile string
 	list     bool
 	jobs     int
@@ -48,7 +50,8 @@ type restoreOptions struct {
 	later laterFlags
 }
 
-const restoreLong = `Restore an archive into a database, or write it as an SQL script for psql.
+const restoreLong = `Restore an archive into a database, or write it as an SQL script for psql. ARCHIVE is one of pgark, a dump of pg_dump in any
+of its formats, or a set of gpbackup: its directory, or a file of it.
 
 Rows are loaded over several sessions, even those of one table; indexes and constraints follow in parallel, in the order of
 their dependencies. The digest of what was sent and the server's row counts are always compared with the archive's;
@@ -117,6 +120,8 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&o.sel.Triggers, "trigger", "T", nil, "only this `trigger`")
 	f.StringArrayVarP(&o.sel.Functions, "function", "P", nil, "only this `function`: 'name(argtype, argtype)'")
 	o.volumes.addFlags(f, startUsage("load", startAuto, startSSH, startDB), startAuto, startSSH, startDB)
+	o.sources.addFlags(f)
+	o.scripts.addFlags(f)
 	f.StringVarP(&o.listFile, "use-list", "L", "", "only what `FILE` lists, in its order (from pgark list --toc); - is standard input")
 	f.BoolVarP(&o.list, "list", "l", false, "print the archive's table of contents, as pgark list --toc does, and restore nothing")
 	f.BoolVar(&o.appendRows, "append", false, "load into tables that hold rows already")
@@ -150,6 +155,12 @@ func (o *restoreOptions) Validate(f *pflag.FlagSet) error {
 		return err
 	}
 	if err := o.volumes.validate(f); err != nil {
+		return err
+	}
+	if err := o.sources.validate(); err != nil {
+		return err
+	}
+	if err := o.scripts.validate(); err != nil {
 		return err
 	}
 	var err error
@@ -191,6 +202,7 @@ func (o *restoreOptions) validatePairs() error {
 		{segments && o.single, "-1/--single-transaction and --route segments cannot be used together: it is one session with the coordinator"},
 		{segments && o.file != "", "--route segments needs a database, and -f writes a script"},
 		{o.volumes.start == startDB && o.file != "", "--start db needs a database, and -f writes a script"},
+		{o.file == "" && (o.scripts.key != "" || o.scripts.noRestrict), "--restrict-key and --no-restrict are for a script (-f)"},
 		{len(o.servers) > 0 && o.file != "", "--server needs a database, and -f writes a script"},
 		{len(o.servers) > 0 && o.dataOnly, "--server is for servers that are created, and -a/--data-only creates none"},
 	} {
@@ -217,7 +229,7 @@ func (o *restoreOptions) planOptions() fanout.PlanOptions {
 }
 
 // plan is what the options select of an archive.
-func (o *restoreOptions) plan(a *archive.Reader) (*fanout.Plan, error) {
+func (o *restoreOptions) plan(a contents) (*fanout.Plan, error) {
 	cat, err := a.Catalog()
 	if err != nil {
 		return nil, err
@@ -235,16 +247,22 @@ func (o *restoreOptions) Run(ctx context.Context, path string) error {
 	o.translate = o.toPostgres == "yes"
 	switch {
 	case o.list || o.dryRun:
+		if src, err := o.sources.open(ctx, path, nil); src != nil || err != nil {
+			return o.describeSource(src, err)
+		}
 		a, err := openFiles(path, archive.OpenOptions{LeadOnly: true}) // which says all that is asked
 		if err != nil {
 			return err
 		}
 		defer a.Close()
 		if o.list {
-			return printTOC(o.app.stdout, a, o.planOptions())
+			return printTOC(o.app.stdout, a.Reader, o.planOptions())
 		}
-		return o.printPlan(a)
+		return o.printPlan(a.Reader)
 	case o.file != "":
+		if src, err := o.sources.open(ctx, path, nil); src != nil || err != nil {
+			return o.scriptSource(ctx, src, err)
+		}
 		a, err := o.volumes.open(ctx, path, nil, jobsOrDefault(o.jobs), false, nil)
 		if err != nil {
 			return err

@@ -5,19 +5,26 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
 )
 
 // printPlan prints what a restore would do, in the order of a restore by one session.
-func (o *restoreOptions) printPlan(a *archive.File) error {
-	plan, err := o.plan(a.Reader)
+func (o *restoreOptions) printPlan(a contents) error {
+	plan, err := o.plan(a)
 	if err != nil {
 		return err
 	}
 	text := newTextDecoder(plan.Catalog.Encoding)
-	held := holdings(a.Reader)
+	var held map[int32]*holding
+	switch a := a.(type) {
+	case *archive.Reader:
+		held = holdings(a)
+	case archive.Source:
+		held = sourceHoldings(a, plan.Catalog, nil)
+	}
 	table := newColumns("step", ">id", "kind", "schema", "name", ">rows", ">raw")
 	if o.clean {
 		for _, d := range plan.Drops(&fanout.State{}) {
@@ -30,7 +37,7 @@ func (o *restoreOptions) printPlan(a *archive.File) error {
 		if s.Data && (s.Rows() || s.Blobs()) {
 			what = "load"
 			if h := held[e.ID]; h != nil {
-				rows, raw = humanCount(h.digest.Rows), humanBytes(h.raw)
+				rows, raw, _ = h.texts()
 			}
 		}
 		table.add(what, fmt.Sprint(e.ID), e.Kind, visible(text.String(e.Schema)), visible(text.String(e.Name)), rows, raw)
@@ -48,12 +55,19 @@ func (o *restoreOptions) writeScript(ctx context.Context, a *openedSet) error {
 	if err := a.fetch(ctx, nil); err != nil {
 		return err
 	}
+	return o.script(ctx, a.Reader, fanout.ArchiveSource(a.Reader))
+}
+
+// script writes what source gives, which is of a.
+func (o *restoreOptions) script(ctx context.Context, a contents, source fanout.Source) error {
 	out, err := o.app.createOut(o.file, o.force)
 	if err != nil {
 		return err
 	}
 	defer out.Discard()
-	err = fanout.WriteScript(ctx, a.Reader, out, fanout.ScriptOptions{PlanOptions: o.planOptions(), SingleTransaction: o.single})
+	options := o.scripts.engine(o.planOptions())
+	options.SingleTransaction = o.single
+	err = fanout.WriteScriptFrom(ctx, source, out, options)
 	if err == nil {
 		err = context.Cause(ctx)
 	}
@@ -64,22 +78,28 @@ func (o *restoreOptions) writeScript(ctx context.Context, a *openedSet) error {
 		}
 		return &stateError{err: err, state: state}
 	}
-	if err := o.tellTranslation(a.Reader); err != nil {
+	if err := o.tellTranslation(a); err != nil {
 		return err
 	}
 	return out.Commit()
 }
 
 // printTOC prints pg_restore's -l listing of what the options select.
-func printTOC(w io.Writer, a *archive.File, o fanout.PlanOptions) error {
+func printTOC(w io.Writer, a contents, o fanout.PlanOptions) error {
 	cat, err := a.Catalog()
 	if err != nil {
 		return err
 	}
-	h := a.Header()
-	return quietPipe(fanout.ListTOC(w, cat, fanout.ListOptions{
-		PlanOptions: o, Created: h.Created, Compression: h.Codec.String(), Format: "PGARK",
-	}))
+	list := fanout.ListOptions{PlanOptions: o}
+	switch a := a.(type) {
+	case *archive.Reader:
+		h := a.Header()
+		list.Created, list.Compression, list.Format = h.Created, h.Codec.String(), "PGARK"
+	case archive.Source:
+		d := a.Description()
+		list.Created, list.Compression, list.Format = d.Created, d.Codec, strings.ToUpper(d.Format)
+	}
+	return quietPipe(fanout.ListTOC(w, cat, list))
 }
 
 // quietPipe forgives a reader that has seen enough, as head does.

@@ -16,6 +16,9 @@ import (
 // restore loads the archive into the database.
 func (o *restoreOptions) restore(ctx context.Context, path string) error {
 	begun := time.Now()
+	if src, err := o.sources.open(ctx, path, nil); src != nil || err != nil {
+		return o.restoreSource(ctx, src, err, begun)
+	}
 	a, cluster, err := o.openBoth(ctx, path)
 	if err != nil {
 		return err
@@ -26,23 +29,34 @@ func (o *restoreOptions) restore(ctx context.Context, path string) error {
 	}
 	target := cluster.Coordinator.Config
 	m := o.app.startMeter("restored")
-	r, err := fanout.Restore(ctx, a.Reader, fanout.RestoreOptions{
-		Target: target, Jobs: jobsOrDefault(o.jobs), Create: o.create, Clean: o.clean, IfExists: o.ifExists,
-		SingleTransaction: o.single, ExitOnError: o.exitOnError, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
-		Append: o.appendRows, Sections: o.sections, Select: o.sel,
-		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, ToPostgres: o.translate, Log: o.app.logger(), Progress: m,
-		Route: o.route, Servers: o.redirect, Discover: o.rediscover(cluster), Remote: a.remote,
-	})
+	options := o.engine(cluster, m)
+	options.Remote = a.remote
+	r, err := fanout.Restore(ctx, a.Reader, options)
 	m.end()
 	if err != nil {
 		return err
 	}
 	var compared *verify.Report
 	if o.verify {
-		if compared, err = o.readBack(ctx, a, target.With(wire.Overrides{Database: r.Database}), r); err != nil {
+		if compared, err = o.readBack(ctx, a.Reader, target.With(wire.Overrides{Database: r.Database}), r); err != nil {
 			return fmt.Errorf("restored, but not verified: %w", err)
 		}
 	}
+	return o.conclude(a.Reader, r, compared, begun)
+}
+
+func (o *restoreOptions) engine(cluster *topology.Cluster, m *meter) fanout.RestoreOptions {
+	return fanout.RestoreOptions{
+		Target: cluster.Coordinator.Config, Jobs: jobsOrDefault(o.jobs), Create: o.create, Clean: o.clean, IfExists: o.ifExists,
+		SingleTransaction: o.single, ExitOnError: o.exitOnError, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
+		Append: o.appendRows, Sections: o.sections, Select: o.sel,
+		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, ToPostgres: o.translate, Log: o.app.logger(), Progress: m,
+		Route: o.route, Servers: o.redirect, Discover: o.rediscover(cluster),
+	}
+}
+
+// conclude tells what was restored.
+func (o *restoreOptions) conclude(a contents, r *fanout.RestoreResult, compared *verify.Report, begun time.Time) error {
 	cat, err := a.Catalog()
 	if err != nil {
 		return err
@@ -57,16 +71,10 @@ func (o *restoreOptions) restore(ctx context.Context, path string) error {
 
 // openBoth opens the archive and finds the cluster that it goes into.
 func (o *restoreOptions) openBoth(ctx context.Context, path string) (*openedSet, *topology.Cluster, error) {
-	discover := func() (*topology.Cluster, error) {
-		return o.leniently(func() (*topology.Cluster, error) { return o.conn.discover(ctx, o.app) })
-	}
 	var cluster *topology.Cluster
 	var err error
 	if o.volumes.start == startDB { // which reads the volumes
-		if err := refuseStock(path); err != nil {
-			return nil, nil, err
-		}
-		if cluster, err = discover(); err != nil {
+		if cluster, err = o.discover(ctx); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -75,11 +83,16 @@ func (o *restoreOptions) openBoth(ctx context.Context, path string) (*openedSet,
 		err = &stateError{err: err, state: "nothing was restored"}
 	}
 	if err == nil && cluster == nil {
-		if cluster, err = discover(); err != nil {
+		if cluster, err = o.discover(ctx); err != nil {
 			err = closeAfter(a, err)
 		}
 	}
 	return a, cluster, err
+}
+
+// discover finds the cluster that is restored into.
+func (o *restoreOptions) discover(ctx context.Context) (*topology.Cluster, error) {
+	return o.leniently(func() (*topology.Cluster, error) { return o.conn.discover(ctx, o.app) })
 }
 
 // rediscover finds the cluster of a database while the restore goes on. Foreign servers come into being with it: until
@@ -113,8 +126,8 @@ func (o *restoreOptions) leniently(discover func() (*topology.Cluster, error)) (
 }
 
 // readBack compares every table that was restored with the archive. A table that could not be loaded has been reported.
-func (o *restoreOptions) readBack(ctx context.Context, a *openedSet, cfg *wire.Config, r *fanout.RestoreResult) (*verify.Report, error) {
-	plan, err := o.plan(a.Reader)
+func (o *restoreOptions) readBack(ctx context.Context, a verify.Content, cfg *wire.Config, r *fanout.RestoreResult) (*verify.Report, error) {
+	plan, err := o.plan(a)
 	if err != nil {
 		return nil, err
 	}
@@ -133,7 +146,7 @@ func (o *restoreOptions) readBack(ctx context.Context, a *openedSet, cfg *wire.C
 	if err != nil {
 		return nil, err
 	}
-	return verify.Database(ctx, a.Reader, cluster, verify.Options{
+	return verify.Database(ctx, a, cluster, verify.Options{
 		Jobs: jobsOrDefault(o.jobs), Entries: entries, Progress: m, Log: o.app.logger(),
 	})
 }

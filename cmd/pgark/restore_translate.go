@@ -1,14 +1,13 @@
 package main
 
 import (
-	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
 	"github.com/pgark/pgark/fanout/topology"
 )
 
 // chooseTranslation decides whether definitions are translated: asked for, or because the archive is of Greenplum and the
 // target is not.
-func (o *restoreOptions) chooseTranslation(a *archive.Reader, target *topology.Cluster) error {
+func (o *restoreOptions) chooseTranslation(a contents, target *topology.Cluster) error {
 	if o.toPostgres != "auto" {
 		return nil
 	}
@@ -25,7 +24,7 @@ func (o *restoreOptions) chooseTranslation(a *archive.Reader, target *topology.C
 }
 
 // tellTranslation tells what the translation for a script does not keep.
-func (o *restoreOptions) tellTranslation(a *archive.Reader) error {
+func (o *restoreOptions) tellTranslation(a contents) error {
 	if !o.translate {
 		return nil
 	}

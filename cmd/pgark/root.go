@@ -60,11 +60,10 @@ func newRoot(a *app) *cobra.Command {
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return &usageError{message: err.Error(), hint: "see `" + cmd.CommandPath() + " --help`"}
 	})
-	root.AddCommand(newDump(a), newRestore(a), newList(a), newInspect(a), newCat(a), newVerify(a), newSalvage(a), newDiff(a), newGather(a), newScatter(a),
+	root.AddCommand(newDump(a), newRestore(a), newList(a), newInspect(a), newCat(a), newVerify(a), newSalvage(a), newDiff(a), newConvert(a), newGather(a), newScatter(a),
 		newTopology(a), newWorker(a), newDemo(a), newVersion(a))
 	root.SetHelpCommand(newHelp(root))
 	for _, later := range []struct{ use, short string }{
-		{"convert IN -f OUT -F FORMAT", "between pgark's and pg_dump's formats (not in this version)"},
 		{"proxy", "serve clients and fan their COPY out (not in this version)"},
 	} {
 		root.AddCommand(newLater(later.use, later.short))

@@ -49,7 +49,7 @@ func newSalvage(a *app) *cobra.Command {
 
 // Run saves what it can.
 func (o *salvageOptions) Run(ctx context.Context, path string) error {
-	if err := refuseStock(path); err != nil {
+	if err := refuseSource(path, "salvage"); err != nil {
 		return err
 	}
 	f, err := os.Open(path)

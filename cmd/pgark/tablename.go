@@ -17,7 +17,7 @@ type archived struct {
 
 // archivedTables lists the tables in the order of their first streams. A partition that has no entry of its own is there twice: by
 // its name, and with the others as the table that has the entry.
-func archivedTables(a *archive.Reader, cat *archive.Catalog) []*archived {
+func archivedTables(streams []archive.Stream, cat *archive.Catalog) []*archived {
 	blobs := make(map[int32]bool)
 	data := make(map[int32]*archive.Entry)
 	for i := range cat.Entries {
@@ -43,8 +43,8 @@ func archivedTables(a *archive.Reader, cat *archive.Catalog) []*archived {
 		}
 		t.streams = append(t.streams, *s)
 	}
-	for i := range a.Streams() {
-		s := &a.Streams()[i]
+	for i := range streams {
+		s := &streams[i]
 		if blobs[s.Entry] {
 			continue
 		}

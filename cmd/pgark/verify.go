@@ -20,6 +20,7 @@ type verifyOptions struct {
 	app     *app
 	conn    connOptions
 	volumes remoteOptions
+	sources sourceOptions
 	jobs    int
 	quick   bool
 	json    bool
@@ -37,6 +38,10 @@ Of a set of volumes, given by its lead volume, all volumes are read; one that is
 tables that have rows in it. Another volume of a set can be verified by itself. With --start each volume is checked on its own host,
 all at the same time, and only what was found crosses the network; --start db has a Greenplum or Cloudberry run the checks, and needs
 to know how to reach it (-h, -p, -U; -d also compares).
+
+Of dumps of pg_dump and sets of gpbackup all rows are read, and what their formats let be seen is checked: structure, the codec's own
+checksums, whole rows with the right number of fields, numbers of rows where they are recorded. What a format can't prove is said.
+-d compares them with a database, as it does archives of pgark.
 
 --json prints {"ok", "tables", "rows", "blocks", "bytes", "findings": [{"class", "volume", "offset", "table", "block",
 "message"}]}; offset and block are -1 where a finding concerns none.`
@@ -60,6 +65,9 @@ func newVerify(a *app) *cobra.Command {
 			if err := o.volumes.validate(cmd.Flags()); err != nil {
 				return err
 			}
+			if err := o.sources.validate(); err != nil {
+				return err
+			}
 			return o.Run(cmd.Context(), args[0])
 		},
 	}
@@ -68,14 +76,23 @@ func newVerify(a *app) *cobra.Command {
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` blocks, or tables of the database, at once (default one per core, 8 at most)")
 	f.BoolVar(&o.quick, "quick", false, "structure and index only, no rows")
 	f.BoolVar(&o.json, "json", false, "print JSON")
+	o.sources.addFlags(f)
 	o.volumes.addFlags(f, startUsage("check", startNone, startSSH, startDB), startNone, startSSH, startDB)
 	return cmd
 }
 
 // Run checks the archive, then compares.
 func (o *verifyOptions) Run(ctx context.Context, path string) error {
-	if err := refuseStock(path); err != nil {
+	src, err := o.sources.open(ctx, path, nil)
+	if isDamage(err) {
+		return o.tooDamaged(path, err)
+	}
+	if err != nil {
 		return err
+	}
+	if src != nil {
+		defer src.Close()
+		return o.verifySource(ctx, path, src)
 	}
 	report, remote, err := o.check(ctx, path)
 	if err != nil {

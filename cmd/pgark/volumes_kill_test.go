@@ -359,6 +359,11 @@ func (b *volumeBed) disturb(t *testing.T, blow blow, after time.Duration, codec 
 		if t.Logf("in TMPDIR: %q", left); code >= 0 {
 			t.Error("a lead that was not killed has left it")
 		}
+		for _, name := range left { // not for the next round to find
+			if err := os.RemoveAll(filepath.Join(b.dir, "tmp", name)); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 	left := b.left(t)
 	switch {

@@ -1,0 +1,221 @@
+package pgdump
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"strings"
+
+	"github.com/pgark/pgark/archive"
+)
+
+// Script is a dump in plain format: SQL for psql, as pg_dump and pg_restore write it. It implements [archive.Source].
+//
+// It was read once, from beginning to end, to find the entries and where the rows of each stand; the rows are read again,
+// from the file, when they are asked for. In memory are the definitions, as large as they are in the file.
+//
+// All methods but Close may be called from several goroutines at once.
+type Script struct {
+	r       io.ReaderAt
+	closer  io.Closer
+	desc    archive.Description
+	cat     archive.Catalog
+	moment  archive.Moment
+	streams []archive.Stream
+	rows    []span                 // of each stream
+	entries map[int32]*scriptEntry // those with data
+	byEntry map[int32]int          // number of its stream, by the ID of the entry
+	std     bool
+	wide    wideEncoding
+}
+
+// OpenPlain opens a script that pg_dump or pg_restore wrote. It reads the whole of it: a file of many rows about as fast
+// as the disk is.
+//
+// The entries are those of an archive of the same database as far as the text tells, in an order that is valid for a
+// restore; see [Script] and the Unproven sentences of its Description for what it does not tell. A script without the
+// comments of pg_dump is read, too, as long as it has what pg_dump writes, in its order.
+//
+// Errors wrap a [*ScriptError] that says where, or an error of the file; ErrNotDump, ErrTruncated, ErrDamaged and ErrRefused
+// tell the classes. ErrRefused is for what psql may be able to restore, such as a script of pg_dumpall, or one that sets what
+// changes the meaning of rows; ErrDamaged for what no dump has, such as commands of psql that run programs.
+func OpenPlain(path string) (archive.Source, error) {
+	s, err := OpenScript(context.Background(), path)
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// OpenScript is [OpenPlain] with a context, which ends the reading.
+func OpenScript(ctx context.Context, path string) (*Script, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	info, err := f.Stat()
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%w: %s is not a regular file, and a script is read more than once", ErrRefused, path)
+	}
+	if err != nil {
+		return nil, errors.Join(err, f.Close())
+	}
+	s, err := readScript(ctx, f, info.Size())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
+	}
+	s.closer = f
+	return s, nil
+}
+
+// readScript reads the script in r, which it does not close.
+func readScript(ctx context.Context, r io.ReaderAt, size int64) (*Script, error) {
+	p := newScriptParser(ctx, r, size)
+	if err := p.run(); err != nil {
+		return nil, locate(r, err, p.currentEntry())
+	}
+	if !p.encodingSet {
+		p.encoding = "UTF8"
+		p.warn("it does not say in which encoding it is: it is taken for UTF8")
+	}
+	entries := p.arrange()
+	if len(entries) > math.MaxInt32 {
+		return nil, scriptErrorf(ErrDamaged, size, "%d entries", len(entries))
+	}
+	s := &Script{
+		r: r, std: p.lx.std, wide: p.lx.wide, entries: make(map[int32]*scriptEntry), byEntry: make(map[int32]int),
+	}
+	s.cat = archive.Catalog{
+		Database: p.database, Encoding: p.encoding, ServerVersion: p.server, Product: p.product(), PgDumpVersion: p.program,
+		Entries: make([]archive.Entry, len(entries)),
+	}
+	statements := false
+	for i, e := range entries {
+		s.cat.Entries[i] = e.Entry
+		statements = statements || e.inserts.to > 0
+		if e.HadDumper {
+			s.addData(e)
+		}
+	}
+	if statements {
+		p.warn("its rows are INSERT statements, which load much slower than COPY")
+	}
+	s.describe(p, size)
+	return s, nil
+}
+
+// addData notes where the data of an entry stands.
+func (s *Script) addData(e *scriptEntry) {
+	s.entries[e.ID] = e
+	if e.Kind == kindBlobs {
+		s.byEntry[e.ID] = len(s.streams)
+		s.rows = append(s.rows, span{})
+		s.streams = append(s.streams, archive.Stream{
+			StreamInfo: archive.StreamInfo{Entry: e.ID, Table: e.Name, Columns: []string{"loid", "offset", "data"}, Form: archive.FormText},
+			ID:         archive.StreamID(len(s.streams) + 1), //nolint:gosec // as many as entries
+		})
+		return
+	}
+	if !e.hasRows {
+		return
+	}
+	n := uint64(e.rows.to - e.rows.from)
+	s.byEntry[e.ID] = len(s.streams)
+	s.rows = append(s.rows, e.rows)
+	key := e.keyOf(e.target)
+	s.streams = append(s.streams, archive.Stream{
+		StreamInfo: archive.StreamInfo{
+			Entry: e.ID, OID: e.OID, Schema: key[0], Table: key[1], Columns: e.columns, Form: archive.FormText,
+		},
+		ID: archive.StreamID(len(s.streams) + 1), Raw: n, Stored: n,
+	})
+}
+
+// describe says what the script is.
+func (s *Script) describe(p *scriptParser, size int64) {
+	version, program := p.program, "pg_dump"
+	if version != "" {
+		program += " " + version
+	}
+	s.desc = archive.Description{
+		Format: "plain", Program: program, Created: p.created, Database: p.database, Codec: "none", Bytes: uint64(size), Files: 1,
+		Warnings: p.warnings,
+		Unproven: []string{
+			"A plain script has no checksums: bytes that have changed in a row are not noticed.",
+			"A plain script does not record how many rows a table has.",
+		},
+	}
+	verbose := false
+	for _, e := range p.entries {
+		verbose = verbose || len(e.Deps) > 0 && e.toc != nil && e.toc.verbose
+	}
+	if !verbose {
+		s.desc.Unproven = append(s.desc.Unproven,
+			"A plain script does not record what depends on what: that is taken from its statements, and from their order.")
+	}
+	if p.head.title == "" {
+		s.desc.Unproven = append(s.desc.Unproven, "It lacks the comments at its beginning and its end, so statements that are missing at its end are not noticed.")
+	}
+	s.moment = archive.Moment{
+		Time: p.created, Route: "coordinator", Promise: "snapshot",
+		Reason:   "pg_dump reads all tables in one transaction",
+		Nodes:    []archive.Node{{Name: "coordinator", Content: -1, Database: p.database}},
+		Settings: map[string]string{"client_encoding": p.encoding, "standard_conforming_strings": onOff(s.std)},
+	}
+}
+
+func onOff(on bool) string {
+	if on {
+		return "on"
+	}
+	return "off"
+}
+
+// Description implements [archive.Source].
+func (s *Script) Description() archive.Description {
+	d := s.desc
+	d.Unproven, d.Warnings = append([]string(nil), d.Unproven...), append([]string(nil), d.Warnings...)
+	return d
+}
+
+// Catalog implements [archive.Source].
+func (s *Script) Catalog() (*archive.Catalog, error) { return &s.cat, nil }
+
+// Moment implements [archive.Source]. Only a script that was written with --verbose says when it was made.
+func (s *Script) Moment() (*archive.Moment, error) { return &s.moment, nil }
+
+// Close implements [archive.Source].
+func (s *Script) Close() error {
+	if s.closer == nil {
+		return nil
+	}
+	return s.closer.Close()
+}
+
+// TableStreams implements [archive.Source]. Rows that are INSERT statements are no stream: see [Script.DataStatements].
+func (s *Script) TableStreams(entry int32) []archive.Stream {
+	if i, ok := s.byEntry[entry]; ok {
+		return s.streams[i : i+1 : i+1]
+	}
+	return nil
+}
+
+// HasStatements tells whether the rows of a TABLE DATA entry are INSERT statements, of which there may be none.
+func (s *Script) HasStatements(entry int32) bool {
+	e := s.entries[entry]
+	return e != nil && e.Kind == kindTableData && !e.hasRows
+}
+
+// entryName names an entry for errors.
+func entryName(e *scriptEntry) string {
+	name := sanitized(e.Name)
+	if e.Schema != "" {
+		name = sanitized(e.Schema) + "." + name
+	}
+	return strings.TrimSpace(e.Kind + " " + name)
+}
+
+var _ archive.Source = (*Script)(nil)

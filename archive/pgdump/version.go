@@ -1,0 +1,312 @@
+package pgdump
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/pgark/pgark/archive"
+)
+
+// The newest and the oldest version that is written: pg_restore of PostgreSQL 11 and later, and of Greenplum 6, reads 1.13.
+const (
+	minorOldestWritten = 13
+	minorNewestWritten = minorNewest
+)
+
+const (
+	kindStatistics = "STATISTICS DATA"
+	relkindParted  = 'p'
+)
+
+// MinorFor is the oldest version that holds a catalog with its data compressed in this way:
+//
+//	1.16  statistics; the access method of a partitioned table
+//	1.15  lz4, zstd
+//	1.14  table access methods
+//	1.13  all else
+//
+// Large objects are converted between the two ways that the versions have for them, without loss.
+func MinorFor(cat *archive.Catalog, c Compression) uint8 {
+	minor := uint8(minorOldestWritten)
+	if c == CompressionLZ4 || c == CompressionZstd {
+		minor = minorCodec
+	}
+	for i := range cat.Entries {
+		switch e := &cat.Entries[i]; {
+		case e.Kind == kindStatistics, e.RelKind == relkindParted && e.TableAM != "":
+			return minorRelKind
+		case e.TableAM != "":
+			minor = max(minor, minorTableAM)
+		}
+	}
+	return minor
+}
+
+// newTOC makes the table of contents of a catalog in the version that o asks for.
+func newTOC(cat *archive.Catalog, format Format, o *WriteOptions) (*TOC, []string, error) {
+	switch {
+	case o.Minor < minorOldestWritten || o.Minor > minorNewestWritten:
+		return nil, nil, fmt.Errorf("%w: 1.%d is not written, only 1.%d to 1.%d", ErrVersion, o.Minor, minorOldestWritten, minorNewestWritten)
+	case o.Minor < minorCodec && (o.Compression == CompressionLZ4 || o.Compression == CompressionZstd):
+		return nil, nil, fmt.Errorf("%w: archive version 1.%d has no %s; that needs 1.%d, which pg_restore 16 and later read", ErrVersion, o.Minor, o.Compression, minorCodec)
+	}
+	c := &conversion{minor: o.Minor, sources: make(map[int32][]int32)}
+	c.run(cat.Entries)
+	toc := &TOC{
+		Header: Header{
+			Version: Version{versionMajor, o.Minor, 0}, IntSize: 4, OffSize: 8, Format: format, Compression: o.Compression,
+			Level: headerLevel(o), Created: localTime(o.Created), Database: cat.Database,
+			ServerVersion: cat.ServerVersion, DumpVersion: cat.PgDumpVersion,
+		},
+		Entries: make([]Entry, len(c.entries)),
+		sources: c.sources,
+	}
+	for i := range c.entries {
+		toc.Entries[i].Entry = c.entries[i]
+	}
+	return toc, c.notes(), nil
+}
+
+// headerLevel is what versions before 1.15 say of the compression: a level of zlib.
+func headerLevel(o *WriteOptions) int32 {
+	switch {
+	case o.Compression != CompressionGzip:
+		return 0
+	case o.Level == 0:
+		return -1
+	}
+	return int32(o.Level) //nolint:gosec // 1 to 9
+}
+
+func localTime(t time.Time) LocalTime {
+	if t.IsZero() {
+		t = time.Unix(0, 0).UTC()
+	}
+	dst := int32(0)
+	if t.IsDST() {
+		dst = 1
+	}
+	return LocalTime{
+		Sec: int32(t.Second()), Min: int32(t.Minute()), Hour: int32(t.Hour()), Day: int32(t.Day()), //nolint:gosec // of a calendar
+		Month: int32(t.Month()) - 1, Year: int32(t.Year()) - 1900, IsDST: dst, //nolint:gosec // likewise
+	}
+}
+
+// Sources are the entries of the catalog whose data belongs to an entry of the table of contents, in their order: mostly it itself.
+func (t *TOC) Sources(entry int32) []int32 {
+	if s, ok := t.sources[entry]; ok {
+		return s
+	}
+	return []int32{entry}
+}
+
+// conversion makes the entries of a version out of those of another.
+type conversion struct {
+	minor   uint8
+	entries []archive.Entry
+	sources map[int32][]int32
+	last    int32
+	blobs   map[uint32]int32 // the BLOB entry of each large object that was listed in a group
+	groups  map[int32][]uint32
+	blobsID int32           // the one BLOBS entry
+	dropped map[int32]int32 // entries that are gone, and what stands for them; 0 for nothing
+	lost    map[string][]string
+}
+
+func (c *conversion) run(from []archive.Entry) {
+	c.blobs, c.groups, c.dropped, c.lost = make(map[uint32]int32), make(map[int32][]uint32), make(map[int32]int32), make(map[string][]string)
+	for i := range from {
+		c.last = max(c.last, from[i].ID)
+	}
+	c.entries = make([]archive.Entry, 0, len(from))
+	for i := range from {
+		e := from[i]
+		if c.minor < minorRelKind {
+			if c.down(&e) {
+				continue
+			}
+		}
+		if c.minor < minorTableAM {
+			if e.TableAM != "" && e.TableAM != "heap" {
+				c.lose("table access method "+e.TableAM, &e)
+			}
+			e.TableAM = ""
+			e.Nulls |= archive.NullTableAM
+		} else if e.TableAM == "" {
+			e.Nulls |= archive.NullTableAM
+		}
+		c.entries = append(c.entries, e)
+	}
+	if len(c.dropped) == 0 {
+		return
+	}
+	for i := range c.entries {
+		c.entries[i].Deps = c.kept(c.entries[i].Deps)
+	}
+}
+
+// kept replaces dependencies on entries that are gone.
+func (c *conversion) kept(deps []int32) []int32 {
+	if !slices.ContainsFunc(deps, func(id int32) bool { _, gone := c.dropped[id]; return gone }) {
+		return deps
+	}
+	all := make([]int32, 0, len(deps))
+	for _, id := range deps {
+		stand, gone := c.dropped[id]
+		switch {
+		case !gone:
+			all = append(all, id)
+		case stand != 0 && !slices.Contains(all, stand):
+			all = append(all, stand)
+		}
+	}
+	return all
+}
+
+func (c *conversion) lose(what string, e *archive.Entry) {
+	name := e.Name
+	if e.Schema != "" {
+		name = e.Schema + "." + name
+	}
+	c.lost[what] = append(c.lost[what], name)
+}
+
+// notes says what is lost, in the order of the names.
+func (c *conversion) notes() []string {
+	var notes []string
+	for _, what := range slices.Sorted(maps.Keys(c.lost)) {
+		const most = 10
+		names := c.lost[what]
+		more := ""
+		if len(names) > most {
+			more = fmt.Sprintf(" and %d more", len(names)-most)
+			names = names[:most]
+		}
+		notes = append(notes, fmt.Sprintf("archive version 1.%d does not hold: %s, of %s%s", c.minor, what, strings.Join(names, ", "), more))
+	}
+	return notes
+}
+
+// down converts an entry of version 1.16 for an older one, and reports whether that was done with it.
+func (c *conversion) down(e *archive.Entry) (done bool) {
+	if e.RelKind == relkindParted && e.TableAM != "" {
+		c.lose("table access method of a partitioned table", e)
+		e.TableAM = ""
+	}
+	e.RelKind = 0
+	switch {
+	case e.Kind == kindStatistics:
+		c.lose("statistics", e)
+		c.dropped[e.ID] = 0
+		return true
+	case e.Kind == kindBlobGroup:
+		c.splitGroup(e)
+		return true
+	case e.Kind == kindBlobs:
+		return c.joinBlobs(e)
+	case (e.Kind == kindACL || e.Kind == kindComment || e.Kind == "SECURITY LABEL") && strings.HasPrefix(e.Name, "LARGE OBJECT"):
+		return c.splitRights(e)
+	}
+	return false
+}
+
+// splitGroup makes an entry of each large object that a BLOB METADATA entry lists. The first keeps its ID.
+func (c *conversion) splitGroup(e *archive.Entry) {
+	for line := range strings.Lines(e.DDL) {
+		oid, err := strconv.ParseUint(strings.TrimSpace(line), 10, 32)
+		if err != nil {
+			continue // no number, and no large object
+		}
+		b := *e
+		if len(c.groups[e.ID]) > 0 {
+			if c.last == math.MaxInt32 {
+				return
+			}
+			c.last++
+			b.ID = c.last
+		}
+		text := strconv.FormatUint(oid, 10)
+		b.Kind, b.Name, b.OID = kindBlob, text, uint32(oid)
+		b.DDL = "SELECT pg_catalog.lo_create('" + text + "');\n"
+		b.Drop = "SELECT pg_catalog.lo_unlink('" + text + "');\n"
+		b.Nulls &^= archive.NullDDL | archive.NullDrop
+		c.groups[e.ID] = append(c.groups[e.ID], b.OID)
+		c.blobs[b.OID] = b.ID
+		c.entries = append(c.entries, b)
+	}
+}
+
+// joinBlobs keeps one BLOBS entry for all large objects.
+func (c *conversion) joinBlobs(e *archive.Entry) (done bool) {
+	if c.blobsID != 0 {
+		c.sources[c.blobsID] = append(c.sources[c.blobsID], e.ID)
+		c.dropped[e.ID] = c.blobsID
+		return true
+	}
+	c.blobsID = e.ID
+	c.sources[e.ID] = []int32{e.ID}
+	if len(c.groups) > 0 {
+		e.Name, e.Deps = kindBlobs, nil
+	}
+	return false
+}
+
+// splitRights makes an entry for each large object of one that is about a group: it has the statements for one of them.
+func (c *conversion) splitRights(e *archive.Entry) (done bool) {
+	if len(e.Deps) == 0 {
+		return false
+	}
+	oids := c.groups[e.Deps[0]]
+	if len(oids) == 0 {
+		return false
+	}
+	if e.Kind != kindACL { // of one large object
+		if oid, err := strconv.ParseUint(strings.TrimPrefix(e.Name, "LARGE OBJECT "), 10, 32); err == nil && c.blobs[uint32(oid)] != 0 {
+			e.Deps = []int32{c.blobs[uint32(oid)]}
+		}
+		return false
+	}
+	for i, oid := range oids {
+		one := *e
+		if i > 0 {
+			if c.last == math.MaxInt32 {
+				return true
+			}
+			c.last++
+			one.ID = c.last
+		}
+		one.Name = "LARGE OBJECT " + strconv.FormatUint(uint64(oid), 10)
+		one.Deps = []int32{c.blobs[oid]}
+		one.DDL = rightsOf(e.DDL, oid)
+		c.entries = append(c.entries, one)
+	}
+	return true
+}
+
+// rightsOf gives the statements for another large object.
+func rightsOf(sql string, oid uint32) string {
+	const mark = "LARGE OBJECT "
+	var b strings.Builder
+	quoted, from := false, 0
+	for i := 0; i < len(sql); i++ {
+		if sql[i] == '"' {
+			quoted = !quoted
+		}
+		if quoted || !strings.HasPrefix(sql[i:], mark) {
+			continue
+		}
+		b.WriteString(sql[from : i+len(mark)])
+		b.WriteString(strconv.FormatUint(uint64(oid), 10))
+		for i += len(mark); i < len(sql) && sql[i] >= '0' && sql[i] <= '9'; i++ {
+		}
+		from = i
+		i--
+	}
+	b.WriteString(sql[from:])
+	return b.String()
+}

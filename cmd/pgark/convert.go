@@ -1,0 +1,197 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/fanout"
+)
+
+// convertOptions are the flags of `pgark convert`.
+type convertOptions struct {
+	app      *app
+	file     string
+	force    bool
+	compress string
+	jobs     int
+	json     bool
+	stock    stockOptions
+	plain    plainOptions
+	volumes  setOptions
+	sources  sourceOptions
+}
+
+const convertLong = `Write an archive or a dump in another format, without a database: from an archive of pgark (also a set of volumes), a dump of pg_dump
+in any of its formats, or a set of gpbackup, to pgark's format or any of pg_dump's. Rows are recompressed on all cores.
+
+To pgark's format all rows are read and digested: what comes out is verified and restored like any other archive. What the source's
+format could not prove stays unproven up to then.
+
+The versions of pg_dump's formats are converted, too. What the older one can't hold is left out, and named; what would not be the same
+without it is refused. Converting the same archive twice gives the same bytes in pg_dump's formats.`
+
+const convertExample = `  pgark convert shop.pgark -f shop.dump -F custom                  # for any pg_restore
+  pgark convert shop.pgark -f shop.dir -F directory -Z zstd:3 -j 8 # for pg_restore 16 and later
+  pgark convert new.dump -f old.dump -F custom --archive-version 1.14
+  pgark convert /backup/gpbackup --timestamp 20260102030405 -f shop.pgark
+  pgark convert shop.pgark -f - -F plain | psql copy`
+
+func newConvert(a *app) *cobra.Command {
+	o := &convertOptions{app: a}
+	cmd := &cobra.Command{
+		Use:         "convert [flags] IN -f OUT -F FORMAT",
+		Short:       "write an archive or a dump in another format",
+		Long:        convertLong,
+		Example:     convertExample,
+		Annotations: exitCodes(""),
+		Args:        args(cobra.ExactArgs(1)),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			f := cmd.Flags()
+			if o.file == "" {
+				return usagef("-f OUT is missing: the file to write")
+			}
+			if o.json && o.file == "-" {
+				return usagef("--json and -f - cannot be used together: both write to standard output")
+			}
+			if err := validateJobs(f, o.jobs); err != nil {
+				return err
+			}
+			if err := o.stock.validate(f, o.compress); err != nil {
+				return err
+			}
+			if err := o.plain.validate(o.stock.format); err != nil {
+				return err
+			}
+			if err := o.sources.validate(); err != nil {
+				return err
+			}
+			return o.Run(cmd.Context(), args[0])
+		},
+	}
+	f := cmd.Flags()
+	f.StringVarP(&o.file, "file", "f", "", "write to `OUT`; - is standard output")
+	f.BoolVar(&o.force, "force", false, "replace OUT if it exists")
+	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`CODEC[:LEVEL]`: none, zstd, lz4, xz, gzip; custom and directory take gzip by default")
+	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` pieces that are compressed at once (default one per core, 8 at most)")
+	f.BoolVar(&o.json, "json", false, "print a summary as JSON")
+	o.stock.addFlags(f, formatPgark)
+	o.plain.addFlags(f)
+	o.volumes.addFlags(f)
+	o.sources.addFlags(f)
+	return cmd
+}
+
+// Run converts.
+func (o *convertOptions) Run(ctx context.Context, path string) error {
+	begun := time.Now()
+	src, err := o.sources.open(ctx, path, nil)
+	if err != nil {
+		return err
+	}
+	var a *archive.File
+	if src == nil {
+		if a, err = o.volumes.open(path); err != nil {
+			return err
+		}
+		defer a.Close()
+	} else {
+		defer src.Close()
+		for _, w := range src.Description().Warnings {
+			o.app.say("warning: %s", visible(w))
+		}
+	}
+	m := o.app.startMeter("converted")
+	var sum *fanout.StockSummary
+	if o.stock.stock() {
+		sum, err = o.toStock(ctx, a, src, m)
+	} else {
+		sum, err = o.toPgark(ctx, a, src, m)
+	}
+	m.end()
+	if err != nil {
+		return err
+	}
+	return o.summary(sum, time.Since(begun))
+}
+
+// toStock writes a format of pg_dump.
+func (o *convertOptions) toStock(ctx context.Context, a *archive.File, src archive.Source, m *meter) (*fanout.StockSummary, error) {
+	out, err := o.stock.create(o.app, o.file, o.force)
+	if err != nil {
+		return nil, err
+	}
+	defer out.discard()
+	options := o.stock.engine(jobsOrDefault(o.jobs), fanout.PlanOptions{Create: o.plain.create, Clean: o.plain.clean, IfExists: o.plain.ifExists})
+	var sum *fanout.StockSummary
+	if src != nil {
+		options.Created = src.Description().Created
+		sum, err = fanout.ConvertSource(ctx, src, out.StockTarget, options, m)
+	} else {
+		options.Created = a.Header().Created
+		sum, err = fanout.ConvertArchive(ctx, a.Reader, out.StockTarget, options, m)
+	}
+	if err == nil {
+		err = out.commit(ctx)
+	}
+	if err != nil {
+		return nil, &stateError{err: err, state: out.leftover()}
+	}
+	return sum, nil
+}
+
+// toPgark writes an archive of pgark.
+func (o *convertOptions) toPgark(ctx context.Context, a *archive.File, src archive.Source, m *meter) (*fanout.StockSummary, error) {
+	out, err := o.app.createOut(o.file, o.force)
+	if err != nil {
+		return nil, err
+	}
+	defer out.Discard()
+	options := fanout.ImportOptions{Codec: o.stock.codec, Level: o.stock.level, Jobs: jobsOrDefault(o.jobs), Tool: toolName, Progress: m}
+	var sum archive.Summary
+	if src != nil {
+		sum, err = fanout.ImportSource(ctx, src, out, options)
+	} else {
+		sum, err = fanout.ImportArchive(ctx, a.Reader, out, options)
+	}
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	if err == nil {
+		err = out.Commit()
+	}
+	if err != nil {
+		return nil, &stateError{err: err, state: leftover(out)}
+	}
+	return &fanout.StockSummary{Rows: sum.Rows, RawBytes: sum.RawBytes, Bytes: sum.Bytes}, nil
+}
+
+// summary tells what was written.
+func (o *convertOptions) summary(sum *fanout.StockSummary, took time.Duration) error {
+	for _, n := range sum.Notes {
+		o.app.say("note: %s", visible(n))
+	}
+	label := o.file
+	if label == "-" {
+		label = "standard output"
+	}
+	format := o.stock.format
+	if sum.Version != "" {
+		format += " " + sum.Version
+	}
+	o.app.tell("wrote %s: format %s, %s of rows in %s, in %s", label, format, humanBytes(sum.RawBytes), humanBytes(sum.Bytes), humanDuration(took))
+	if !o.json {
+		return nil
+	}
+	return writeJSON(o.app.stdout, struct {
+		File     string   `json:"file"`
+		Format   string   `json:"format"`
+		Version  string   `json:"format_version"`
+		RawBytes uint64   `json:"raw_bytes"`
+		Bytes    uint64   `json:"bytes"`
+		Notes    []string `json:"notes"`
+		Seconds  float64  `json:"seconds"`
+	}{o.file, o.stock.format, sum.Version, sum.RawBytes, sum.Bytes, append([]string{}, sum.Notes...), took.Seconds()})
+}

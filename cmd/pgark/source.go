@@ -1,0 +1,123 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"regexp"
+
+	"github.com/spf13/pflag"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/archive/pgdump"
+	"github.com/pgark/pgark/fanout"
+)
+
+// sourceOptions say how dumps of other programs are found.
+type sourceOptions struct {
+	timestamp string
+	dirs      []string
+}
+
+func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
+	f.StringVar(&o.timestamp, "timestamp", "", "of several sets of gpbackup in a directory, take `YYYYMMDDHHMMSS`")
+	f.StringArrayVar(&o.dirs, "backup-dir", nil, "another `directory` with files of a set of gpbackup, as of its segments; may be repeated")
+}
+
+func (o *sourceOptions) validate() error {
+	if o.timestamp != "" && !regexp.MustCompile(`^[0-9]{14}$`).MatchString(o.timestamp) {
+		return usagef("--timestamp %s: it is 14 digits, YYYYMMDDHHMMSS", quoteArg(o.timestamp))
+	}
+	return nil
+}
+
+// kinds of what a path leads to
+const (
+	kindPgark    = "pgark"
+	kindStock    = "pg_dump" // custom, directory or tar
+	kindPlain    = "plain"
+	kindGpbackup = "gpbackup"
+)
+
+// open opens a dump of another program. It returns nil for what is none: an archive of pgark, maybe a damaged one.
+func (o *sourceOptions) open(ctx context.Context, path string, through func(*os.File) io.ReaderAt) (archive.Source, error) {
+	kind, err := kindOf(path)
+	if err != nil {
+		return nil, err
+	}
+	var src archive.Source
+	switch kind {
+	case kindStock:
+		src, err = opened(pgdump.Open(path, pgdump.OpenOptions{Through: through}))
+	case kindPlain:
+		src, err = opened(pgdump.OpenScript(ctx, path))
+	default:
+		if o.timestamp != "" || len(o.dirs) > 0 {
+			return nil, usagef("--timestamp and --backup-dir are for sets of gpbackup, and %s is none", quoteArg(path))
+		}
+		return nil, nil
+	}
+	if err == nil {
+		src, err = fanout.WithFloats(src)
+	}
+	if err != nil {
+		return nil, pathError(path, err)
+	}
+	return src, nil
+}
+
+// opened keeps a nil pointer of a concrete type from becoming a source that is not nil.
+func opened[S archive.Source](s S, err error) (archive.Source, error) {
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
+}
+
+// kindOf looks what a path leads to, by the first bytes of a file and the names in a directory.
+func kindOf(path string) (string, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return "", err
+	}
+	if info.IsDir() {
+		if _, err := os.Stat(filepath.Join(path, "toc.dat")); err == nil {
+			return kindStock, nil
+		}
+		return "", fmt.Errorf("%s is a directory, and neither a dump of pg_dump (it has no toc.dat) nor a set of gpbackup", path)
+	}
+	if info.Mode()&(os.ModeNamedPipe|os.ModeSocket|os.ModeCharDevice) != 0 {
+		return "", withHint(fmt.Errorf("%s is no file: an archive is read from its end, and at random", path), "save it to a file first")
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	head := make([]byte, 8<<10)
+	n, err := io.ReadFull(f, head)
+	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
+		return "", err
+	}
+	switch head = head[:n]; {
+	case pgdump.IsArchive(head):
+		return kindStock, nil
+	case pgdump.IsPlain(head):
+		return kindPlain, nil
+	}
+	return kindPgark, nil
+}
+
+// refuseSource refuses a dump of another program for a command that is for archives of pgark only.
+func refuseSource(path, what string) error {
+	kind, err := kindOf(path)
+	if err != nil || kind == kindPgark {
+		return err
+	}
+	return withHint(&usageError{message: fmt.Sprintf("%s: %s is for archives of pgark, and this is a dump of %s", path, what,
+		map[string]string{kindGpbackup: "gpbackup"}[kind]+map[bool]string{true: "pg_dump"}[kind != kindGpbackup])},
+		"`pgark convert` makes one of it")
+}
