@@ -57,6 +57,7 @@ func TestScripts(t *testing.T) {
 			"nofile":   cmdNoFile,
 			"jsonhas":  cmdJSONHas,
 			"contains": cmdContains,
+			"unpack":   cmdUnpack,
 			"db": func(ts *testscript.TestScript, neg bool, args []string) {
 				cmdDB(t, srv, ts, neg, args)
 			},

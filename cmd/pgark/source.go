@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/archive/gpbackup"
 	"github.com/pgark/pgark/archive/pgdump"
 	"github.com/pgark/pgark/fanout"
 )
@@ -52,6 +53,8 @@ func (o *sourceOptions) open(ctx context.Context, path string, through func(*os.
 	switch kind {
 	case kindStock:
 		src, err = opened(pgdump.Open(path, pgdump.OpenOptions{Through: through}))
+	case kindGpbackup:
+		src, err = opened(gpbackup.Open(path, gpbackup.Options{Timestamp: o.timestamp, Dirs: o.dirs}))
 	case kindPlain:
 		src, err = opened(pgdump.OpenScript(ctx, path))
 	default:
@@ -87,10 +90,16 @@ func kindOf(path string) (string, error) {
 		if _, err := os.Stat(filepath.Join(path, "toc.dat")); err == nil {
 			return kindStock, nil
 		}
+		if gpbackup.IsSet(path) {
+			return kindGpbackup, nil
+		}
 		return "", fmt.Errorf("%s is a directory, and neither a dump of pg_dump (it has no toc.dat) nor a set of gpbackup", path)
 	}
 	if info.Mode()&(os.ModeNamedPipe|os.ModeSocket|os.ModeCharDevice) != 0 {
 		return "", withHint(fmt.Errorf("%s is no file: an archive is read from its end, and at random", path), "save it to a file first")
+	}
+	if gpbackup.IsSet(path) {
+		return kindGpbackup, nil
 	}
 	f, err := os.Open(path)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/archive/gpbackup"
 	"github.com/pgark/pgark/archive/pgdump"
 	"github.com/pgark/pgark/fanout"
 	"github.com/pgark/pgark/verify"
@@ -135,7 +136,12 @@ func (o *verifyOptions) verifySource(ctx context.Context, path string, src archi
 
 // isDamage tells whether a dump of another program can't be opened because of what it holds.
 func isDamage(err error) bool {
-	return errors.Is(err, pgdump.ErrTruncated) || errors.Is(err, pgdump.ErrDamaged)
+	for _, damage := range []error{pgdump.ErrTruncated, pgdump.ErrDamaged, gpbackup.ErrIncomplete, gpbackup.ErrDamaged} {
+		if errors.Is(err, damage) {
+			return true
+		}
+	}
+	return false
 }
 
 // tooDamaged reports a dump that is too damaged to be opened.
