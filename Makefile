@@ -28,10 +28,14 @@ build: ## build bin/pgark
 setup: ## install PostgreSQL, its contrib modules and a C compiler if they are missing
 	@tools/setup
 
+.PHONY: clients
+clients: ## fetch the pg_dump and pg_restore of other releases, for tests
+	@tools/clients
+
 .PHONY: test
 # One package after the other: each starts servers of its own and keeps all cores busy. Side by side on two cores they took
 # several times as long, and write barriers were not had in their time.
-test: setup lint fuzz ## all checks: lint, fuzz tests, tests with the race detector
+test: setup clients lint fuzz ## all checks: lint, fuzz tests, tests with the race detector
 	go test -race -count=1 -p=1 -timeout=30m $(TESTFLAGS) ./...
 
 .PHONY: test-quick

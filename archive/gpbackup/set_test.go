@@ -326,9 +326,14 @@ func TestHostile(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, change := range [][2]string{
-		{"endbyte: 1934", "endbyte: 99999999999"}, {"startbyte: 0", "startbyte: -5"}, {"endbyte: 31", "endbyte: 99999999999999999999"},
-		{"rowscopied: 5000", "rowscopied: -1"}, {"attributestring: (id,name,mood,addr,tags,note)", "attributestring: (id,name"},
-		{"oid: 24785", "oid: 5"}, {"globalentries:", "globalentries: &a [*a, *a]\nx:"}, {"predataentries:", "predataentries: {a: b}\nz:"},
+		{"endbyte: 1934", "endbyte: 99999999999"},
+		{"startbyte: 0", "startbyte: -5"},
+		{"endbyte: 31", "endbyte: 99999999999999999999"},
+		{"rowscopied: 5000", "rowscopied: -1"},
+		{"attributestring: (id,name,mood,addr,tags,note)", "attributestring: (id,name"},
+		{"oid: 24785", "oid: 5"},
+		{"globalentries:", "globalentries: &a [*a, *a]\nx:"},
+		{"predataentries:", "predataentries: {a: b}\nz:"},
 	} {
 		bad := strings.ReplaceAll(string(good), change[0], change[1])
 		if bad == string(good) {

@@ -25,7 +25,6 @@ type Script struct {
 	cat     archive.Catalog
 	moment  archive.Moment
 	streams []archive.Stream
-	rows    []span                 // of each stream
 	entries map[int32]*scriptEntry // those with data
 	byEntry map[int32]int          // number of its stream, by the ID of the entry
 	std     bool
@@ -81,7 +80,7 @@ func readScript(ctx context.Context, r io.ReaderAt, size int64) (*Script, error)
 		p.encoding = "UTF8"
 		p.warn("it does not say in which encoding it is: it is taken for UTF8")
 	}
-	entries := p.arrange()
+	entries, whole := p.arrange()
 	if len(entries) > math.MaxInt32 {
 		return nil, scriptErrorf(ErrDamaged, size, "%d entries", len(entries))
 	}
@@ -103,39 +102,33 @@ func readScript(ctx context.Context, r io.ReaderAt, size int64) (*Script, error)
 	if statements {
 		p.warn("its rows are INSERT statements, which load much slower than COPY")
 	}
-	s.describe(p, size)
+	s.describe(p, size, whole)
 	return s, nil
 }
 
 // addData notes where the data of an entry stands.
 func (s *Script) addData(e *scriptEntry) {
 	s.entries[e.ID] = e
-	if e.Kind == kindBlobs {
-		s.byEntry[e.ID] = len(s.streams)
-		s.rows = append(s.rows, span{})
-		s.streams = append(s.streams, archive.Stream{
-			StreamInfo: archive.StreamInfo{Entry: e.ID, Table: e.Name, Columns: []string{"loid", "offset", "data"}, Form: archive.FormText},
-			ID:         archive.StreamID(len(s.streams) + 1), //nolint:gosec // as many as entries
-		})
+	info := archive.StreamInfo{Entry: e.ID, Form: archive.FormText}
+	st := archive.Stream{ID: archive.StreamID(len(s.streams) + 1)} //nolint:gosec // as many as entries
+	switch {
+	case e.hasRows:
+		info.OID, info.Schema, info.Table, info.Columns = e.OID, e.Schema, e.Name, e.columns
+		st.Stored = uint64(e.rows.to - e.rows.from) //nolint:gosec // the first is not smaller
+		st.Raw = st.Stored
+	case e.blobs.to > 0:
+		info.Table, info.Columns = e.Name, []string{"loid", "offset", "data"}
+		st.Stored = uint64(e.blobs.to - e.blobs.from) //nolint:gosec // the first is not smaller
+	default:
 		return
 	}
-	if !e.hasRows {
-		return
-	}
-	n := uint64(e.rows.to - e.rows.from)
+	st.StreamInfo = info
 	s.byEntry[e.ID] = len(s.streams)
-	s.rows = append(s.rows, e.rows)
-	key := e.keyOf(e.target)
-	s.streams = append(s.streams, archive.Stream{
-		StreamInfo: archive.StreamInfo{
-			Entry: e.ID, OID: e.OID, Schema: key[0], Table: key[1], Columns: e.columns, Form: archive.FormText,
-		},
-		ID: archive.StreamID(len(s.streams) + 1), Raw: n, Stored: n,
-	})
+	s.streams = append(s.streams, st)
 }
 
 // describe says what the script is.
-func (s *Script) describe(p *scriptParser, size int64) {
+func (s *Script) describe(p *scriptParser, size int64, whole bool) {
 	version, program := p.program, "pg_dump"
 	if version != "" {
 		program += " " + version
@@ -148,11 +141,7 @@ func (s *Script) describe(p *scriptParser, size int64) {
 			"A plain script does not record how many rows a table has.",
 		},
 	}
-	verbose := false
-	for _, e := range p.entries {
-		verbose = verbose || len(e.Deps) > 0 && e.toc != nil && e.toc.verbose
-	}
-	if !verbose {
+	if !whole {
 		s.desc.Unproven = append(s.desc.Unproven,
 			"A plain script does not record what depends on what: that is taken from its statements, and from their order.")
 	}

@@ -54,7 +54,7 @@ func parseBlobCall(text []byte, std bool, wide wideEncoding) (blobCall, error) {
 	}
 	r := newSQLReader(text, std, wide)
 	c := blobCall{name: blobCallName(r)}
-	ok := true
+	var ok bool
 	if c.name == "lo_open" {
 		var oid string
 		oid, ok = r.oid()
@@ -160,7 +160,7 @@ func expandBlobs(e *scriptEntry) []*scriptEntry {
 			e.Kind, e.Drop, e.Name = kindStatement, "", "large objects"
 			break
 		}
-		e.DDL, e.Drop = strings.Join(oids, "\n")+"\n", "dummy"
+		e.DDL, e.Drop = strings.Join(oids, "\n")+"\n", "-- dummy"
 	case e.Kind == kindACL && strings.HasPrefix(e.Name, "LARGE OBJECTS"):
 		return splitBlobRights(e)
 	}

@@ -1,7 +1,6 @@
 package pgdump
 
 import (
-	"bytes"
 	"strconv"
 	"strings"
 	"time"
@@ -28,9 +27,9 @@ type tocNames struct {
 
 // commentBlock gathers the lines of comments that stand one right after the other.
 type commentBlock struct {
-	lines [][]byte
-	from  int64 // where the first begins
-	next  int64 // where a line would begin that belongs to it
+	lines [][]byte // its elements are used again
+	from  int64    // where the first begins
+	next  int64    // where a line would begin that belongs to it
 }
 
 // maxBlockLines is more lines than any comment that means something has.
@@ -39,9 +38,27 @@ const maxBlockLines = 6
 // add takes one line without its end.
 func (b *commentBlock) add(t sqlToken, line []byte) {
 	if !t.lineStart || t.from != b.next || len(b.lines) == maxBlockLines || len(b.lines) == 0 {
-		b.lines, b.from = b.lines[:0], t.from
+		b.start(t, line)
+		return
 	}
-	b.lines = append(b.lines, bytes.Clone(line))
+	b.keep(t, line)
+}
+
+// start begins a block with a line.
+func (b *commentBlock) start(t sqlToken, line []byte) {
+	b.reset()
+	b.from = t.from
+	b.keep(t, line)
+}
+
+func (b *commentBlock) keep(t sqlToken, line []byte) {
+	n := len(b.lines)
+	if n < cap(b.lines) {
+		b.lines = b.lines[:n+1]
+	} else {
+		b.lines = append(b.lines, nil)
+	}
+	b.lines[n] = append(b.lines[n][:0], line...)
 	b.next = t.to + 1
 }
 
@@ -60,12 +77,6 @@ func (b *commentBlock) framed() [][]byte {
 		}
 	}
 	return nil
-}
-
-// start restarts the block at its last line, which may be the first of another one.
-func (b *commentBlock) start(t sqlToken, line []byte) {
-	b.reset()
-	b.add(t, line)
 }
 
 // parseTOCComment reads the lines of an entry's comment; nil if they are some other comment.
@@ -131,11 +142,12 @@ const maxReadings = 16
 // parseTOCNames reads "-- Name: n; Type: TABLE; Schema: s; Owner: o; Tablespace: t" in all ways it can be read. With names
 // that have such words in them, the last Type is the likeliest.
 func parseTOCNames(line string) []tocNames {
-	rest, ok := strings.CutPrefix(line, "-- ")
+	rest := strings.TrimPrefix(line, "-- ")
 	for _, prefix := range []string{"Data for ", "Statistics for "} {
 		rest = strings.TrimPrefix(rest, prefix)
 	}
-	if rest, ok = strings.CutPrefix(rest, "Name: "); !ok {
+	rest, ok := strings.CutPrefix(rest, "Name: ")
+	if !ok {
 		return nil
 	}
 	var all []tocNames

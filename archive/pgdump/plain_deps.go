@@ -22,6 +22,7 @@ type depFinder struct {
 	attached  map[*scriptEntry][]*scriptEntry // INDEX ATTACH by the index that others are attached to
 	named     map[string]*scriptEntry         // by what DROP and COMMENT call it
 	groups    []*scriptEntry                  // BLOB METADATA
+	triggers  map[string][]*scriptEntry       // by their names
 
 	barrier *scriptEntry   // what everything waits for that comes now
 	since   []*scriptEntry // what came after the rows and after the barrier
@@ -37,7 +38,7 @@ func newDepFinder() *depFinder {
 		rows: make(map[[2]string][]*scriptEntry), indexes: make(map[[2]string]*scriptEntry),
 		keys: make(map[[2]string][]*scriptEntry), attached: make(map[*scriptEntry][]*scriptEntry),
 		named: make(map[string]*scriptEntry), needs: make(map[*scriptEntry][]*scriptEntry),
-		object: make(map[*scriptEntry]*scriptEntry),
+		object: make(map[*scriptEntry]*scriptEntry), triggers: make(map[string][]*scriptEntry),
 	}
 }
 
@@ -120,11 +121,13 @@ func (f *depFinder) addObject(e *scriptEntry) bool {
 		}
 	case "INDEX ATTACH":
 		parent := f.indexes[e.keyOf(o.refs[0])]
-		f.need(e, f.indexes[e.keyOf(o.name)], parent)
+		child := f.indexes[e.keyOf(o.name)]
+		f.need(e, child, parent)
+		f.attach(child, parent)
 		if parent != nil {
 			f.attached[parent] = append(f.attached[parent], e)
 		}
-		return parent != nil && f.indexes[e.keyOf(o.name)] != nil
+		return parent != nil && child != nil
 	case kindTable, "FOREIGN TABLE", "TABLE ATTACH":
 		for _, q := range o.refs {
 			f.need(e, f.relations[e.keyOf(q)])
@@ -139,11 +142,31 @@ func (f *depFinder) addObject(e *scriptEntry) bool {
 	case "CHECK CONSTRAINT":
 		_, domain, _ := strings.Cut(o.named, " ON DOMAIN ")
 		f.need(e, f.named["DOMAIN "+domain])
-	case "CONSTRAINT", "INDEX", "TRIGGER", "ROW SECURITY", "STATISTICS", "PUBLICATION", "SUBSCRIPTION", "DEFAULT ACL", "EVENT TRIGGER":
+	case "TRIGGER":
+		if o.named == "" { // a partition's, which is made with that of a table above it
+			f.need(e, f.triggers[o.name.name]...)
+		}
+	case kindBlob:
+		return e.Section == archive.SectionPreData
+	case "CONSTRAINT", "INDEX", "ROW SECURITY", "STATISTICS", "PUBLICATION", "SUBSCRIPTION", "DEFAULT ACL", "EVENT TRIGGER":
 	default: // rules, policies, views and functions may have anything in their queries
 		return e.Section != archive.SectionPostData
 	}
 	return e.Section != archive.SectionPostData || o.table.name == "" || f.relations[e.keyOf(o.table)] != nil
+}
+
+// attach makes an index that will be attached to another wait for that, as pg_dump has it, and go with it when it is dropped.
+func (f *depFinder) attach(child, parent *scriptEntry) {
+	if child == nil {
+		return
+	}
+	if child.Kind == "INDEX" {
+		child.Drop = ""
+		child.setNulls()
+	}
+	if parent != nil && parent.at < child.at && !slices.Contains(f.needs[child], parent) {
+		f.needs[child] = append(f.needs[child], parent)
+	}
 }
 
 // needReferenced makes a foreign key depend on the rows of the table that it references, and on all keys of that; those of
@@ -178,7 +201,7 @@ func (f *depFinder) addOrder(e *scriptEntry, known bool) {
 	if e.Section == archive.SectionNone && len(f.since) == 0 && f.barrier == nil {
 		return // it belongs to something from before the rows
 	}
-	if e.Section == archive.SectionPostData || e.Section == archive.SectionNone {
+	if e.Section != archive.SectionData || e.Kind == kindBlob || e.Kind == kindBlobs {
 		f.need(e, f.barrier)
 	}
 	if !known {
@@ -211,6 +234,8 @@ func (f *depFinder) register(e *scriptEntry) {
 			table := e.keyOf(o.table)
 			f.keys[table] = append(f.keys[table], e)
 		}
+	case "TRIGGER":
+		f.triggers[o.name.name] = append(f.triggers[o.name.name], e)
 	case "PUBLICATION":
 		f.named["PUBLICATION "+o.name.name] = e
 	case "TYPE", "DOMAIN", kindBlob:

@@ -26,14 +26,15 @@ type setValue struct {
 
 // draft is an entry that is being read.
 type draft struct {
-	toc   *tocComment // nil for statements without such a comment
-	from  int64       // where it begins
-	env   scriptEnv
-	body  []byte // its definition up to the end of the last statement
-	lines int    // line ends that the definition has after it
-	obj   object // of the first statement
-	first bool   // there is a statement
-	ended bool   // nothing belongs to its definition any more
+	toc    *tocComment // nil for statements without such a comment
+	from   int64       // where it begins
+	env    scriptEnv
+	body   []byte // its definition up to the end of the last statement
+	lines  int    // line ends that the definition has after it
+	obj    object // of the first statement
+	first  bool   // there is a statement
+	ended  bool   // nothing belongs to its definition any more
+	isRule bool   // it makes a view again, with its query
 
 	owner    string // ALTER ... OWNER TO
 	hasOwner bool
@@ -55,6 +56,8 @@ type draft struct {
 func (d *draft) kind() string {
 	if d.toc == nil {
 		switch {
+		case d.isRule:
+			return "RULE"
 		case d.obj.kind != "":
 			return d.obj.kind
 		case d.hasData():
@@ -145,10 +148,6 @@ func (d *draft) setNames(e *scriptEntry) {
 	tags := d.obj.tags
 	if d.isData() {
 		schema, tags = d.target.schema, []string{d.target.name}
-		if d.toc != nil && e.Kind == kindTableData && e.said.name != sanitized(d.target.name) {
-			// The rows of a partition that go through its root: the entry is the partition's.
-			schema, tags = e.said.schema, []string{e.said.name}
-		}
 	}
 	if schema == "" && !schemaLess(e.Kind) {
 		unnamed := d.obj.name.name == "" && d.target.name == ""
@@ -162,6 +161,10 @@ func (d *draft) setNames(e *scriptEntry) {
 	e.Schema = schema
 	e.Name = e.said.name
 	switch {
+	case d.hasData():
+		e.Name = d.target.name
+	case d.toc == nil && e.Kind == "RULE":
+		e.Name = d.obj.name.name + " _RETURN"
 	case e.Kind == kindBlobs && e.Name == "":
 		e.Name = kindBlobs
 	case e.Name == "" && len(tags) == 0 && !ownedBySignature(e.Kind):

@@ -73,7 +73,7 @@ func ownedBySignature(kind string) bool {
 // hasTablespace tells whether entries of a kind have a tablespace, were it the default one.
 func hasTablespace(kind string, o *object) bool {
 	switch kind {
-	case kindTable, kindMatView, "INDEX":
+	case kindTable, kindMatView, "EXTERNAL TABLE", "INDEX":
 		return true
 	case kindConstr:
 		return o.backed

@@ -95,7 +95,7 @@ func (l *lexer) next() sqlToken {
 		t.kind = sqlEnd
 	}
 	t.to = l.in.offset()
-	l.begun = t.kind == sqlWord && strings.EqualFold(string(l.text(t)), "begin")
+	l.begun = t.kind == sqlWord && t.to-t.from == int64(len("begin")) && bytes.EqualFold(l.text(t), []byte("begin"))
 	return t
 }
 
@@ -170,8 +170,8 @@ func (l *lexer) word() sqlTokenKind {
 			return sqlEnd
 		}
 	}
-	if n <= 2 {
-		if kind := l.prefixed(l.in.buf[l.in.pos : l.in.pos+n]); kind != sqlEnd {
+	if n == 1 {
+		if kind, ok := l.prefixed(n, l.in.buf[l.in.pos]|0x20); ok {
 			return kind
 		}
 	}
@@ -192,36 +192,23 @@ func (l *lexer) width(n int, c byte) int {
 	return max(1, min(w, len(l.in.buf)-l.in.pos-n))
 }
 
-// prefixed takes a string or a quoted name that has a prefix.
-func (l *lexer) prefixed(prefix []byte) sqlTokenKind {
-	n := len(prefix)
-	c, ok := l.peek(n)
-	if !ok {
-		return sqlEnd
+// prefixed takes a string or a quoted name that has a letter before it.
+func (l *lexer) prefixed(n int, letter byte) (sqlTokenKind, bool) {
+	quote, _ := l.peek(n)
+	switch {
+	case letter == 'e' && quote == '\'':
+		return l.str(1, true), true
+	case (letter == 'b' || letter == 'x') && quote == '\'':
+		return l.str(1, false), true
+	case letter == 'n' && quote == '\'':
+		return l.str(1, !l.std), true
+	case letter == 'u' && quote == '&' && l.is(n+1, '\''):
+		return l.str(2, false), true
+	case letter == 'u' && quote == '&' && l.is(n+1, '"'):
+		l.in.pos += n + 2
+		return l.quoted(sqlQuoted), true
 	}
-	switch prefix[0] | 0x20 {
-	case 'e':
-		if n == 1 && c == '\'' {
-			return l.str(1, true)
-		}
-	case 'b', 'x':
-		if n == 1 && c == '\'' {
-			return l.str(1, false)
-		}
-	case 'n':
-		if n == 1 && c == '\'' {
-			return l.str(1, !l.std)
-		}
-	case 'u':
-		if n == 1 && c == '&' && l.is(2, '\'') {
-			return l.str(2, false)
-		}
-		if n == 1 && c == '&' && l.is(2, '"') {
-			l.in.pos += 3
-			return l.quoted(sqlQuoted)
-		}
-	}
-	return sqlEnd
+	return sqlEnd, false
 }
 
 // track follows the bodies of functions in standard SQL, in which semicolons don't end the statement, as psql does:
@@ -231,9 +218,10 @@ func (l *lexer) track(w []byte) {
 		l.head = [4]byte{}
 	}
 	if l.words < len(l.head) {
-		switch strings.ToLower(string(w[:min(len(w), 16)])) {
-		case "create", "function", "procedure", "or", "replace":
-			l.head[l.words] = w[0] | 0x20
+		for _, word := range []string{"create", "function", "procedure", "or", "replace"} {
+			if len(w) == len(word) && strings.EqualFold(string(w), word) {
+				l.head[l.words] = word[0]
+			}
 		}
 	}
 	l.words++

@@ -223,7 +223,7 @@ func unquoteLiteral(s []byte, escapes bool) ([]byte, bool) {
 			i++
 			out = append(out, c)
 		case c == '\\' && escapes:
-			n := 1
+			var n int
 			if c, n = unescape(s[i+1:]); n == 0 {
 				return nil, false
 			}

@@ -70,7 +70,7 @@ func (r *sqlReader) operands() (left, right string) {
 			r.next()
 		}
 		from := r.t.from
-		for r.t.kind != sqlEnd && (r.lx.depth > 1 || !r.atMark(',') && !r.atMark(')')) {
+		for r.t.kind != sqlEnd && !(r.lx.depth == 1 && r.atMark(',')) && !(r.lx.depth == 0 && r.atMark(')')) {
 			r.next()
 		}
 		value := string(trimmed(r.sql[from:r.t.from]))
@@ -133,6 +133,10 @@ func (r *sqlReader) createUserMapping(o *object) {
 
 // selectCall reads SELECT of one of the functions that pg_dump calls.
 func (r *sqlReader) selectCall(o *object) {
+	if r.skipMark('*') && r.skip("from") {
+		r.statisticsCall(o)
+		return
+	}
 	parts, _ := r.path()
 	if len(parts) == 2 && parts[0] == "pg_catalog" {
 		parts = parts[1:]
@@ -157,6 +161,39 @@ func (r *sqlReader) selectCall(o *object) {
 				drop: "SELECT pg_catalog.lo_unlink('" + oid + "');\n",
 			}
 		}
+	}
+}
+
+// statisticsCall reads a call of pg_restore_relation_stats or pg_restore_attribute_stats. Its arguments are pairs of a name
+// and a value.
+func (r *sqlReader) statisticsCall(o *object) {
+	parts, _ := r.path()
+	if len(parts) != 2 || parts[1] != "pg_restore_relation_stats" && parts[1] != "pg_restore_attribute_stats" {
+		return
+	}
+	o.kind = "STATISTICS DATA"
+	for r.t.kind != sqlEnd && (o.name.schema == "" || o.name.name == "") {
+		arg, ok := r.literal()
+		if !ok {
+			r.next()
+			continue
+		}
+		var into *string
+		switch string(arg) {
+		case "schemaname":
+			into = &o.name.schema
+		case "relname":
+			into = &o.name.name
+		default:
+			continue
+		}
+		if r.skipMark(',') {
+			value, _ := r.literal()
+			*into = string(value)
+		}
+	}
+	if o.name.name != "" {
+		o.tags = []string{o.name.name}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -126,15 +127,14 @@ func (p *scriptParser) end() {
 func (p *scriptParser) comment(t sqlToken) {
 	line := p.lx.text(t)
 	p.block.add(t, line)
-	if !p.started && p.cur == nil && len(line) < maxWord {
+	if !p.started && p.cur == nil && len(line) < maxWord && len(line) > len("-- D") && (line[3] == 'D' || line[3] == 'S') {
 		p.headComment(string(line))
 	}
 	if p.cur != nil && !p.cur.first && !p.cur.ended {
-		p.comments = append(p.comments, t)
-		p.lines = append(p.lines, p.newlines(3))
-		if len(p.comments) > maxComments {
-			p.comments, p.lines = p.comments[1:], p.lines[1:]
+		if len(p.comments) == maxComments {
+			p.comments, p.lines = slices.Delete(p.comments, 0, 1), slices.Delete(p.lines, 0, 1)
 		}
+		p.comments, p.lines = append(p.comments, t), append(p.lines, p.newlines(3))
 	}
 	inner := p.block.framed()
 	if inner == nil {
@@ -206,7 +206,9 @@ func (p *scriptParser) addSpan(s span) {
 	}
 	p.cur.body = append(p.cur.body, p.in.bytes(s.from, s.to)...)
 	p.mark = s.to
-	p.cur.lines = max(p.newlines(3)-2, 0)
+	if p.cur.lines = 1; p.cur.toc != nil {
+		p.cur.lines = max(p.newlines(3)-2, 0) // two are pg_restore's
+	}
 }
 
 // finish ends the current entry.
@@ -221,6 +223,9 @@ func (p *scriptParser) finish() {
 	}
 	p.cur = nil
 	p.comments, p.lines = p.comments[:0], p.lines[:0]
+	if d.toc == nil && d.obj.kind == "VIEW" && p.section > archive.SectionPreData {
+		d.isRule = true // what a view that others depend on is made into at the end
+	}
 	e := d.entry(p.product() != "PostgreSQL")
 	for _, e := range expandBlobs(e) {
 		p.place(e)
@@ -254,6 +259,8 @@ func (p *scriptParser) place(e *scriptEntry) {
 		e.Section = archive.SectionPostData
 	case e.Section == 0:
 		e.Section = p.section
+	case e.Section < p.section && e.Kind == kindBlob && p.section == archive.SectionData:
+		e.Section = archive.SectionData // from version 17 on large objects are made among the rows
 	case e.Section < p.section && postponable(e.Kind):
 		e.Section = archive.SectionPostData
 	case e.Section < p.section:

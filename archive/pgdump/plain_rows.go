@@ -99,9 +99,19 @@ func (r *sqlReader) whyNoCopy() string {
 // number. Those that follow one another and are for one table are one entry's.
 func (p *scriptParser) insert(t sqlToken) {
 	p.in.keep = t.from
+	if d := p.cur; d != nil && d.inserts.to > 0 && p.sameInsert(d.target.text) {
+		p.in.keep = -1
+		if _, ok := p.toSemicolon(p.lx.next()); ok {
+			d.inserts.to = p.in.offset()
+			p.mark = p.in.offset()
+		}
+		return
+	}
 	target, ok := p.insertTarget()
 	if !ok {
-		if p.in.err == nil {
+		if p.in.offset() == p.in.end {
+			p.lx.failf(ErrTruncated, t.from, "a statement that begins here has no end")
+		} else {
 			p.lx.failf(ErrRefused, t.from, "an INSERT statement that pg_dump does not write")
 		}
 		return
@@ -126,6 +136,21 @@ func (p *scriptParser) insert(t sqlToken) {
 		d.inserts.to = p.in.offset()
 		p.mark = p.in.offset()
 	}
+}
+
+// sameInsert passes INTO and the name of the table if they are, to the letter, those of the statement before.
+func (p *scriptParser) sameInsert(name string) bool {
+	const into = " INTO "
+	n := len(into) + len(name)
+	if c, ok := p.lx.peek(n); !ok || c != ' ' {
+		return false
+	}
+	ahead := p.in.buf[p.in.pos : p.in.pos+n]
+	if string(ahead[:len(into)]) != into || string(ahead[len(into):]) != name {
+		return false
+	}
+	p.in.pos += n
+	return true
 }
 
 // insertTarget reads INTO and the name of the table. The token after it is not taken.

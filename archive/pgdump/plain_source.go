@@ -20,15 +20,23 @@ func (s *Script) StreamRows(ctx context.Context, id archive.StreamID, fn func(te
 	if e := s.entries[s.streams[id-1].Entry]; e.Kind == kindBlobs {
 		return fmt.Errorf("entry %d has large objects, not rows", e.ID)
 	}
-	rows := s.rows[id-1]
+	e := s.entries[s.streams[id-1].Entry]
+	if !e.hasRows {
+		return fmt.Errorf("entry %d has large objects, not rows", e.ID)
+	}
+	rows := e.rows
+	var marks markFinder
 	buf := make([]byte, min(rowsChunk, max(rows.to-rows.from, int64(len(endOfRows)))))
 	for at := rows.from; at < rows.to; {
-		if err := ctx.Err(); err != nil {
-			return err
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
 		}
 		b := buf[:min(int64(len(buf)), rows.to-at)]
 		if err := s.readFull(b, at, id); err != nil {
 			return err
+		}
+		if s.wide == narrow && marks.find(b) {
+			return s.streamError(id, scriptErrorf(ErrDamaged, at, `\. stands among the rows, in the %d bytes from here on`, len(b)))
 		}
 		if err := fn(b); err != nil {
 			return err
@@ -132,11 +140,14 @@ func (s *Script) statements(ctx context.Context, e *scriptEntry, where span, fn 
 		}
 		in.keep = t.from
 		end := t
+		if t.kind != sqlWord {
+			end.kind = sqlEnd
+		}
 		for end.kind != sqlSemicolon && end.kind != sqlEnd {
 			end = lx.next()
 		}
 		if end.kind == sqlEnd {
-			lx.failf(ErrDamaged, t.from, "the file has changed since it was opened: a statement that begins here has no end")
+			lx.failf(ErrDamaged, t.from, "the file has changed since it was opened: there is no whole statement here")
 			break
 		}
 		if err := fn(in.bytes(t.from, end.to), t); err != nil {

@@ -8,7 +8,14 @@ import (
 // statement takes one statement that begins with t, and gives it to whom it concerns.
 func (p *scriptParser) statement(t sqlToken) {
 	p.block.reset()
-	if t.kind == sqlWord && bytes.EqualFold(p.lx.text(t), []byte("insert")) {
+	if t.kind != sqlWord {
+		if t.to == p.in.end {
+			p.lx.failf(ErrTruncated, t.from, "a statement that begins here has no end")
+		}
+		p.lx.failf(ErrRefused, t.from, "no statement begins like this")
+		return
+	}
+	if bytes.EqualFold(p.lx.text(t), []byte("insert")) {
 		p.insert(t)
 		return
 	}
@@ -167,8 +174,8 @@ func (p *scriptParser) isOwn(d *draft, r *sqlReader) bool {
 	case "OPERATOR":
 		q, ok = r.operator()
 	case kindBlob, kindBlobGroup:
-		_, ok = r.oid()
-		return ok && d.first // which object it is, expandBlobs sees to
+		oid, ok := r.oid()
+		return ok && d.first && bytes.Contains(d.body, []byte("lo_create('"+oid+"')"))
 	default:
 		q, ok = r.qualified()
 	}

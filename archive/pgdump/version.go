@@ -130,6 +130,10 @@ func (c *conversion) run(from []archive.Entry) {
 			if c.down(&e) {
 				continue
 			}
+		} else if e.Kind == kindBlobs && e.Name == kindBlobs {
+			if first := firstBlob(from); first != "" {
+				e.Name = first
+			}
 		}
 		if c.minor < minorTableAM {
 			if e.TableAM != "" && e.TableAM != "heap" {
@@ -148,6 +152,24 @@ func (c *conversion) run(from []archive.Entry) {
 	for i := range c.entries {
 		c.entries[i].Deps = c.kept(c.entries[i].Deps)
 	}
+}
+
+// firstBlob is the lowest OID of a BLOB entry. From 1.16 on a BLOBS entry is named so, and in a tar archive pg_restore looks for
+// the member of that large object to begin with.
+func firstBlob(from []archive.Entry) string {
+	first := uint64(0)
+	for i := range from {
+		if from[i].Kind != kindBlob {
+			continue
+		}
+		if oid, err := strconv.ParseUint(from[i].Name, 10, 32); err == nil && (first == 0 || oid < first) {
+			first = oid
+		}
+	}
+	if first == 0 {
+		return ""
+	}
+	return strconv.FormatUint(first, 10)
 }
 
 // kept replaces dependencies on entries that are gone.

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
+	"strings"
 
 	"github.com/pgark/pgark/archive"
 )
@@ -185,8 +187,12 @@ func (s *tarSink) small(name string, content []byte) error {
 	return s.pad(uint64(len(content)))
 }
 
-func (s *tarSink) beginBlob(_ *Entry, oid uint32) error {
+func (s *tarSink) beginBlob(e *Entry, oid uint32) error {
 	name := blobFile(oid)
+	if first, _, _ := strings.Cut(e.Name, ".."); s.minor >= minorRelKind && len(s.list) == 0 && first != strconv.FormatUint(uint64(oid), 10) {
+		// pg_restore would begin with the one that the entry is named after, and lose all before it.
+		return fmt.Errorf("%w: large object %d comes first, not %s: write another format, or an archive version before 1.%d", ErrVersion, oid, e.Name, minorRelKind)
+	}
 	s.list = fmt.Appendf(s.list, "%d %s\n", oid, name)
 	return s.create(name)
 }

@@ -1,0 +1,425 @@
+package pgdump
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgark/pgark/archive"
+)
+
+func openTestScript(t testing.TB, b []byte) *Script {
+	t.Helper()
+	s, err := readScript(context.Background(), bytes.NewReader(b), int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func testTOC(t testing.TB, b []byte) *TOC {
+	t.Helper()
+	toc, err := ReadTOC(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return toc
+}
+
+// A script tells what an archive of the same database tells, and holds the same rows and large objects.
+func TestPlainSamples(t *testing.T) {
+	for _, v := range []string{"pg15", "pg17", "pg18"} {
+		t.Run(v, func(t *testing.T) {
+			src, err := OpenPlain(filepath.Join("testdata", "plain-"+v+".sql"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer src.Close()
+			s := src.(*Script)
+			c := &comparison{}
+			toc := testTOC(t, sample(t, v+"-custom-none.dump"))
+			c.compare(t, s, toc)
+			compareDeps(t, s, toc)
+			compareFamilies(t, s, toc)
+			got, err := contents(t, s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			d, err := Open(filepath.Join("testdata", v+"-custom-none.dump"), OpenOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer d.Close()
+			want, err := contents(t, d)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(want, got); d != "" {
+				t.Errorf("rows (-archive +script):\n%s", d)
+			}
+			desc := s.Description()
+			if desc.Format != "plain" || desc.Codec != "none" || desc.Files != 1 || len(desc.Warnings) != 0 || len(desc.Unproven) != 3 {
+				t.Errorf("%+v", desc)
+			}
+		})
+	}
+}
+
+func TestPlainGreenplum(t *testing.T) {
+	s := openTestScript(t, sample(t, "plain-greenplum6-schema.sql"))
+	toc := testTOC(t, sample(t, "greenplum6-custom-schema.dump"))
+	// A script of that release leaves out the schema that every database has.
+	kept := toc.Entries[:0]
+	for _, e := range toc.Entries {
+		if e.Kind != "SCHEMA" && e.Kind != "COMMENT" || !strings.HasSuffix(e.Name, "public") {
+			kept = append(kept, e)
+		}
+	}
+	toc.Entries = kept
+	c := &comparison{}
+	c.compare(t, s, toc)
+	cat, err := s.Catalog()
+	if err != nil || cat.Product != "Greenplum" || cat.ServerVersion != "" {
+		t.Errorf("%s %q: %v", cat.Product, cat.ServerVersion, err)
+	}
+}
+
+// tinyScript has one of each part that a script may consist of.
+const tinyScript = `--
+-- PostgreSQL database dump
+--
+
+\restrict abc123
+
+-- Dumped from database version 15.18 (Debian 15.18-0+deb12u1)
+-- Dumped by pg_dump version 15.18
+
+-- Started on 2024-05-06 07:08:09 UTC
+
+SET client_encoding = 'LATIN1';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+
+--
+-- Name: t; Type: TABLE; Schema: s; Owner: o
+--
+
+CREATE TABLE s.t (
+    a integer, -- ; ' "
+    b text DEFAULT E'\';'
+);
+
+
+ALTER TABLE s.t OWNER TO o;
+
+--
+-- Name: f(); Type: FUNCTION; Schema: s; Owner: o
+--
+
+CREATE FUNCTION s.f() RETURNS integer
+    LANGUAGE sql
+    BEGIN ATOMIC
+ SELECT CASE WHEN true THEN 1 ELSE 2 END;
+END;
+
+
+ALTER FUNCTION s.f() OWNER TO o;
+
+--
+-- Name: 7; Type: BLOB; Schema: -; Owner: o
+--
+
+SELECT pg_catalog.lo_create('7');
+
+
+ALTER LARGE OBJECT 7 OWNER TO o;
+
+--
+-- Data for Name: t; Type: TABLE DATA; Schema: s; Owner: o
+--
+
+COPY s.t (a, b) FROM stdin;
+1	one
+2	two\\
+\.
+
+
+--
+-- Data for Name: u; Type: TABLE DATA; Schema: s; Owner: o
+--
+
+INSERT INTO s.u VALUES (1, 'a;b');
+INSERT INTO s.u VALUES (2, $$;$$);
+
+
+--
+-- Data for Name: BLOBS; Type: BLOBS; Schema: -; Owner: -
+--
+
+BEGIN;
+
+SELECT pg_catalog.lo_open('7', 131072);
+SELECT pg_catalog.lowrite(0, '\x6162');
+SELECT pg_catalog.lo_close(0);
+
+COMMIT;
+
+
+--
+-- PostgreSQL database dump complete
+--
+
+\unrestrict abc123
+
+`
+
+func TestPlainTiny(t *testing.T) {
+	s := openTestScript(t, []byte(tinyScript))
+	got, err := contents(t, s)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"s.t(a,b)": "1\tone\n2\ttwo\\\\\n", "large objects": "7 0 6162\n"}
+	if d := cmp.Diff(want, got); d != "" {
+		t.Error(d)
+	}
+	cat, err := s.Catalog()
+	if err != nil || cat.Encoding != "LATIN1" || cat.ServerVersion != "15.18 (Debian 15.18-0+deb12u1)" || cat.PgDumpVersion != "15.18" {
+		t.Errorf("%+v, %v", cat, err)
+	}
+	m, err := s.Moment()
+	if err != nil || !m.Time.Equal(time.Date(2024, 5, 6, 7, 8, 9, 0, time.UTC)) {
+		t.Errorf("%+v, %v", m, err)
+	}
+	var statements []string
+	for _, e := range cat.Entries {
+		if s.HasStatements(e.ID) != (e.Name == "u") {
+			t.Errorf("HasStatements of %s", e.Name)
+		}
+		err := s.DataStatements(t.Context(), e.ID, func(sql []byte) error {
+			statements = append(statements, string(sql))
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if e.Kind == "FUNCTION" && (!strings.HasSuffix(e.DDL, "END;\nEND;\n") || e.Drop != "DROP FUNCTION s.f();\n" || e.Owner != "o") {
+			t.Errorf("%+v", e)
+		}
+	}
+	if d := cmp.Diff([]string{"INSERT INTO s.u VALUES (1, 'a;b');", "INSERT INTO s.u VALUES (2, $$;$$);"}, statements); d != "" {
+		t.Error(d)
+	}
+}
+
+// A script that is cut off anywhere is no whole dump, whatever stands before the cut.
+func TestPlainTruncated(t *testing.T) {
+	whole := strings.TrimRight(tinyScript, "\n")
+	for n := range len(whole) {
+		_, err := readScript(t.Context(), strings.NewReader(whole[:n]), int64(n))
+		title := strings.Index(whole, "dump\n")
+		switch {
+		case err == nil:
+			t.Fatalf("cut to %d bytes, it is read as if it were whole", n)
+		case n > title+4 && !errors.Is(err, ErrTruncated) && !errors.Is(err, ErrDamaged):
+			t.Fatalf("cut to %d bytes: %v", n, err)
+		case n > title+4 && !IsPlain([]byte(whole[:n])):
+			t.Fatalf("cut to %d bytes, it is not recognized", n)
+		}
+		var se *ScriptError
+		if !errors.As(err, &se) || se.Offset > int64(n) || se.Line == 0 {
+			t.Fatalf("cut to %d bytes: no place in %v", n, err)
+		}
+	}
+}
+
+// Samples that are cut anywhere: an error, and never a panic.
+func TestPlainSamplesTruncated(t *testing.T) {
+	b := bytes.TrimRight(sample(t, "plain-pg15.sql"), "\n")
+	for n := 1000; n < len(b); n += 61 {
+		if _, err := readScript(t.Context(), bytes.NewReader(b[:n]), int64(n)); !errors.Is(err, ErrTruncated) && !errors.Is(err, ErrDamaged) {
+			t.Fatalf("cut to %d of %d bytes: %v", n, len(b), err)
+		}
+	}
+}
+
+func TestIsPlain(t *testing.T) {
+	for text, want := range map[string]bool{
+		"--\n-- PostgreSQL database dump\n--\n\n":             true,
+		"--\n-- Greenplum Database database dump\n--\n\n":     true,
+		"--\n-- PostgreSQL database cluster dump\n--\n\n":     true,
+		"--\n-- Greenplum Database cluster dump\n--\n\n":      true,
+		"--\r\n-- PostgreSQL database dump\r\n--\r\n":         true,
+		"\xef\xbb\xbf--\n-- PostgreSQL database dump\n--\n\n": true,
+		"--\n-- PostgreSQL database dump complete\n--\n\n":    false,
+		"-- MySQL dump 10.13\n":                               false,
+		"SELECT 1;\n-- PostgreSQL database dump\n":            false,
+		"PGDMP": false,
+		"":      false,
+		strings.Repeat("--\n", 4<<10) + "-- PostgreSQL database dump": false,
+	} {
+		if got := IsPlain([]byte(text)); got != want {
+			t.Errorf("%.40q: %v", text, got)
+		}
+	}
+}
+
+// tiny changes one part of tinyScript.
+func tiny(t *testing.T, from, to string) string {
+	t.Helper()
+	if !strings.Contains(tinyScript, from) {
+		t.Fatalf("there is no %q in the script", from)
+	}
+	return strings.Replace(tinyScript, from, to, 1)
+}
+
+// What pg_dump does not write, and would do harm or be lost, is refused with a sentence that names it.
+func TestPlainRefuses(t *testing.T) {
+	head := "--\n-- PostgreSQL database dump\n--\n\n"
+	tests := []struct {
+		name, script string
+		class        error
+		says         string
+	}{
+		{"empty", "", ErrNotDump, "no statement"},
+		{"comments only", "-- hello\n", ErrNotDump, "no statement"},
+		{"gzip", "\x1f\x8b\x08\x00\x00", ErrNotDump, "gzip -d"},
+		{"zstd", "\x28\xb5\x2f\xfd\x00", ErrNotDump, "zstd -d"},
+		{"lz4", "\x04\x22\x4d\x18\x00", ErrNotDump, "lz4 -d"},
+		{"custom", "PGDMP\x01\x0e\x00", ErrNotDump, "custom format"},
+		{"utf-16", "\xff\xfe-\x00-\x00", ErrNotDump, "iconv"},
+		{"pg_dumpall", "--\n-- PostgreSQL database cluster dump\n--\n\nSET x = 1;\n", ErrRefused, "pg_dumpall"},
+		{"crlf", strings.ReplaceAll(tinyScript, "\n", "\r\n"), ErrRefused, "dos2unix"},
+		{"crlf without title", "SET statement_timeout = 0;\r\nSELECT 1;\r\n", ErrRefused, "dos2unix"},
+		{"shell", tiny(t, "\\restrict abc123\n", "\\! rm -rf /\n"), ErrDamaged, `\! rm -rf /`},
+		{"shell in restricted mode", tiny(t, "COMMIT;\n", "COMMIT;\n\\! rm -rf /\n"), ErrDamaged, `\!`},
+		{"include", head + "\\i /etc/passwd\n", ErrDamaged, `\i`},
+		{"copy out", head + "\\copy t to program 'sh'\n", ErrDamaged, `\copy`},
+		{"command within a statement", head + "SELECT 1 \\g /tmp/x\n;\n", ErrDamaged, "within a statement"},
+		{"command behind a statement", head + "SELECT 1; \\! id\n", ErrDamaged, "within a line"},
+		{"wrong key", tiny(t, "\\unrestrict abc123", "\\unrestrict abc124"), ErrDamaged, `\unrestrict`},
+		{"no unrestrict", tiny(t, "\\unrestrict abc123\n", ""), ErrTruncated, `\unrestrict`},
+		{"program", tiny(t, "FROM stdin", "FROM PROGRAM 'sh'"), ErrRefused, "running programs"},
+		{"server file", tiny(t, "FROM stdin", "FROM '/etc/passwd'"), ErrRefused, "file of the server"},
+		{"copy to", tiny(t, "COPY s.t (a, b) FROM stdin;", "COPY s.t TO PROGRAM 'sh';"), ErrRefused, "programs"},
+		{"copy of a query", tiny(t, "COPY s.t (a, b) FROM stdin;", "COPY (SELECT 1) TO STDOUT;"), ErrRefused, "COPY of a table"},
+		{"csv", tiny(t, "FROM stdin", "FROM stdin WITH (FORMAT csv)"), ErrRefused, "without options"},
+		{"where", tiny(t, "FROM stdin", "FROM stdin WHERE a > 1"), ErrRefused, "without options"},
+		{"rest of the line", tiny(t, "FROM stdin;", "FROM stdin; SELECT 1;"), ErrDamaged, "all of its line"},
+		{"zero byte in rows", tiny(t, "two", "t\x00o"), ErrDamaged, "zero byte"},
+		{"zero byte in a statement", tiny(t, "integer", "inte\x00er"), ErrDamaged, "zero byte"},
+		{"rows without end", tiny(t, "\\.\n", ""), ErrTruncated, "do not end"},
+		{"open string", head + "SELECT 'abc\n", ErrTruncated, "string"},
+		{"open name", head + "SELECT \"abc\n", ErrTruncated, "quoted name"},
+		{"open dollar quote", head + "SELECT $a$abc$b$\n", ErrTruncated, "$a$"},
+		{"open comment", head + "/* /* */\n", ErrTruncated, "comment"},
+		{"open statement", head + "SELECT 1\n", ErrTruncated, "statement"},
+		{"date style", tiny(t, "SET standard", "SET DateStyle = 'German';\nSET standard"), ErrRefused, "DateStyle"},
+		{"replication role", tiny(t, "SET standard", "SET session_replication_role = replica;\nSET standard"), ErrRefused, "session_replication_role"},
+		{"encoding changes", tiny(t, "BEGIN;\n", "SET client_encoding = 'UTF8';\n"), ErrRefused, "encoding"},
+		{"strings change", tiny(t, "BEGIN;\n", "SET standard_conforming_strings = off;\n"), ErrRefused, "standard_conforming_strings"},
+		{"search path changes", tiny(t, "BEGIN;\n", "SET search_path = s;\n"), ErrRefused, "search path"},
+		{"rollback", tiny(t, "COMMIT;", "ROLLBACK;"), ErrRefused, "ROLLBACK"},
+		{"another database", tiny(t, "\\restrict abc123\n", "\\connect other\n"), ErrRefused, "connect"},
+		{"two dumps", strings.Repeat(head+"SELECT 1;\n--\n-- PostgreSQL database dump complete\n--\n", 2), ErrRefused, "two dumps"},
+		{"table after rows", tiny(t, "BEGIN;\n", "CREATE TABLE late (a integer);\n"), ErrRefused, "order of pg_dump"},
+		{"table said to be rows", tiny(t, "Type: TABLE; Schema: s", "Type: TABLE DATA; Schema: s"), ErrRefused, "order of pg_dump"},
+		{"table said to be large objects", tiny(t, "Type: TABLE; Schema: s", "Type: BLOBS; Schema: s"), ErrRefused, "order of pg_dump"},
+		{"lowrite elsewhere", tiny(t, "SELECT pg_catalog.lo_open('7', 131072);\n", ""), ErrDamaged, "wrong place"},
+		{"lo_close missing", tiny(t, "SELECT pg_catalog.lo_close(0);\n", ""), ErrTruncated, "not closed"},
+		{"lowrite of a function", tiny(t, `'\x6162'`, `pg_read_binary_file('/etc/passwd')`), ErrDamaged, "lowrite"},
+		{"odd hex", tiny(t, `'\x6162'`, `'\x616'`), ErrDamaged, "lowrite"},
+		{"insert of another form", tiny(t, "INSERT INTO s.u", "INSERT s.u"), ErrRefused, "INSERT"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			_, err := readScript(t.Context(), strings.NewReader(tt.script), int64(len(tt.script)))
+			if !errors.Is(err, tt.class) || !strings.Contains(fmt.Sprint(err), tt.says) {
+				t.Errorf("got %v, want %v with %q", err, tt.class, tt.says)
+			}
+		})
+	}
+}
+
+// What is no file is not read, and a file that is gone is an error of the file system.
+func TestOpenPlainFiles(t *testing.T) {
+	if _, err := OpenPlain(t.TempDir()); !errors.Is(err, ErrRefused) {
+		t.Error(err)
+	}
+	if _, err := OpenPlain(filepath.Join(t.TempDir(), "none.sql")); !errors.Is(err, os.ErrNotExist) {
+		t.Error(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	if _, err := OpenScript(ctx, "testdata/plain-pg15.sql"); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+// A file that changes while it is open is noticed where its rows are read.
+func TestPlainFileChanges(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tiny.sql")
+	if err := os.WriteFile(path, []byte(tinyScript), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	src, err := OpenPlain(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer src.Close()
+	read := func() error { return src.StreamRows(t.Context(), 1, func([]byte) error { return nil }) }
+	if err := read(); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(tiny(t, "two", "three")), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := read(); !errors.Is(err, ErrDamaged) {
+		t.Error(err)
+	}
+	if err := os.Truncate(path, 200); err != nil {
+		t.Fatal(err)
+	}
+	if err := read(); !errors.Is(err, ErrTruncated) || !strings.Contains(err.Error(), "TABLE DATA s.t") {
+		t.Error(err)
+	}
+}
+
+// An error of the caller comes back as it is, and ends the call.
+func TestPlainCallbackErrors(t *testing.T) {
+	s := openTestScript(t, []byte(tinyScript))
+	mine := errors.New("mine")
+	calls := 0
+	fail := func([]byte) error { calls++; return mine }
+	cat, err := s.Catalog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range cat.Entries {
+		if err := s.DataStatements(t.Context(), e.ID, fail); err != nil && err != mine { //nolint:errorlint // as it is
+			t.Error(err)
+		}
+		if err := s.LargeObjects(t.Context(), e.ID, func(uint32, int64, []byte) error { calls++; return mine }); err != nil && err != mine { //nolint:errorlint // as it is
+			t.Error(err)
+		}
+		for _, st := range s.TableStreams(e.ID) {
+			if err := s.StreamRows(t.Context(), st.ID, fail); err != mine && e.Kind != kindBlobs { //nolint:errorlint // as it is
+				t.Error(err)
+			}
+		}
+	}
+	if calls != 3 {
+		t.Errorf("%d calls", calls)
+	}
+	if err := s.StreamRows(t.Context(), archive.StreamID(99), fail); err == nil {
+		t.Error("there is no stream 99")
+	}
+}
