@@ -19,6 +19,8 @@ type PlanOptions struct {
 	Select                     Selection
 	NoOwner, NoACL, NoComments bool
 	ToPostgres                 bool // translate the definitions for a single plain PostgreSQL, see [ToPostgres]
+	WithDependencies           bool // also what the selected entries depend on, and what belongs to that
+	FKTables                   bool // with WithDependencies: also the tables that foreign keys refer to
 }
 
 // Plan is what a restore does, in order: pg_restore's choice of entries and its SQL for them. Restore and
@@ -32,7 +34,10 @@ type Plan struct {
 	Steps    []*Step  // the selected entries in the order of a serial restore: main pass, ACL pass, post-ACL pass
 	Warnings []string // what people should know about it
 	Notes    []Note   // what a translation did not keep of what is selected
+	Needs    []Need   // with dependencies: why each entry is there
+	Roles    []string // with dependencies: owners, and who is granted something, in the database's encoding
 
+	needed map[int32]bool           // with dependencies: all of them
 	order  []*archive.Entry         // all entries, in the catalog's order or the list's
 	byID   map[int32]*archive.Entry // all entries
 	wanted map[int32]want
@@ -126,6 +131,9 @@ func NewPlan(cat *archive.Catalog, o PlanOptions) (*Plan, error) {
 		}
 	}
 	if err := p.arrange(); err != nil {
+		return nil, err
+	}
+	if err := p.withDependencies(); err != nil {
 		return nil, err
 	}
 	p.choose()

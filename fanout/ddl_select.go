@@ -12,7 +12,7 @@ import (
 // name will do.
 type Selection struct {
 	Schemas, ExcludeSchemas []string
-	Tables                  []string // and views, materialized views, sequences, foreign tables
+	Tables                  []string // and views, materialized views, sequences, foreign tables; also as "schema.table"
 	Indexes, Triggers       []string // a trigger as "table trigger"
 	Functions               []string // with argument types, "f(integer, text)"; aggregates and procedures, too
 	List                    []int32  // entry IDs, in the order in which they are to be restored; nil if there is no list
@@ -99,6 +99,9 @@ func (c *chooser) oldPublic(schema string) bool {
 
 // selected applies the switches that pick objects by name.
 func (c *chooser) selected(e *archive.Entry) bool {
+	if c.plan.needed != nil {
+		return c.plan.needed[e.ID]
+	}
 	sel := &c.opts.Select
 	switch e.Kind {
 	case kindACL, kindComment, kindLabel, kindStatistics:
@@ -141,7 +144,7 @@ func (c *chooser) named(e *archive.Entry) bool {
 	switch e.Kind {
 	case kindTable, kindTableData, "VIEW", "FOREIGN TABLE", "MATERIALIZED VIEW", "MATERIALIZED VIEW DATA",
 		"SEQUENCE", "SEQUENCE SET":
-		return slices.Contains(sel.Tables, e.Name)
+		return slices.Contains(sel.Tables, e.Name) || e.Schema != "" && slices.Contains(sel.Tables, e.Schema+"."+e.Name)
 	case "INDEX":
 		return slices.Contains(sel.Indexes, e.Name)
 	case "FUNCTION", "AGGREGATE", "PROCEDURE":

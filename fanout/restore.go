@@ -32,6 +32,8 @@ type RestoreOptions struct {
 	NoOwner           bool
 	NoACL             bool
 	NoComments        bool
+	WithDependencies  bool // with Select: also what the selected objects depend on, and what belongs to that
+	FKTables          bool // with WithDependencies: also the tables that foreign keys refer to
 	ToPostgres        bool // translate the definitions for a single plain PostgreSQL, see [ToPostgres]
 
 	// Route is the way of the rows: RouteCoordinator, RouteSegments (each node's rows straight back into that node), or
@@ -151,6 +153,7 @@ func (o *RestoreOptions) planOptions() PlanOptions {
 		Create: o.Create, Clean: o.Clean, IfExists: o.IfExists,
 		SchemaOnly: o.SchemaOnly, DataOnly: o.DataOnly, Sections: o.Sections, Select: o.Select,
 		NoOwner: o.NoOwner, NoACL: o.NoACL, NoComments: o.NoComments, ToPostgres: o.ToPostgres,
+		WithDependencies: o.WithDependencies, FKTables: o.FKTables,
 	}
 }
 

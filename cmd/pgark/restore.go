@@ -43,6 +43,7 @@ type restoreOptions struct {
 	create, clean, ifExists    bool
 	single, exitOnError        bool
 	appendRows                 bool
+	withDeps, fkTables         bool
 	sel                        fanout.Selection
 
 	redirect map[string]map[string]string // what Validate makes of servers
@@ -70,6 +71,11 @@ Of a set whose volumes are on other hosts, workers there load each volume straig
 right. The rows of other tables come here first, into temporary files (TMPDIR), and go through the coordinator. Workers are started over
 ssh, or with --start db by a Greenplum or Cloudberry itself. With --volume-dir all volumes are read here.
 
+--with-dependencies brings with a table its schema, types, functions, sequences, indexes, constraints, triggers, rights and rows, the
+partitions or the partitioned table, and all that these depend on in turn, as the catalog records it. Foreign keys to tables that
+are not restored are left out and named; --fk-tables brings these tables. What is not recorded is said: what the bodies of functions refer
+to; and the roles that must be there are named. A table may be given as schema.table.
+
 An object that can't be restored is reported, and the restore goes on with the others (exit code 3), unless -e is given.
 Names given to -n, -t, -I, -T and -P are exact, as in pg_restore, not patterns.`
 
@@ -77,6 +83,7 @@ const restoreExample = `  pgark restore -d copy shop.pgark             # into an
   pgark restore -C -d postgres shop.pgark      # create the database that the archive names
   pgark restore -d copy -c --if-exists -j 8 shop.pgark
   pgark restore -d copy -n sales -t orders shop.pgark
+  pgark restore -d copy -t sales.orders --with-dependencies shop.pgark
   pgark list --toc shop.pgark > toc; vi toc; pgark restore -d copy -L toc shop.pgark
   pgark restore -d copy --server shard1=db7:5432/copy --server shard2=db8:5432/copy shop.pgark
   pgark restore -f - shop.pgark | psql copy`
@@ -133,7 +140,9 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.route, "route", "auto", "`way` of the rows: auto, segments, coordinator")
 	f.StringArrayVar(&o.servers, "server", nil, "create a foreign server with another address: `NAME=HOST:PORT/DBNAME`, or NAME= and key=value pairs; may be repeated")
 	f.BoolVar(&o.json, "json", false, "print a summary as JSON")
-	o.later.add(f, "with-dependencies", "resume")
+	f.BoolVar(&o.withDeps, "with-dependencies", false, "also restore what the selected objects (-t, -n, -I, -T, -P) depend on, and what belongs to them; --dry-run shows why each is there")
+	f.BoolVar(&o.fkTables, "fk-tables", false, "with --with-dependencies: also the tables that foreign keys refer to")
+	o.later.add(f, "resume")
 	o.later.addValue(f, "redirect-schema")
 }
 
@@ -199,6 +208,9 @@ func (o *restoreOptions) validatePairs() error {
 		{o.verify && o.file != "", "--verify needs a database, and -f writes a script"},
 		{o.verify && o.schemaOnly, "--verify compares rows, and -s/--schema-only restores none"},
 		{o.verify && o.appendRows, "--verify and --append cannot be used together: the tables hold other rows too"},
+		{o.fkTables && !o.withDeps, "--fk-tables needs --with-dependencies"},
+		{o.withDeps && o.listFile != "", "--with-dependencies and -L/--use-list cannot be used together: a list says itself what is restored"},
+		{o.withDeps && !o.picks(), "--with-dependencies needs something that is selected: -t, -n, -I, -T or -P"},
 		{segments && o.single, "-1/--single-transaction and --route segments cannot be used together: it is one session with the coordinator"},
 		{segments && o.file != "", "--route segments needs a database, and -f writes a script"},
 		{o.volumes.start == startDB && o.file != "", "--start db needs a database, and -f writes a script"},
@@ -213,6 +225,12 @@ func (o *restoreOptions) validatePairs() error {
 	return nil
 }
 
+// picks tells whether some objects are selected by name.
+func (o *restoreOptions) picks() bool {
+	s := &o.sel
+	return len(s.Tables)+len(s.Schemas)+len(s.Indexes)+len(s.Triggers)+len(s.Functions) > 0
+}
+
 func (o *restoreOptions) validateRoute() error {
 	switch o.route {
 	case fanout.RouteAuto, fanout.RouteCoordinator, fanout.RouteSegments:
@@ -225,6 +243,7 @@ func (o *restoreOptions) planOptions() fanout.PlanOptions {
 	return fanout.PlanOptions{
 		Create: o.create, Clean: o.clean, IfExists: o.ifExists, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
 		Sections: o.sections, Select: o.sel, NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, ToPostgres: o.translate,
+		WithDependencies: o.withDeps, FKTables: o.fkTables,
 	}
 }
 

@@ -18,6 +18,12 @@ func (o *restoreOptions) printPlan(a contents) error {
 		return err
 	}
 	text := newTextDecoder(plan.Catalog.Encoding)
+	if len(plan.Needs) > 0 {
+		if err := plan.WriteTree(o.app.stdout, text.String); err != nil {
+			return quietPipe(err)
+		}
+		fmt.Fprintln(o.app.stdout)
+	}
 	var held map[int32]*holding
 	switch a := a.(type) {
 	case *archive.Reader:

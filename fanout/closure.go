@@ -1,0 +1,413 @@
+package fanout
+
+import (
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+
+	"github.com/pgark/pgark/archive"
+)
+
+// Need says why an entry is restored with others that were selected.
+type Need struct {
+	Entry int32
+	By    int32  // the entry that needs it, or that it is a part of; 0 for one that was selected
+	How   string // "selected", "schema", "depends", "part of", ...
+}
+
+// closure finds what selected entries need: all that the catalog says they depend on, and what belongs to it.
+type closure struct {
+	plan   *Plan
+	needs  map[int32]Need
+	order  []int32 // of their finding
+	todo   []int32
+	parent map[int32]bool // partitioned tables that are there for one of their partitions only
+
+	dependents map[int32][]int32
+	schemas    map[string]int32
+	names      map[tableName]int32 // of a catalog that does not record what depends on what
+}
+
+// withDependencies finds them, if that is asked for, and notes what could not be followed.
+func (p *Plan) withDependencies() error {
+	if !p.Options.WithDependencies {
+		if p.Options.FKTables {
+			return fmt.Errorf("%w: tables that foreign keys refer to come only with dependencies", ErrUsage)
+		}
+		return nil
+	}
+	sel := &p.Options.Select
+	switch {
+	case sel.List != nil:
+		return fmt.Errorf("%w: a list says itself what is restored: it can't bring dependencies", ErrUsage)
+	case !sel.byObject() && len(sel.Schemas) == 0:
+		return fmt.Errorf("%w: dependencies need something that is selected", ErrUsage)
+	}
+	c := newClosure(p)
+	chooser := newChooser(p)
+	for _, e := range p.order {
+		switch e.Kind {
+		case "ENCODING", "STDSTRINGS", "SEARCHPATH", kindDatabase, kindDatabaseProp, kindACL, kindComment, kindLabel:
+			continue
+		}
+		if chooser.selected(e) {
+			c.add(e.ID, Need{How: "selected"})
+		}
+	}
+	c.run()
+	c.foreignKeys()
+	c.ownedSequences()
+	p.Needs = make([]Need, len(c.order))
+	p.needed = make(map[int32]bool, len(c.order))
+	for i, id := range c.order {
+		p.Needs[i] = c.needs[id]
+		p.needed[id] = true
+	}
+	c.tellSilent()
+	c.tellRoles()
+	return nil
+}
+
+func newClosure(p *Plan) *closure {
+	c := &closure{
+		plan: p, needs: make(map[int32]Need), parent: make(map[int32]bool),
+		dependents: make(map[int32][]int32), schemas: make(map[string]int32),
+	}
+	if p.Catalog.TOCVersion == "" {
+		c.names = make(map[tableName]int32)
+	}
+	for _, e := range p.order {
+		for _, dep := range e.Deps {
+			if p.byID[dep] != nil && dep != e.ID {
+				c.dependents[dep] = append(c.dependents[dep], e.ID)
+			}
+		}
+		if e.Kind == kindSchema {
+			c.schemas[e.Name] = e.ID
+		}
+		if c.names != nil {
+			switch e.Kind {
+			case kindTable, "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "TYPE", "DOMAIN", "SEQUENCE", "FUNCTION", "AGGREGATE", "PROCEDURE", "COLLATION":
+				name, _, _ := strings.Cut(e.Name, "(")
+				if _, ok := c.names[tableName{e.Schema, name}]; !ok {
+					c.names[tableName{e.Schema, name}] = e.ID
+				}
+			}
+		}
+	}
+	return c
+}
+
+// add takes an entry in, the first time.
+func (c *closure) add(id int32, n Need) bool {
+	if _, ok := c.needs[id]; ok || c.plan.byID[id] == nil {
+		return false
+	}
+	n.Entry = id
+	c.needs[id] = n
+	c.order = append(c.order, id)
+	c.todo = append(c.todo, id)
+	return true
+}
+
+func (c *closure) run() {
+	for len(c.todo) > 0 {
+		id := c.todo[0]
+		c.todo = c.todo[1:]
+		c.expand(c.plan.byID[id])
+	}
+}
+
+// expand adds what an entry needs, and what belongs to it.
+func (c *closure) expand(e *archive.Entry) {
+	if id, ok := c.schemas[e.Schema]; ok && e.Schema != "" {
+		c.add(id, Need{By: e.ID, How: "schema"})
+	}
+	for _, dep := range e.Deps {
+		x := c.plan.byID[dep]
+		if x == nil || dep == e.ID {
+			continue
+		}
+		how := "depends"
+		switch e.Kind {
+		case "TABLE ATTACH":
+			if x.Schema != e.Schema || x.Name != e.Name {
+				how = "partition of"
+				if _, there := c.needs[dep]; !there {
+					c.parent[dep] = true
+				}
+			}
+		case kindTable:
+			if x.Kind == kindTable {
+				how = "inherits from"
+			}
+		}
+		c.add(dep, Need{By: e.ID, How: how})
+	}
+	c.byName(e)
+	for _, id := range c.dependents[e.ID] {
+		if how := c.belongs(c.plan.byID[id], e); how != "" {
+			c.add(id, Need{By: e.ID, How: how})
+		}
+	}
+}
+
+// belongs tells whether, and how, an entry that depends on another is a part of it.
+func (c *closure) belongs(e, of *archive.Entry) string {
+	switch e.Kind {
+	case kindACL, kindComment, kindLabel:
+		if of.Kind != kindACL {
+			return "part of"
+		}
+	case kindTableData, "DEFAULT", "CONSTRAINT", "CHECK CONSTRAINT", "INDEX", "TRIGGER", "RULE", "POLICY", "ROW SECURITY", "STATISTICS",
+		"MATERIALIZED VIEW DATA", kindStatistics, "EXTENDED STATISTICS DATA":
+		if c.owns(of, e) {
+			return "part of"
+		}
+	case "SEQUENCE SET", kindTypeStorage:
+		return "part of"
+	case "SEQUENCE":
+		if strings.HasPrefix(e.DDL, "ALTER TABLE") { // an identity column
+			return "part of"
+		}
+	case "TABLE ATTACH":
+		if of.Schema == e.Schema && of.Name == e.Name {
+			return "part of"
+		}
+		if !c.parent[of.ID] {
+			return "partition of it"
+		}
+	case "INDEX ATTACH": // of the index, or of the constraint whose index it is
+		if of.Schema == e.Schema && (of.Name == e.Name || of.Kind == "CONSTRAINT" && strings.HasSuffix(of.Name, " "+e.Name)) {
+			return "part of"
+		}
+	}
+	return ""
+}
+
+// owns tells whether a table, a view or an index is the one that a part says it is of. pg_dump begins the names of constraints,
+// triggers and the like with the table's; others have it first among their dependencies.
+func (c *closure) owns(of, part *archive.Entry) bool {
+	switch of.Kind {
+	case kindTable, "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", kindTableData:
+	case "STATISTICS", "INDEX":
+		return part.Kind == "EXTENDED STATISTICS DATA" || part.Kind == kindStatistics
+	default:
+		return false
+	}
+	switch part.Kind {
+	case "CONSTRAINT", "CHECK CONSTRAINT", "TRIGGER", "RULE", "POLICY", "DEFAULT":
+		return of.Schema == part.Schema && strings.HasPrefix(part.Name, of.Name+" ") || len(part.Deps) == 1
+	case kindTableData, "MATERIALIZED VIEW DATA", kindStatistics, "ROW SECURITY":
+		return of.Schema == part.Schema && of.Name == part.Name
+	}
+	for _, dep := range part.Deps { // an index, or extended statistics: of the first table
+		if x := c.plan.byID[dep]; x != nil && (x.Kind == kindTable || x.Kind == "MATERIALIZED VIEW" || x.Kind == "FOREIGN TABLE") {
+			return x.ID == of.ID
+		}
+	}
+	return false
+}
+
+// kindTypeStorage is an entry of Greenplum that belongs to a type.
+const kindTypeStorage = "TYPE STORAGE OPTIONS"
+
+// byName follows the names in a definition, in a catalog that does not record what depends on what.
+func (c *closure) byName(e *archive.Entry) {
+	if c.names == nil {
+		return
+	}
+	for _, s := range lexStatements(e.DDL, c.plan.style.stdStrings) {
+		for i, t := range s.tokens {
+			switch {
+			case t.kind == tokenString:
+				// 'schema.name'::regclass
+				if s.is(i+1, ":", ":") && i+3 < len(s.tokens) && strings.HasPrefix(strings.ToLower(s.text(i+3)), "reg") {
+					if parts := splitQualified(strings.Trim(s.text(i), "'")); len(parts) == 2 {
+						c.found(e, parts[0], parts[1])
+					}
+				}
+			case s.isName(i) && s.is(i+1, ".") && s.isName(i+2):
+				c.found(e, s.name(i), s.name(i+2))
+			}
+		}
+	}
+}
+
+func (c *closure) found(e *archive.Entry, schema, name string) {
+	if id, ok := c.names[tableName{schema, name}]; ok && id != e.ID {
+		c.add(id, Need{By: e.ID, How: "named in its definition"})
+	}
+}
+
+// foreignKeys takes those in whose tables are all there, or brings them if that is asked for.
+func (c *closure) foreignKeys() {
+	var left []string
+	for again := true; again; {
+		again, left = false, nil
+		for _, e := range c.plan.order {
+			if _, in := c.needs[e.ID]; in || e.Kind != "FK CONSTRAINT" {
+				continue
+			}
+			own, others := c.ownTable(e)
+			if own == 0 {
+				continue
+			}
+			missing := slices.ContainsFunc(others, func(id int32) bool { _, in := c.needs[id]; return !in })
+			if missing && !c.plan.Options.FKTables {
+				left = append(left, qualifiedID(e.Schema, e.Name))
+				continue
+			}
+			if c.add(e.ID, Need{By: own, How: "part of"}) {
+				c.run()
+				again = true
+			}
+		}
+	}
+	if len(left) > 0 {
+		c.plan.Warnings = append(c.plan.Warnings, fmt.Sprintf(
+			"foreign keys are left out, since the tables that they refer to are not restored (--fk-tables brings them): %s", someTables(left)))
+	}
+}
+
+// ownedSequences takes in the sequences that tables own, and that they do. pg_dump records neither as dependencies of the table.
+func (c *closure) ownedSequences() {
+	for _, e := range c.plan.order {
+		if _, in := c.needs[e.ID]; in || e.Kind != "SEQUENCE OWNED BY" {
+			continue
+		}
+		all := lexStatements(e.DDL, c.plan.style.stdStrings)
+		if len(all) == 0 {
+			continue
+		}
+		s := all[0]
+		at := s.find("OWNED", "BY")
+		if at < 0 {
+			continue
+		}
+		_, text := s.qualified(at + 2)
+		parts := splitQualified(text)
+		if len(parts) < 3 {
+			continue
+		}
+		table := tableName{parts[0], parts[1]}
+		for _, id := range c.order {
+			x := c.plan.byID[id]
+			if (x.Kind == kindTable || x.Kind == "FOREIGN TABLE") && (tableName{x.Schema, x.Name}) == table {
+				c.add(e.ID, Need{By: id, How: "part of"})
+				break
+			}
+		}
+	}
+	c.run()
+}
+
+// ownTable finds the table of a foreign key if it is restored, and all else that the key depends on.
+func (c *closure) ownTable(e *archive.Entry) (own int32, others []int32) {
+	for _, dep := range e.Deps {
+		x := c.plan.byID[dep]
+		switch {
+		case x == nil:
+		case x.Kind == kindTable && x.Schema == e.Schema && strings.HasPrefix(e.Name, x.Name+" "):
+			if _, in := c.needs[dep]; in {
+				own = dep
+			}
+		case x.Kind == kindTableData && c.names != nil: // of every table, where nothing is recorded
+		default:
+			others = append(others, dep)
+		}
+	}
+	return own, others
+}
+
+// tellSilent says what could not be followed, since nothing records it.
+func (c *closure) tellSilent() {
+	var functions []string
+	for _, id := range c.order {
+		switch e := c.plan.byID[id]; e.Kind {
+		case "FUNCTION", "PROCEDURE", "AGGREGATE":
+			functions = append(functions, qualifiedID(e.Schema, e.Name))
+		}
+	}
+	if len(functions) > 0 {
+		c.plan.Warnings = append(c.plan.Warnings, "what the bodies of functions refer to is not recorded, and was not followed: "+someTables(functions))
+	}
+	if c.names != nil {
+		c.plan.Warnings = append(c.plan.Warnings,
+			"the dump does not record what depends on what: names in the definitions were followed, and what is not named there with its schema was not")
+	}
+}
+
+// tellRoles says which roles must be there: owners, and those who are granted something.
+func (c *closure) tellRoles() {
+	roles := make(map[string]bool)
+	for _, id := range c.order {
+		e := c.plan.byID[id]
+		if e.Owner != "" && !c.plan.Options.NoOwner {
+			roles[e.Owner] = true
+		}
+		if isACL(e) && !c.plan.Options.NoACL {
+			for _, name := range grantees(e.DDL, c.plan.style.stdStrings) {
+				roles[name] = true
+			}
+		}
+	}
+	for name := range roles {
+		c.plan.Roles = append(c.plan.Roles, name)
+	}
+	slices.Sort(c.plan.Roles)
+}
+
+// grantees are the roles that statements grant something to, or as.
+func grantees(sql string, std bool) []string {
+	var names []string
+	for _, s := range lexStatements(sql, std) {
+		for i := range s.tokens {
+			if s.tokens[i].depth != 0 || !s.is(i, "TO") && !s.is(i, "FROM") && !s.is(i, "AUTHORIZATION") {
+				continue
+			}
+			for k := i + 1; s.isName(k); k += 2 {
+				if s.tokens[k].kind == tokenQuoted || !s.is(k, "PUBLIC") && !s.is(k, "DEFAULT") {
+					names = append(names, s.name(k))
+				}
+				if !s.is(k+1, ",") {
+					break
+				}
+			}
+		}
+	}
+	return names
+}
+
+// WriteTree writes what is restored as a tree: under each object that was selected what it needs and what belongs to it, each once,
+// with the reason. text turns names, in the encoding of the database, into what can be shown.
+func (p *Plan) WriteTree(w io.Writer, text func(string) string) error {
+	below := make(map[int32][]Need)
+	for _, n := range p.Needs {
+		below[n.By] = append(below[n.By], n)
+	}
+	var b strings.Builder
+	var write func(by int32, depth int)
+	write = func(by int32, depth int) {
+		for _, n := range below[by] {
+			e := p.byID[n.Entry]
+			name := e.Name
+			if e.Schema != "" {
+				name = e.Schema + "." + name
+			}
+			fmt.Fprintf(&b, "%s%s %s (%s)\n", strings.Repeat("  ", depth), e.Kind, sanitizeLine(text(name)), n.How)
+			write(n.Entry, depth+1)
+		}
+	}
+	write(0, 0)
+	if len(p.Roles) > 0 {
+		shown := make([]string, len(p.Roles))
+		for i, r := range p.Roles {
+			shown[i] = sanitizeLine(text(r))
+		}
+		fmt.Fprintf(&b, "roles that must be there: %s\n", strings.Join(shown, ", "))
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}

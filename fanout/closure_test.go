@@ -1,0 +1,142 @@
+package fanout_test
+
+import (
+	"bytes"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/fanout"
+	"github.com/pgark/pgark/internal/pgtest"
+)
+
+// Whatever object is selected, with what it depends on it is restored into an empty database without one failed statement, and is
+// what it was.
+func TestEveryObjectWithDependencies(t *testing.T) {
+	srv := pgtest.Shared(t)
+	db := srv.CreateDB(t)
+	pgtest.AllKinds(t, srv, db)
+	var b bytes.Buffer
+	if _, err := fanout.Dump(t.Context(), &b, fanout.DumpOptions{Cluster: discover(t, srv.Conninfo(db))}); err != nil {
+		t.Fatal(err)
+	}
+	a, err := archive.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	cat, err := a.Catalog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tested := 0
+	for i := range cat.Entries {
+		e := &cat.Entries[i]
+		o := fanout.RestoreOptions{Jobs: 1, ExitOnError: true, WithDependencies: true, FKTables: i%2 == 0}
+		switch e.Kind {
+		case "TABLE", "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "SEQUENCE":
+			o.Select.Tables = []string{e.Schema + "." + e.Name}
+		case "FUNCTION", "PROCEDURE", "AGGREGATE":
+			o.Select.Functions = []string{e.Name}
+			o.Select.Schemas = []string{e.Schema}
+		default:
+			continue
+		}
+		if e.Name == "all_types" {
+			continue // among its values are names of other objects (regclass), which nothing records
+		}
+		if testing.Short() && tested > 20 {
+			break
+		}
+		tested++
+		copied := srv.CreateDB(t)
+		o.Target = parseConfig(t, srv.Conninfo(copied))
+		r, err := fanout.Restore(t.Context(), a, o)
+		if err != nil || !r.OK() {
+			t.Errorf("%s %s.%s: %v, %+v", e.Kind, e.Schema, e.Name, err, r)
+			continue
+		}
+		if e.Kind == "TABLE" {
+			want, got := definition(t, srv, db, e), definition(t, srv, copied, e)
+			if diff := cmp.Diff(want, got); diff != "" {
+				t.Errorf("%s %s.%s: other definition: %s", e.Kind, e.Schema, e.Name, diff)
+			}
+		}
+	}
+	if tested < 20 {
+		t.Errorf("only %d objects", tested)
+	}
+}
+
+// definition is that of a table, without foreign keys, publications and what else is not its own.
+func definition(t *testing.T, srv *pgtest.Server, db string, e *archive.Entry) []string {
+	t.Helper()
+	program, err := pgtest.FindClient(srv.BinDir(), "pg_dump")
+	if err != nil {
+		t.Skip(err)
+	}
+	quote := func(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
+	out, err := exec.Command(program, "-s", "--restrict-key=k", "-t", quote(e.Schema)+"."+quote(e.Name), "-d", srv.Conninfo(db)).CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	var lines []string
+	for _, block := range strings.Split(string(out), "\n--\n-- ") {
+		if !strings.Contains(block, "Type: FK CONSTRAINT") && !strings.Contains(block, "Type: PUBLICATION") {
+			lines = append(lines, block)
+		}
+	}
+	slices.Sort(lines)
+	return lines
+}
+
+// The tree says why each object is there.
+func TestDependencyTree(t *testing.T) {
+	cat := &archive.Catalog{TOCVersion: "1.14", Entries: []archive.Entry{
+		{ID: 1, Kind: "SCHEMA", Name: "sales", Section: archive.SectionPreData, DDL: "CREATE SCHEMA sales;\n", Owner: "boss"},
+		{ID: 2, Kind: "TYPE", Schema: "sales", Name: "state", Section: archive.SectionPreData, DDL: "CREATE TYPE sales.state AS ENUM ();\n", Owner: "boss"},
+		{ID: 3, Kind: "TABLE", Schema: "sales", Name: "customers", Section: archive.SectionPreData, DDL: "CREATE TABLE sales.customers ();\n", Owner: "boss"},
+		{ID: 4, Kind: "TABLE", Schema: "sales", Name: "orders", Section: archive.SectionPreData, DDL: "CREATE TABLE sales.orders ();\n", Owner: "boss", Deps: []int32{2}},
+		{ID: 5, Kind: "TABLE DATA", Schema: "sales", Name: "orders", Section: archive.SectionData, HadDumper: true, Deps: []int32{4}},
+		{ID: 6, Kind: "CONSTRAINT", Schema: "sales", Name: "customers customers_pkey", Section: archive.SectionPostData, DDL: "ALTER TABLE x;\n", Deps: []int32{3}},
+		{ID: 7, Kind: "FK CONSTRAINT", Schema: "sales", Name: "orders orders_fkey", Section: archive.SectionPostData, DDL: "ALTER TABLE x;\n", Deps: []int32{4, 6, 3}},
+		{ID: 8, Kind: "ACL", Schema: "sales", Name: "TABLE orders", Section: archive.SectionNone, DDL: "GRANT SELECT ON TABLE sales.orders TO reader, \"Odd One\";\n", Deps: []int32{4}},
+		{ID: 9, Kind: "TABLE", Schema: "sales", Name: "other", Section: archive.SectionPreData, DDL: "CREATE TABLE sales.other ();\n"},
+	}}
+	plan, err := fanout.NewPlan(cat, fanout.PlanOptions{WithDependencies: true, Select: fanout.Selection{Tables: []string{"sales.orders"}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := plan.WriteTree(&b, func(s string) string { return s }); err != nil {
+		t.Fatal(err)
+	}
+	want := `TABLE sales.orders (selected)
+  SCHEMA sales (schema)
+  TYPE sales.state (depends)
+  TABLE DATA sales.orders (part of)
+  ACL sales.TABLE orders (part of)
+roles that must be there: Odd One, boss, reader
+`
+	// What was selected by its name includes the rows.
+	want = strings.Replace(want, "  TABLE DATA sales.orders (part of)\n", "", 1)
+	want = strings.Replace(want, "roles", "TABLE DATA sales.orders (selected)\nroles", 1)
+	if diff := cmp.Diff(want, b.String()); diff != "" {
+		t.Error(diff)
+	}
+	if w := strings.Join(plan.Warnings, "\n"); !strings.Contains(w, "foreign keys are left out") || !strings.Contains(w, "orders orders_fkey") {
+		t.Errorf("warnings %q", w)
+	}
+	plan, err = fanout.NewPlan(cat, fanout.PlanOptions{WithDependencies: true, FKTables: true, Select: fanout.Selection{Tables: []string{"sales.orders"}}})
+	if err != nil || len(plan.Steps) != 8 {
+		t.Errorf("%d steps with the tables of foreign keys, %v", len(plan.Steps), err)
+	}
+	for _, o := range []fanout.PlanOptions{{WithDependencies: true}, {FKTables: true}, {WithDependencies: true, Select: fanout.Selection{List: []int32{1}}}} {
+		if _, err := fanout.NewPlan(cat, o); err == nil {
+			t.Errorf("%+v is taken", o)
+		}
+	}
+}
