@@ -122,7 +122,7 @@ func (f *feedSource) Rows(ctx context.Context, entry int32, fn func(text []byte)
 			done()
 		}
 		return err
-	})
+	}, func(uint64) error { return nil })
 }
 
 func (f *feedSource) LargeObjects(ctx context.Context, entry int32, fn func(oid uint32, offset int64, data []byte) error) error {

@@ -205,7 +205,15 @@ func (l *liveFeed) units(e *archive.Entry) ([]*orderedUnit, error) {
 	return units, nil
 }
 
-func (l *liveFeed) rows(ctx context.Context, e *archive.Entry, add addPiece) error {
+func (l *liveFeed) size(e *archive.Entry) uint64 {
+	var bytes uint64
+	for _, u := range l.a.ordered.byEntry[e.ID] {
+		bytes += u.bytes
+	}
+	return bytes
+}
+
+func (l *liveFeed) rows(ctx context.Context, e *archive.Entry, add addPiece, cut func(uint64) error) error {
 	var total uint64
 	units, err := l.units(e)
 	if err != nil {
@@ -220,6 +228,9 @@ func (l *liveFeed) rows(ctx context.Context, e *archive.Entry, add addPiece) err
 			return err
 		}
 		total += rows
+		if err := cut(u.bytes); err != nil {
+			return err
+		}
 	}
 	l.a.progress.TableDone(e.Schema, e.Name, total)
 	l.a.result.Summary.Rows += total

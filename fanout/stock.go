@@ -16,8 +16,11 @@ type addPiece func(fetch func(buf []byte) ([]byte, error), done func()) error
 
 // rowFeed gives a dump's contents to who writes them entry by entry.
 type rowFeed interface {
-	// rows gives the rows of a TABLE DATA entry to add, in order. Each entry is asked for once, in the order of the catalog.
-	rows(ctx context.Context, e *archive.Entry, add addPiece) error
+	// rows gives the rows of a TABLE DATA entry to add, in order. Each entry is asked for once, in the order of the catalog. Now and
+	// then, where a row ends, it calls cut with the number of bytes since the last time, as far as size counts them.
+	rows(ctx context.Context, e *archive.Entry, add addPiece, cut func(bytes uint64) error) error
+	// size is about how many bytes the rows of an entry take, 0 where that is not known.
+	size(e *archive.Entry) uint64
 	// largeObjects gives those of a BLOBS entry, object by object and front to back. An empty one has an empty piece.
 	largeObjects(ctx context.Context, e *archive.Entry, fn func(oid uint32, offset int64, data []byte) error) error
 }
@@ -44,7 +47,15 @@ func (x *archiveFeed) close() {
 	}
 }
 
-func (x *archiveFeed) rows(ctx context.Context, e *archive.Entry, add addPiece) error {
+func (x *archiveFeed) size(e *archive.Entry) uint64 {
+	var raw uint64
+	for _, s := range x.archive.TableStreams(e.ID) {
+		raw += s.Raw
+	}
+	return raw
+}
+
+func (x *archiveFeed) rows(ctx context.Context, e *archive.Entry, add addPiece, cut func(uint64) error) error {
 	streams := x.archive.TableStreams(e.ID)
 	if len(streams) == 0 {
 		return x.src.missing()
@@ -52,7 +63,7 @@ func (x *archiveFeed) rows(ctx context.Context, e *archive.Entry, add addPiece) 
 	var total uint64
 	for i := range streams {
 		s := &streams[i]
-		if err := x.stream(ctx, e, s, add); err != nil {
+		if err := x.stream(ctx, e, s, add, cut); err != nil {
 			return fmt.Errorf("stream %d: %w", s.ID, err)
 		}
 		total += s.Digest.Rows
@@ -63,7 +74,7 @@ func (x *archiveFeed) rows(ctx context.Context, e *archive.Entry, add addPiece) 
 
 // stream adds the blocks of a stream; those of a partition whose columns have another order, with their fields in
 // that of the entry's COPY statement.
-func (x *archiveFeed) stream(ctx context.Context, e *archive.Entry, s *archive.Stream, add addPiece) error {
+func (x *archiveFeed) stream(ctx context.Context, e *archive.Entry, s *archive.Stream, add addPiece, cut func(uint64) error) error {
 	order, err := fieldOrder(s.Columns, copyColumns(e.Copy))
 	if err != nil {
 		return err
@@ -71,7 +82,10 @@ func (x *archiveFeed) stream(ctx context.Context, e *archive.Entry, s *archive.S
 	if order != nil || !loadable(s.Form) {
 		d := <-x.decoders
 		defer func() { x.decoders <- d }()
-		return streamText(ctx, x.archive, d, s, e.Copy, func(text []byte) error { return addCopies(ctx, text, add) })
+		if err := streamText(ctx, x.archive, d, s, e.Copy, func(text []byte) error { return addCopies(ctx, text, add) }); err != nil {
+			return err
+		}
+		return cut(s.Raw)
 	}
 	for b := range x.archive.Blocks(s.ID) {
 		if err := ctx.Err(); err != nil {
@@ -79,6 +93,9 @@ func (x *archiveFeed) stream(ctx context.Context, e *archive.Entry, s *archive.S
 		}
 		if b.Parts > 1 || b.Raw > archive.FrameTarget {
 			if err := x.largeBlock(ctx, b, add); err != nil {
+				return err
+			}
+			if err := cut(b.Raw); err != nil {
 				return err
 			}
 			continue
@@ -94,6 +111,9 @@ func (x *archiveFeed) stream(ctx context.Context, e *archive.Entry, s *archive.S
 			x.progress.Advance(uint64(b.Rows), b.Raw)
 			return buf, err
 		}, nil)
+		if err == nil {
+			err = cut(b.Raw)
+		}
 		if err != nil {
 			return err
 		}
@@ -136,7 +156,10 @@ type sourceFeed struct {
 	progress Progress
 }
 
-func (x *sourceFeed) rows(ctx context.Context, e *archive.Entry, add addPiece) error {
+// size is not known: another program's dump does not say how much there is before it is read.
+func (x *sourceFeed) size(*archive.Entry) uint64 { return 0 }
+
+func (x *sourceFeed) rows(ctx context.Context, e *archive.Entry, add addPiece, _ func(uint64) error) error {
 	var total uint64
 	for _, s := range x.source.TableStreams(e.ID) {
 		err := x.source.StreamRows(ctx, s.ID, func(text []byte) error {

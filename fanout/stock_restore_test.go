@@ -245,3 +245,59 @@ func TestStockRestoreSwitches(t *testing.T) {
 		t.Errorf("pg_restore -1 -t wide: %s rows", n)
 	}
 }
+
+// A large table in several entries is loaded by a stock pg_restore over several sessions, with each row once.
+func TestStockIntraTable(t *testing.T) {
+	srv := pgtest.Shared(t)
+	db := srv.CreateDB(t)
+	srv.Exec(t, db, `CREATE TABLE wide AS SELECT g AS id, repeat(md5(g::text), 30) AS v FROM generate_series(1, 60000) g;
+CREATE TABLE narrow AS SELECT 1 AS id; ALTER TABLE wide ADD PRIMARY KEY (id); CREATE TABLE refers (id int REFERENCES wide); INSERT INTO refers VALUES (5)`)
+	cluster := discover(t, srv.Conninfo(db))
+	var b bytes.Buffer
+	if _, err := fanout.Dump(t.Context(), &b, fanout.DumpOptions{Cluster: cluster, Jobs: 2}); err != nil {
+		t.Fatal(err)
+	}
+	a, err := archive.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	const sum = "SELECT (SELECT count(*) || ' ' || sum(id) || ' ' || sum(hashtext(v)::bigint) FROM wide), (SELECT count(*) FROM refers)"
+	for _, format := range []string{fanout.FormatCustom, fanout.FormatDirectory} {
+		for _, live := range []bool{true, false} {
+			path := filepath.Join(t.TempDir(), "dump")
+			writeStockFile(t, path, format, func(target fanout.StockTarget) error {
+				o := fanout.StockOptions{Format: format, Codec: archive.CodecGzip, Parts: 3}
+				if live {
+					_, err := fanout.DumpStock(t.Context(), target, fanout.DumpOptions{Cluster: cluster, Jobs: 2}, o)
+					return err
+				}
+				_, err := fanout.ConvertArchive(t.Context(), a, target, o, nil)
+				return err
+			})
+			for _, major := range []int{0, 17, 18} {
+				if n := strings.Count(stockRestore(t, srv, major, "", "-l", path), "TABLE DATA public wide"); n != 3 {
+					t.Errorf("%s: %d entries, want 3", format, n)
+				}
+				for _, jobs := range []string{"1", "4"} {
+					copied := srv.CreateDB(t)
+					stockRestore(t, srv, major, "", "-j", jobs, "-d", srv.Conninfo(copied), path)
+					if want, got := srv.QueryString(t, db, sum), srv.QueryString(t, copied, sum); want != got {
+						t.Errorf("%s, pg_restore %d -j %s: %s, want %s", format, major, jobs, got, want)
+					}
+				}
+			}
+			d, err := pgdump.Open(path, pgdump.OpenOptions{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			copied := srv.CreateDB(t)
+			r, err := fanout.RestoreSource(t.Context(), d, fanout.RestoreOptions{Target: parseConfig(t, srv.Conninfo(copied)), Jobs: 4})
+			if err != nil || !r.OK() || srv.QueryString(t, db, sum) != srv.QueryString(t, copied, sum) {
+				t.Errorf("%s: %v, %+v", format, err, r)
+			}
+			if err := d.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}

@@ -78,22 +78,27 @@ func writeStock(ctx context.Context, t StockTarget, cat *archive.Catalog, feed r
 
 // writeStockArchive writes a custom, directory or tar archive.
 func writeStockArchive(ctx context.Context, t StockTarget, cat *archive.Catalog, feed rowFeed, o StockOptions) (*StockSummary, error) {
+	whole := cat
+	split := newSplit(cat, feed, o.Parts)
+	if len(split.parts) > 0 {
+		cat = split.catalog()
+	}
 	w, err := newStockWriter(ctx, t, cat, o)
 	if err != nil {
 		return nil, err
 	}
 	defer w.Abort()
-	byID := make(map[int32]*archive.Entry, len(cat.Entries))
-	for i := range cat.Entries {
-		byID[cat.Entries[i].ID] = &cat.Entries[i]
+	byID := make(map[int32]*archive.Entry, len(whole.Entries))
+	for i := range whole.Entries {
+		byID[whole.Entries[i].ID] = &whole.Entries[i]
 	}
 	toc := w.TOC()
 	for i := range toc.Entries {
 		e := &toc.Entries[i].Entry
-		if !e.HadDumper {
+		if !e.HadDumper || split.isPart[e.ID] {
 			continue
 		}
-		if err := writeData(ctx, w, e, toc.Sources(e.ID), byID, feed); err != nil {
+		if err := writeData(ctx, w, e, toc.Sources(e.ID), byID, feed, split); err != nil {
 			return nil, fmt.Errorf("entry %d, %s: %w", e.ID, describeEntry(e), err)
 		}
 	}
@@ -133,7 +138,7 @@ func newStockWriter(ctx context.Context, t StockTarget, cat *archive.Catalog, o 
 }
 
 // writeData writes the data of one entry, which is that of one or several entries of the catalog.
-func writeData(ctx context.Context, w *pgdump.Writer, e *archive.Entry, sources []int32, byID map[int32]*archive.Entry, feed rowFeed) error {
+func writeData(ctx context.Context, w *pgdump.Writer, e *archive.Entry, sources []int32, byID map[int32]*archive.Entry, feed rowFeed, split *split) error {
 	if e.Kind == kindBlobs {
 		return writeBlobs(ctx, w, e, sources, byID, feed)
 	}
@@ -143,12 +148,13 @@ func writeData(ctx context.Context, w *pgdump.Writer, e *archive.Entry, sources 
 	if err := w.Begin(e.ID); err != nil {
 		return err
 	}
+	parts := split.begin(w, e.ID)
 	for _, id := range sources {
-		if err := feed.rows(ctx, byID[id], w.Add); err != nil {
+		if err := feed.rows(ctx, byID[id], w.Add, parts.cut); err != nil {
 			return err
 		}
 	}
-	return w.End()
+	return parts.end()
 }
 
 func writeBlobs(ctx context.Context, w *pgdump.Writer, e *archive.Entry, sources []int32, byID map[int32]*archive.Entry, feed rowFeed) error {
