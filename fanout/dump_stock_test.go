@@ -5,8 +5,10 @@ import (
 	"context"
 	"errors"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -15,6 +17,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/archive/pgdump"
 	"github.com/pgark/pgark/fanout"
 	"github.com/pgark/pgark/internal/pgtest"
 )
@@ -149,4 +153,63 @@ func TestDumpPlainFaults(t *testing.T) {
 			srv.WaitNoSessions(t, db)
 		})
 	}
+}
+
+// TestDumpStockShards: rows of several nodes come together in one dump of one moment, while money moves between shards.
+func TestDumpStockShards(t *testing.T) {
+	sh, db := bankOverShards(t)
+	b := startTellers(t, sh, db)
+	cluster := discover(t, sh.Coordinator.Conninfo(db))
+	for i := range 6 {
+		route := []string{fanout.RouteSegments, fanout.RouteCoordinator}[i%2]
+		path := filepath.Join(t.TempDir(), "dump")
+		writeStockFile(t, path, fanout.FormatCustom, func(target fanout.StockTarget) error {
+			r, err := fanout.DumpStock(t.Context(), target, fanout.DumpOptions{Cluster: cluster, Route: route, Jobs: 2, BarrierTimeout: time.Minute},
+				fanout.StockOptions{Format: fanout.FormatCustom, Codec: archive.CodecGzip})
+			if err == nil && r.Route != route {
+				t.Errorf("route %s, want %s", r.Route, route)
+			}
+			return err
+		})
+		if got := sumOf(t, path, "balance"); got != shardTotal {
+			t.Errorf("dump %d, route %s: %d in all accounts, want %d", i, route, got, shardTotal)
+		}
+	}
+	b.check()
+	noDeadlocks(t, sh, db)
+	noLocksLeft(t, sh, db)
+}
+
+// sumOf sums a column over all tables of a dump that have it.
+func sumOf(t *testing.T, path, column string) (sum int) {
+	t.Helper()
+	d, err := pgdump.Open(path, pgdump.OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	cat, err := d.Catalog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range cat.Entries {
+		for _, s := range d.TableStreams(cat.Entries[i].ID) {
+			at := slices.Index(s.Columns, column)
+			if at < 0 {
+				continue
+			}
+			var text strings.Builder
+			if err := d.StreamRows(t.Context(), s.ID, func(b []byte) error { text.Write(b); return nil }); err != nil {
+				t.Fatal(err)
+			}
+			for row := range strings.Lines(text.String()) {
+				n, err := strconv.Atoi(strings.TrimSpace(strings.Split(row, "\t")[at]))
+				if err != nil {
+					t.Fatal(err)
+				}
+				sum += n
+			}
+		}
+	}
+	return sum
 }

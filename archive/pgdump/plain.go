@@ -137,20 +137,21 @@ func (s *Script) describe(p *scriptParser, size int64, whole bool) {
 		Format: "plain", Program: program, Created: p.created, Database: p.database, Codec: "none", Bytes: uint64(size), Files: 1,
 		Warnings: p.warnings,
 		Unproven: []string{
-			"A plain script has no checksums: bytes that have changed in a row are not noticed.",
-			"A plain script does not record how many rows a table has.",
+			"a script has no checksums: a changed value, or damage to a definition, need not be seen",
+			"the format does not record how many rows there are, nor a digest of them",
 		},
 	}
 	if !whole {
 		s.desc.Unproven = append(s.desc.Unproven,
-			"A plain script does not record what depends on what: that is taken from its statements, and from their order.")
+			"a script does not record what depends on what: that is taken from its statements, and from their order")
 	}
 	if p.head.title == "" {
-		s.desc.Unproven = append(s.desc.Unproven, "It lacks the comments at its beginning and its end, so statements that are missing at its end are not noticed.")
+		s.desc.Unproven = append(s.desc.Unproven,
+			"the script lacks the comments at its beginning and its end, so statements that are missing at its end are not noticed")
 	}
 	s.moment = archive.Moment{
 		Time: p.created, Route: "coordinator", Promise: "snapshot",
-		Reason:   "pg_dump reads all tables in one transaction",
+		Reason:   "written by " + program,
 		Nodes:    []archive.Node{{Name: "coordinator", Content: -1, Database: p.database}},
 		Settings: map[string]string{"client_encoding": p.encoding, "standard_conforming_strings": onOff(s.std)},
 	}

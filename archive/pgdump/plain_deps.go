@@ -180,10 +180,11 @@ func (f *depFinder) needReferenced(e *scriptEntry, table [2]string) {
 		todo = todo[1:]
 		f.need(e, key)
 		for _, a := range f.attached[key] {
-			f.need(e, a)
-			if child := f.indexes[a.keyOf(a.obj.name)]; child != nil {
+			child := f.indexes[a.keyOf(a.obj.name)]
+			if child != nil && !f.seen[a] { // a false script may attach indexes in a circle
 				todo = append(todo, child)
 			}
+			f.need(e, a)
 		}
 	}
 }

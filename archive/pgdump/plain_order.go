@@ -169,26 +169,30 @@ func (p *scriptParser) markShared() {
 }
 
 // withRights moves rights, which scripts have at their end, behind what they are rights on, and behind its comments. Those
-// on what the script does not make go to the end of what comes before the rows.
+// on what the script does not make, such as functions of the server, stay behind the rights that they follow.
 func (f *depFinder) withRights(entries []*scriptEntry) []*scriptEntry {
 	rights := make(map[*scriptEntry][]*scriptEntry)
 	var rest, all []*scriptEntry
+	var last *scriptEntry
 	for _, e := range entries {
-		if e.Kind == kindACL {
-			rights[f.object[e]] = append(rights[f.object[e]], e)
-		} else {
+		if e.Kind != kindACL {
 			rest = append(rest, e)
+			continue
 		}
+		if o := f.object[e]; o != nil {
+			last = o
+		}
+		rights[last] = append(rights[last], e)
 	}
-	loose := rights[nil]
+	first := rights[nil]
 	var owner *scriptEntry
 	for _, e := range rest {
 		if owner != nil && !f.follows(e, owner) {
 			all = append(all, rights[owner]...)
 			owner = nil
 		}
-		if e.Section >= archive.SectionData && loose != nil {
-			all, loose = append(all, loose...), nil
+		if first != nil && (len(rights[e]) > 0 || e.Section >= archive.SectionData) {
+			all, first = append(all, first...), nil
 		}
 		all = append(all, e)
 		if len(rights[e]) > 0 {
@@ -198,7 +202,7 @@ func (f *depFinder) withRights(entries []*scriptEntry) []*scriptEntry {
 	if owner != nil {
 		all = append(all, rights[owner]...)
 	}
-	return append(all, loose...)
+	return append(all, first...)
 }
 
 // follows tells whether an entry belongs to another one that came shortly before it.

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -114,10 +115,20 @@ func kindOf(path string) (string, error) {
 	switch head = head[:n]; {
 	case pgdump.IsArchive(head):
 		return kindStock, nil
-	case pgdump.IsPlain(head):
-		return kindPlain, nil
+	case pgdump.IsPlain(head), isCompressed(head), n > 0 && strings.HasSuffix(path, ".sql"):
+		return kindPlain, nil // which says of a compressed one what to do
 	}
 	return kindPgark, nil
+}
+
+// isCompressed tells a file that gzip, zstd or lz4 has compressed as a whole, as pg_dump does with scripts.
+func isCompressed(head []byte) bool {
+	for _, begin := range []string{"\x1f\x8b\x08", "\x28\xb5\x2f\xfd", "\x04\x22\x4d\x18"} {
+		if strings.HasPrefix(string(head), begin) {
+			return true
+		}
+	}
+	return false
 }
 
 // refuseSource refuses a dump of another program for a command that is for archives of pgark only.
