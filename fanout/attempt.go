@@ -149,6 +149,9 @@ func (a *attempt) getCatalog(ctx context.Context) error {
 	if err := a.match(cat); err != nil {
 		return err
 	}
+	if err := a.addGlobals(ctx, cat); err != nil {
+		return err
+	}
 	a.catalog = cat
 	close(a.ready)
 	return nil

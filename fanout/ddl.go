@@ -20,6 +20,7 @@ type PlanOptions struct {
 	NoOwner, NoACL, NoComments bool
 	ToPostgres                 bool // translate the definitions for a single plain PostgreSQL, see [ToPostgres]
 	WithDependencies           bool // also what the selected entries depend on, and what belongs to that
+	Globals                    bool // also roles and tablespaces, where the archive has them
 	FKTables                   bool // with WithDependencies: also the tables that foreign keys refer to
 }
 

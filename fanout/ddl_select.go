@@ -65,6 +65,8 @@ func (c *chooser) wants(e *archive.Entry, section archive.Section) want {
 		return want{special: true}
 	case kindDatabase, kindDatabaseProp:
 		return want{schema: c.opts.Create}
+	case kindRole, kindMembership, kindRoleSet, kindTablespace, kindGlobal:
+		return want{schema: c.opts.Globals && !c.opts.DataOnly}
 	case kindSchema:
 		if c.oldPublic(e.Name) {
 			return want{}

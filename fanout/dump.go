@@ -36,6 +36,9 @@ type DumpOptions struct {
 	NoACL      bool
 	NoComments bool
 
+	Globals       bool // also the server's roles and tablespaces, as they are when the catalog is read
+	RolePasswords bool // with Globals: also the hashes of passwords, for which a superuser must ask
+
 	Volumes *VolumeOptions // rows go to volumes beside the nodes; nil for an archive of one file
 
 	LockWait   time.Duration // how long to wait for the locks, 0 for as long as it takes

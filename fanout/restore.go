@@ -32,6 +32,7 @@ type RestoreOptions struct {
 	NoOwner           bool
 	NoACL             bool
 	NoComments        bool
+	Globals           bool // make roles and tablespaces, where the archive has them, before all else
 	WithDependencies  bool // with Select: also what the selected objects depend on, and what belongs to that
 	FKTables          bool // with WithDependencies: also the tables that foreign keys refer to
 	ToPostgres        bool // translate the definitions for a single plain PostgreSQL, see [ToPostgres]
@@ -153,7 +154,7 @@ func (o *RestoreOptions) planOptions() PlanOptions {
 		Create: o.Create, Clean: o.Clean, IfExists: o.IfExists,
 		SchemaOnly: o.SchemaOnly, DataOnly: o.DataOnly, Sections: o.Sections, Select: o.Select,
 		NoOwner: o.NoOwner, NoACL: o.NoACL, NoComments: o.NoComments, ToPostgres: o.ToPostgres,
-		WithDependencies: o.WithDependencies, FKTables: o.FKTables,
+		WithDependencies: o.WithDependencies, FKTables: o.FKTables, Globals: o.Globals,
 	}
 }
 
@@ -212,6 +213,9 @@ func newRestoreRun(a content, o RestoreOptions, limits restoreLimits, ofNode *ui
 // sessions, rights, and what must come after them.
 func (r *restoreRun) run(ctx context.Context) error {
 	defer r.stopLoads()
+	if err := r.restoreGlobals(ctx); err != nil {
+		return err
+	}
 	if r.opts.Create {
 		if err := r.createDatabase(ctx); err != nil {
 			return err

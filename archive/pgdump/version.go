@@ -126,6 +126,11 @@ func (c *conversion) run(from []archive.Entry) {
 	c.entries = make([]archive.Entry, 0, len(from))
 	for i := range from {
 		e := from[i]
+		if isGlobal(e.Kind) {
+			c.lose("roles and tablespaces", &e)
+			c.dropped[e.ID] = 0
+			continue
+		}
 		if c.minor < minorRelKind {
 			if c.down(&e) {
 				continue
@@ -172,6 +177,15 @@ func firstBlob(from []archive.Entry) string {
 	return strconv.FormatUint(first, 10)
 }
 
+// isGlobal tells entries of pgark's own that are of the server: pg_dump's formats have none, and pg_restore would restore them always.
+func isGlobal(kind string) bool {
+	switch kind {
+	case "ROLE", "ROLE MEMBERSHIP", "ROLE SETTING", "TABLESPACE", "GLOBAL":
+		return true
+	}
+	return false
+}
+
 // kept replaces dependencies on entries that are gone.
 func (c *conversion) kept(deps []int32) []int32 {
 	if !slices.ContainsFunc(deps, func(id int32) bool { _, gone := c.dropped[id]; return gone }) {
@@ -209,7 +223,7 @@ func (c *conversion) notes() []string {
 			more = fmt.Sprintf(" and %d more", len(names)-most)
 			names = names[:most]
 		}
-		notes = append(notes, fmt.Sprintf("archive version 1.%d does not hold: %s, of %s%s", c.minor, what, strings.Join(names, ", "), more))
+		notes = append(notes, fmt.Sprintf("the format, in version 1.%d, does not hold: %s: %s%s", c.minor, what, strings.Join(names, ", "), more))
 	}
 	return notes
 }

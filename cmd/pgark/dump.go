@@ -42,6 +42,9 @@ type dumpOptions struct {
 	noACL      bool
 	noComments bool
 
+	globals       bool
+	rolePasswords bool
+
 	volumes workerOptions
 	later   laterFlags
 
@@ -65,6 +68,9 @@ With --volumes the rows of each node go to a file on its own host, all at the sa
 -F custom, directory, tar and plain write pg_dump's own formats, for stock pg_restore and psql; the rows are read by the same
 sessions at the same moment, ahead of the one place where such a format is written. They have no digests: only pgark's own
 format can be proven whole. -j 1 --route coordinator reads as pg_dump does, over one session.
+
+--globals also takes the roles and tablespaces of the server, as pg_dumpall has them; restore --globals makes those that are not there.
+They are of no moment, and come without passwords unless --role-passwords asks for their hashes.
 
 The archive appears under its name only when it is complete and on disk; after an error or Ctrl-C nothing is left.`
 
@@ -120,7 +126,9 @@ func (o *dumpOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.pgDump, "pg-dump", "", "`PATH` of the pg_dump to take the catalog from (default: the server's version, as installed)")
 	o.volumes.addFlags(f)
 	f.BoolVar(&o.json, "json", false, "print a summary as JSON")
-	o.later.add(f, "globals", "all-databases")
+	f.BoolVar(&o.globals, "globals", false, "also the server's roles and tablespaces, from pg_dumpall; without passwords")
+	f.BoolVar(&o.rolePasswords, "role-passwords", false, "with --globals: also the hashes of the roles' passwords; only a superuser may read them")
+	o.later.add(f, "all-databases")
 }
 
 // Validate checks the flags before anything is done.
@@ -179,6 +187,12 @@ func (o *dumpOptions) Validate(f *pflag.FlagSet, args []string) error {
 	}
 	if err := o.volumes.validate(f, o.file); err != nil {
 		return err
+	}
+	if o.rolePasswords && !o.globals {
+		return usagef("--role-passwords needs --globals")
+	}
+	if o.globals && o.stock.stock() {
+		return usagef("--globals is for pgark's own format: pg_dump's have no roles and tablespaces; see pg_dumpall --globals-only")
 	}
 	if o.noBarrier && (o.route == fanout.RouteCoordinator || o.route == fanout.RouteCursors) {
 		return usagef("--no-barrier is for route segments")
@@ -272,6 +286,7 @@ func (o *dumpOptions) engine(cluster *fanout.Cluster, m *meter) fanout.DumpOptio
 		SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly, Sections: o.sections,
 		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments,
 		Route: o.route, NoBarrier: o.noBarrier, BarrierTimeout: o.limit,
+		Globals: o.globals, RolePasswords: o.rolePasswords,
 		LockWait: o.wait, PgDumpPath: o.pgDump, Tool: toolName, Log: o.app.logger(), Progress: m,
 	}
 }

@@ -44,6 +44,7 @@ type restoreOptions struct {
 	single, exitOnError        bool
 	appendRows                 bool
 	withDeps, fkTables         bool
+	globals                    bool
 	sel                        fanout.Selection
 
 	redirect map[string]map[string]string // what Validate makes of servers
@@ -142,6 +143,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.json, "json", false, "print a summary as JSON")
 	f.BoolVar(&o.withDeps, "with-dependencies", false, "also restore what the selected objects (-t, -n, -I, -T, -P) depend on, and what belongs to them; --dry-run shows why each is there")
 	f.BoolVar(&o.fkTables, "fk-tables", false, "with --with-dependencies: also the tables that foreign keys refer to")
+	f.BoolVar(&o.globals, "globals", false, "first make the roles and tablespaces that are in the archive (dump --globals) and not there; those that are there stay as they are")
 	o.later.add(f, "resume")
 	o.later.addValue(f, "redirect-schema")
 }
@@ -243,7 +245,7 @@ func (o *restoreOptions) planOptions() fanout.PlanOptions {
 	return fanout.PlanOptions{
 		Create: o.create, Clean: o.clean, IfExists: o.ifExists, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
 		Sections: o.sections, Select: o.sel, NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, ToPostgres: o.translate,
-		WithDependencies: o.withDeps, FKTables: o.fkTables,
+		WithDependencies: o.withDeps, FKTables: o.fkTables, Globals: o.globals,
 	}
 }
 

@@ -51,7 +51,7 @@ func (o *restoreOptions) engine(cluster *topology.Cluster, m *meter) fanout.Rest
 		SingleTransaction: o.single, ExitOnError: o.exitOnError, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
 		Append: o.appendRows, Sections: o.sections, Select: o.sel,
 		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, ToPostgres: o.translate, Log: o.app.logger(), Progress: m,
-		WithDependencies: o.withDeps, FKTables: o.fkTables,
+		WithDependencies: o.withDeps, FKTables: o.fkTables, Globals: o.globals,
 		Route: o.route, Servers: o.redirect, Discover: o.rediscover(cluster),
 	}
 }
