@@ -23,6 +23,7 @@ func (b *bench) sections() []section {
 		{"restore", b.restore},
 		{"read", b.readArchive},
 		{"many", b.many},
+		{"stock", b.stock},
 	}
 }
 

@@ -45,6 +45,9 @@ func TestEveryObjectWithDependencies(t *testing.T) {
 		default:
 			continue
 		}
+		if i%3 != 0 && !strings.Contains(e.Name, "default") && !strings.Contains(e.Name, "by_range") {
+			continue // all of them would take minutes
+		}
 		if e.Name == "all_types" {
 			continue // among its values are names of other objects (regclass), which nothing records
 		}

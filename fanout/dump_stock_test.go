@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -14,8 +15,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/archive/pgdump"
@@ -31,7 +30,7 @@ func allKindsAndMore(t *testing.T, srv *pgtest.Server) string {
 	srv.Exec(t, db, `SELECT lo_from_bytea(0, convert_to(repeat('0123456789', 100000), 'UTF8'));
 SELECT lo_create(0);
 SELECT lo_from_bytea(0, '\x00ff5c0a');
-CREATE TABLE wide AS SELECT g AS id, repeat(md5(g::text), 30) AS v FROM generate_series(1, 60000) g;
+CREATE TABLE wide AS SELECT g AS id, repeat(md5(g::text), 30) AS v FROM generate_series(1, 20000) g;
 INSERT INTO wide VALUES (0, repeat('a row of ten megabytes ', 450000));
 CREATE TABLE "no columns" (); INSERT INTO "no columns" DEFAULT VALUES; INSERT INTO "no columns" DEFAULT VALUES;
 CREATE TABLE "of no rows" (a int)`)
@@ -44,30 +43,28 @@ func TestDumpPlain(t *testing.T) {
 	db := allKindsAndMore(t, srv)
 	want := stockScript(t, srv, db)
 	cluster := discover(t, srv.Conninfo(db))
-	for _, jobs := range []int{1, 2, 5} {
+	for _, jobs := range []int{1, 3} {
 		var out bytes.Buffer
 		r, err := fanout.DumpStock(t.Context(), fanout.StockTarget{Out: &out}, fanout.DumpOptions{Cluster: cluster, Jobs: jobs},
 			fanout.StockOptions{Format: fanout.FormatPlain, Script: fanout.ScriptOptions{RestrictKey: "k"}})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(splitScript(want), splitScript(out.String())); diff != "" {
-			t.Errorf("%d jobs: %.3000s", jobs, diff)
-		}
-		if r.Summary.Rows < 60001 || r.Summary.Bytes != uint64(out.Len()) || r.Tables == 0 {
+		sameLines(t, fmt.Sprint(jobs, " jobs"), splitScript(want), splitScript(out.String()))
+		if r.Summary.Rows < 20001 || r.Summary.Bytes != uint64(out.Len()) || r.Tables == 0 {
 			t.Errorf("summary %+v", r.Summary)
 		}
 	}
 }
 
 // stockScript is what pg_dump writes.
-func stockScript(t *testing.T, srv *pgtest.Server, db string) string {
+func stockScript(t *testing.T, srv *pgtest.Server, db string, flags ...string) string {
 	t.Helper()
 	program, err := pgtest.FindClient(srv.BinDir(), "pg_dump")
 	if err != nil {
 		t.Skip(err)
 	}
-	out, err := exec.Command(program, "--restrict-key=k", "-d", srv.Conninfo(db)).Output()
+	out, err := exec.Command(program, append(flags, "--restrict-key=k", "-d", srv.Conninfo(db))...).Output()
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,7 @@ import (
 	"github.com/pgark/pgark/archive/pgdump"
 	"github.com/pgark/pgark/fanout"
 	"github.com/pgark/pgark/internal/pgtest"
+	"github.com/pgark/pgark/verify"
 )
 
 // stockRestore runs a pg_restore of a version.
@@ -58,15 +59,38 @@ func onlyTimeout(stderr string) bool {
 	return n > 0 && strings.Count(stderr, `unrecognized configuration parameter "transaction_timeout"`) == n
 }
 
-// restored compares what a stock program has restored with the database that was dumped.
-func restored(t *testing.T, srv *pgtest.Server, want []string, how string, load func(db string)) {
+// restored compares what a stock program has restored with the archive of the database that was dumped: definitions by pg_dump's
+// script of them, rows by their digests.
+func restored(t *testing.T, srv *pgtest.Server, a *archive.Reader, want []string, how string, load func(db string)) {
 	t.Helper()
 	db := srv.CreateDB(t)
 	load(db)
-	got := splitScript(stockScript(t, srv, db))
-	if diff := cmp.Diff(sortedCopy(want), sortedCopy(got)); diff != "" {
-		t.Errorf("%s: not the same database: %.2000s", how, diff)
+	sameLines(t, how, want, definitions(t, srv, db))
+	report, err := verify.Database(t.Context(), a, discover(t, srv.Conninfo(db)), verify.Options{Jobs: 2})
+	if err != nil || !report.OK || report.Tables < 20 {
+		t.Errorf("%s: %v, %+v", how, err, report)
 	}
+}
+
+// definitions is the script of all definitions, its lines sorted: constraints come in another order after a parallel restore.
+func definitions(t *testing.T, srv *pgtest.Server, db string) []string {
+	t.Helper()
+	return sortedCopy(strings.Split(stockScript(t, srv, db, "-s"), "\n"))
+}
+
+// sameLines compares scripts, whose difference is looked for only if there is one: it takes long.
+func sameLines(t *testing.T, how string, want, got []string) {
+	t.Helper()
+	if slices.Equal(want, got) {
+		return
+	}
+	for i := range min(len(want), len(got)) {
+		if want[i] != got[i] {
+			t.Errorf("%s: line %d is\n%.300s\nand should be\n%.300s", how, i, got[i], want[i])
+			return
+		}
+	}
+	t.Errorf("%s: %d lines, want %d", how, len(got), len(want))
 }
 
 // sortedCopy sorts lines: rows come in another order after a parallel restore.
@@ -81,7 +105,7 @@ func sortedCopy(lines []string) []string {
 func TestStockRestores(t *testing.T) {
 	srv := pgtest.Shared(t)
 	db := allKindsAndMore(t, srv)
-	want := splitScript(stockScript(t, srv, db))
+	want := definitions(t, srv, db)
 	cluster := discover(t, srv.Conninfo(db))
 	var b bytes.Buffer
 	if _, err := fanout.Dump(t.Context(), &b, fanout.DumpOptions{Cluster: cluster, Jobs: 2, Codec: archive.CodecZstd}); err != nil {
@@ -99,11 +123,11 @@ func TestStockRestores(t *testing.T) {
 		live            bool
 	}{
 		{fanout.FormatCustom, "", archive.CodecGzip, all, true},
-		{fanout.FormatCustom, "1.14", archive.CodecNone, all, false},
+		{fanout.FormatCustom, "1.14", archive.CodecNone, []int{0}, false},
 		{fanout.FormatCustom, "1.16", archive.CodecZstd, []int{17, 18}, false},
 		{fanout.FormatCustom, "", archive.CodecLZ4, []int{17, 18}, true},
-		{fanout.FormatDirectory, "", archive.CodecGzip, all, false},
-		{fanout.FormatDirectory, "1.16", archive.CodecZstd, []int{17, 18}, true},
+		{fanout.FormatDirectory, "", archive.CodecGzip, []int{0, 18}, false},
+		{fanout.FormatDirectory, "1.16", archive.CodecZstd, []int{17}, true},
 		{fanout.FormatDirectory, "", archive.CodecLZ4, []int{18}, false},
 		{fanout.FormatTar, "", archive.CodecNone, all, true},
 		{fanout.FormatTar, "1.16", archive.CodecNone, []int{17, 18}, false},
@@ -122,14 +146,14 @@ func TestStockRestores(t *testing.T) {
 			}
 			writeStockFile(t, path, x.format, write)
 			for _, major := range x.clients {
-				restored(t, srv, want, fmt.Sprintf("pg_restore %d", major), func(db string) {
+				restored(t, srv, a, want, fmt.Sprintf("pg_restore %d", major), func(db string) {
 					stockRestore(t, srv, major, "", "-d", srv.Conninfo(db), path)
 				})
 				if x.format != fanout.FormatTar {
 					parallel(t, srv, db, major, path)
 				}
-				if x.format != fanout.FormatDirectory {
-					restored(t, srv, want, fmt.Sprintf("pg_restore %d from a pipe", major), func(db string) {
+				if x.format != fanout.FormatDirectory && major == x.clients[0] {
+					restored(t, srv, a, want, fmt.Sprintf("pg_restore %d from a pipe", major), func(db string) {
 						stockRestore(t, srv, major, path, "-d", srv.Conninfo(db))
 					})
 				}
@@ -241,7 +265,7 @@ func TestStockRestoreSwitches(t *testing.T) {
 	}
 	copied := srv.CreateDB(t)
 	stockRestore(t, srv, 0, "", "-1", "-t", "wide", "-d", srv.Conninfo(copied), path)
-	if n := srv.QueryString(t, copied, "SELECT count(*) FROM wide"); n != "60001" {
+	if n := srv.QueryString(t, copied, "SELECT count(*) FROM wide"); n != "20001" {
 		t.Errorf("pg_restore -1 -t wide: %s rows", n)
 	}
 }
@@ -250,7 +274,7 @@ func TestStockRestoreSwitches(t *testing.T) {
 func TestStockIntraTable(t *testing.T) {
 	srv := pgtest.Shared(t)
 	db := srv.CreateDB(t)
-	srv.Exec(t, db, `CREATE TABLE wide AS SELECT g AS id, repeat(md5(g::text), 30) AS v FROM generate_series(1, 60000) g;
+	srv.Exec(t, db, `CREATE TABLE wide AS SELECT g AS id, repeat(md5(g::text), 30) AS v FROM generate_series(1, 30000) g;
 CREATE TABLE narrow AS SELECT 1 AS id; ALTER TABLE wide ADD PRIMARY KEY (id); CREATE TABLE refers (id int REFERENCES wide); INSERT INTO refers VALUES (5)`)
 	cluster := discover(t, srv.Conninfo(db))
 	var b bytes.Buffer

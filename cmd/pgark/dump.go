@@ -345,6 +345,10 @@ func (o *dumpOptions) summary(r *fanout.DumpResult, name string, took time.Durat
 	if !o.json {
 		return nil
 	}
+	root := ""
+	if !o.stock.stock() {
+		root = fmt.Sprintf("%x", s.Root)
+	}
 	return writeJSON(o.app.stdout, struct {
 		File     string  `json:"file"`
 		Tables   int     `json:"tables"`
@@ -359,7 +363,7 @@ func (o *dumpOptions) summary(r *fanout.DumpResult, name string, took time.Durat
 		Seconds  float64 `json:"seconds"`
 	}{
 		name, r.Tables, s.Rows, s.RawBytes, s.Bytes, r.Route, r.RouteReason, r.Promise,
-		r.Moment.UTC().Format(time.RFC3339Nano), fmt.Sprintf("%x", s.Root), took.Seconds(),
+		r.Moment.UTC().Format(time.RFC3339Nano), root, took.Seconds(),
 	})
 }
 
