@@ -2,13 +2,12 @@ package pgdump
 
 import (
 	"bytes"
-	"encoding/binary"
 	"fmt"
 	"hash/adler32"
+	"hash/crc32"
 	"io"
 
 	"github.com/klauspost/compress/flate"
-	"github.com/klauspost/compress/gzip"
 	"github.com/pierrec/lz4/v4"
 )
 
@@ -17,7 +16,8 @@ const MaxPiece = 4 << 20
 
 // pieceEncoder encodes pieces of a stream independently of each other, so that it can be done side by side. What comes out one
 // after the other is what a stock pg_restore takes for one stream, as was found out by trying: in a custom archive it hangs on several
-// gzip members, and loses rows where a zstd frame does not end with a chunk. One goroutine at a time.
+// gzip members, and loses rows where a zstd frame does not end with a chunk; in a directory it takes what follows a member for nothing
+// if it does not begin as one does. One goroutine at a time.
 type pieceEncoder interface {
 	// encode appends the piece to dst. sum goes to the frame of the stream.
 	encode(dst, piece []byte) (out []byte, sum pieceSum, err error)
@@ -25,7 +25,7 @@ type pieceEncoder interface {
 
 // pieceSum is the checksum of a piece, where the stream as a whole has one.
 type pieceSum struct {
-	adler uint32
+	sum   uint32
 	bytes uint64
 }
 
@@ -38,12 +38,12 @@ func newPieceEncoder(f Format, directory bool, c Compression, level int) (pieceE
 		if level == 0 {
 			level = defaultGzipLevel
 		}
-		if directory {
-			w, err := gzip.NewWriterLevel(io.Discard, level)
-			return &gzipEncoder{w: w}, err
-		}
 		w, err := flate.NewWriter(io.Discard, level)
-		return &deflateEncoder{w: w}, err
+		checksum := adler32.Checksum
+		if directory {
+			checksum = crc32.ChecksumIEEE
+		}
+		return &deflateEncoder{w: w, checksum: checksum}, err
 	case CompressionLZ4:
 		return newLZ4Encoder(level)
 	case CompressionZstd:
@@ -61,11 +61,12 @@ func (plainEncoder) encode(dst, piece []byte) ([]byte, pieceSum, error) {
 	return append(dst, piece...), pieceSum{}, nil
 }
 
-// deflateEncoder makes parts of one zlib stream (RFC 1950): raw deflate blocks that refer to nothing before them and end at a byte
-// boundary. The stream's head, its last block and the checksum of all parts together are the writer's.
+// deflateEncoder makes parts of one stream: raw deflate blocks that refer to nothing before them and end at a byte boundary. The
+// rest of the stream is that of a [gzipFrame].
 type deflateEncoder struct {
-	w   *flate.Writer
-	out bytes.Buffer
+	w        *flate.Writer
+	checksum func([]byte) uint32
+	out      bytes.Buffer
 }
 
 func (e *deflateEncoder) encode(dst, piece []byte) ([]byte, pieceSum, error) {
@@ -75,67 +76,53 @@ func (e *deflateEncoder) encode(dst, piece []byte) ([]byte, pieceSum, error) {
 	if err == nil {
 		err = e.w.Flush()
 	}
-	return e.out.Bytes(), pieceSum{adler32.Checksum(piece), uint64(len(piece))}, err
+	return e.out.Bytes(), pieceSum{e.checksum(piece), uint64(len(piece))}, err
 }
 
-// zlibHead begins a zlib stream; zlibEnd is an empty last block, before the checksum.
-func zlibHead() []byte { return []byte{0x78, 0x9c} }
-
-func zlibEnd(sum uint32) []byte {
-	return binary.BigEndian.AppendUint32([]byte{0x03, 0x00}, sum)
-}
-
-// combineAdler gives the Adler-32 of two texts one after the other, from theirs and the length of the second (RFC 1950,
-// section 9: both sums are linear in the bytes).
-func combineAdler(a, b uint32, length uint64) uint32 {
-	const mod = 65521
-	n := length % mod
-	a1, a2 := uint64(a&0xffff), uint64(a>>16)
-	b1, b2 := uint64(b&0xffff), uint64(b>>16)
-	s1 := (a1 + b1 + mod - 1) % mod
-	s2 := (a2 + b2 + n*(a1+mod-1)) % mod
-	return uint32(s2<<16 | s1) //nolint:gosec // both are below 2^16
-}
-
-// gzipEncoder makes one gzip member of each piece (RFC 1952); a file may hold many.
-type gzipEncoder struct {
-	w   *gzip.Writer
-	out bytes.Buffer
-}
-
-func (e *gzipEncoder) encode(dst, piece []byte) ([]byte, pieceSum, error) {
-	e.out = *bytes.NewBuffer(dst)
-	e.w.Reset(&e.out)
-	_, err := e.w.Write(piece)
-	if err == nil {
-		err = e.w.Close()
-	}
-	return e.out.Bytes(), pieceSum{}, err
-}
-
-// lz4Encoder makes one frame of each piece, with a checksum of its content.
+// lz4Encoder makes one frame of each piece, with a checksum of its content. What a frame takes in memory depends on how large its
+// blocks may be, so small pieces have small ones.
 type lz4Encoder struct {
-	w   *lz4.Writer
-	out bytes.Buffer
+	level lz4.CompressionLevel
+	w     [4]*lz4.Writer // of each size of blocks
+	out   bytes.Buffer
 }
 
 func newLZ4Encoder(level int) (pieceEncoder, error) {
-	e := &lz4Encoder{w: lz4.NewWriter(io.Discard)}
 	levels := []lz4.CompressionLevel{
 		lz4.Fast, lz4.Fast, lz4.Level2, lz4.Level3, lz4.Level4, lz4.Level5, lz4.Level6, lz4.Level7, lz4.Level8, lz4.Level9,
 	}
 	if level < 0 || level >= len(levels) {
 		return nil, fmt.Errorf("lz4 has no level %d", level)
 	}
-	return e, e.w.Apply(lz4.BlockSizeOption(lz4.Block4Mb), lz4.ChecksumOption(true), lz4.ConcurrencyOption(1), lz4.CompressionLevelOption(levels[level]))
+	return &lz4Encoder{level: levels[level]}, nil
 }
 
 func (e *lz4Encoder) encode(dst, piece []byte) ([]byte, pieceSum, error) {
+	w, err := e.writer(len(piece))
+	if err != nil {
+		return nil, pieceSum{}, err
+	}
 	e.out = *bytes.NewBuffer(dst)
-	e.w.Reset(&e.out)
-	_, err := e.w.Write(piece)
-	if cerr := e.w.Close(); err == nil {
+	w.Reset(&e.out)
+	_, err = w.Write(piece)
+	if cerr := w.Close(); err == nil {
 		err = cerr
 	}
 	return e.out.Bytes(), pieceSum{}, err
+}
+
+// writer is the one with the smallest blocks that hold a piece.
+func (e *lz4Encoder) writer(size int) (*lz4.Writer, error) {
+	i, blocks := 0, [len(e.w)]lz4.BlockSize{lz4.Block64Kb, lz4.Block256Kb, lz4.Block1Mb, lz4.Block4Mb}
+	for i < len(blocks)-1 && size > int(blocks[i]) {
+		i++
+	}
+	if e.w[i] == nil {
+		e.w[i] = lz4.NewWriter(io.Discard)
+		err := e.w[i].Apply(lz4.BlockSizeOption(blocks[i]), lz4.ChecksumOption(true), lz4.ConcurrencyOption(1), lz4.CompressionLevelOption(e.level))
+		if err != nil {
+			return nil, err
+		}
+	}
+	return e.w[i], nil
 }

@@ -3,7 +3,6 @@ package pgdump
 import (
 	"fmt"
 	"maps"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,6 +56,9 @@ func newTOC(cat *archive.Catalog, format Format, o *WriteOptions) (*TOC, []strin
 	}
 	c := &conversion{minor: o.Minor, sources: make(map[int32][]int32)}
 	c.run(cat.Entries)
+	if c.err != nil {
+		return nil, nil, c.err
+	}
 	toc := &TOC{
 		Header: Header{
 			Version: Version{versionMajor, o.Minor, 0}, IntSize: 4, OffSize: 8, Format: format, Compression: o.Compression,
@@ -116,6 +118,7 @@ type conversion struct {
 	blobsID int32           // the one BLOBS entry
 	dropped map[int32]int32 // entries that are gone, and what stands for them; 0 for nothing
 	lost    map[string][]string
+	err     error // the first entry that can't be converted
 }
 
 func (c *conversion) run(from []archive.Entry) {
@@ -150,6 +153,9 @@ func (c *conversion) run(from []archive.Entry) {
 			e.Nulls |= archive.NullTableAM
 		}
 		c.entries = append(c.entries, e)
+	}
+	if len(c.blobs) > 0 {
+		c.moveBlobs()
 	}
 	if len(c.dropped) == 0 {
 		return
@@ -226,123 +232,4 @@ func (c *conversion) notes() []string {
 		notes = append(notes, fmt.Sprintf("the format, in version 1.%d, does not hold: %s: %s%s", c.minor, what, strings.Join(names, ", "), more))
 	}
 	return notes
-}
-
-// down converts an entry of version 1.16 for an older one, and reports whether that was done with it.
-func (c *conversion) down(e *archive.Entry) (done bool) {
-	if e.RelKind == relkindParted && e.TableAM != "" {
-		c.lose("table access method of a partitioned table", e)
-		e.TableAM = ""
-	}
-	e.RelKind = 0
-	switch {
-	case e.Kind == kindStatistics:
-		c.lose("statistics", e)
-		c.dropped[e.ID] = 0
-		return true
-	case e.Kind == kindBlobGroup:
-		c.splitGroup(e)
-		return true
-	case e.Kind == kindBlobs:
-		return c.joinBlobs(e)
-	case (e.Kind == kindACL || e.Kind == kindComment || e.Kind == "SECURITY LABEL") && strings.HasPrefix(e.Name, "LARGE OBJECT"):
-		return c.splitRights(e)
-	}
-	return false
-}
-
-// splitGroup makes an entry of each large object that a BLOB METADATA entry lists. The first keeps its ID.
-func (c *conversion) splitGroup(e *archive.Entry) {
-	for line := range strings.Lines(e.DDL) {
-		oid, err := strconv.ParseUint(strings.TrimSpace(line), 10, 32)
-		if err != nil {
-			continue // no number, and no large object
-		}
-		b := *e
-		if len(c.groups[e.ID]) > 0 {
-			if c.last == math.MaxInt32 {
-				return
-			}
-			c.last++
-			b.ID = c.last
-		}
-		text := strconv.FormatUint(oid, 10)
-		b.Kind, b.Name, b.OID = kindBlob, text, uint32(oid)
-		b.DDL = "SELECT pg_catalog.lo_create('" + text + "');\n"
-		b.Drop = "SELECT pg_catalog.lo_unlink('" + text + "');\n"
-		b.Nulls &^= archive.NullDDL | archive.NullDrop
-		c.groups[e.ID] = append(c.groups[e.ID], b.OID)
-		c.blobs[b.OID] = b.ID
-		c.entries = append(c.entries, b)
-	}
-}
-
-// joinBlobs keeps one BLOBS entry for all large objects.
-func (c *conversion) joinBlobs(e *archive.Entry) (done bool) {
-	if c.blobsID != 0 {
-		c.sources[c.blobsID] = append(c.sources[c.blobsID], e.ID)
-		c.dropped[e.ID] = c.blobsID
-		return true
-	}
-	c.blobsID = e.ID
-	c.sources[e.ID] = []int32{e.ID}
-	if len(c.groups) > 0 {
-		e.Name, e.Deps = kindBlobs, nil
-	}
-	return false
-}
-
-// splitRights makes an entry for each large object of one that is about a group: it has the statements for one of them.
-func (c *conversion) splitRights(e *archive.Entry) (done bool) {
-	if len(e.Deps) == 0 {
-		return false
-	}
-	oids := c.groups[e.Deps[0]]
-	if len(oids) == 0 {
-		return false
-	}
-	if e.Kind != kindACL { // of one large object
-		if oid, err := strconv.ParseUint(strings.TrimPrefix(e.Name, "LARGE OBJECT "), 10, 32); err == nil && c.blobs[uint32(oid)] != 0 {
-			e.Deps = []int32{c.blobs[uint32(oid)]}
-		}
-		return false
-	}
-	for i, oid := range oids {
-		one := *e
-		if i > 0 {
-			if c.last == math.MaxInt32 {
-				return true
-			}
-			c.last++
-			one.ID = c.last
-		}
-		one.Name = "LARGE OBJECT " + strconv.FormatUint(uint64(oid), 10)
-		one.Deps = []int32{c.blobs[oid]}
-		one.DDL = rightsOf(e.DDL, oid)
-		c.entries = append(c.entries, one)
-	}
-	return true
-}
-
-// rightsOf gives the statements for another large object.
-func rightsOf(sql string, oid uint32) string {
-	const mark = "LARGE OBJECT "
-	var b strings.Builder
-	quoted, from := false, 0
-	for i := 0; i < len(sql); i++ {
-		if sql[i] == '"' {
-			quoted = !quoted
-		}
-		if quoted || !strings.HasPrefix(sql[i:], mark) {
-			continue
-		}
-		b.WriteString(sql[from : i+len(mark)])
-		b.WriteString(strconv.FormatUint(uint64(oid), 10))
-		for i += len(mark); i < len(sql) && sql[i] >= '0' && sql[i] <= '9'; i++ {
-		}
-		from = i
-		i--
-	}
-	b.WriteString(sql[from:])
-	return b.String()
 }

@@ -5,9 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
-
-	"golang.org/x/sync/errgroup"
 
 	"github.com/pgark/pgark/archive"
 )
@@ -27,7 +26,7 @@ type WriteOptions struct {
 // WriteSummary is what a finished archive comes to.
 type WriteSummary struct {
 	Minor    uint8
-	RawBytes uint64   // of rows and large objects, before compression
+	RawBytes uint64   // of rows and large objects, before compression; what Copy has copied is not counted
 	Bytes    uint64   // written
 	Notes    []string // what the version does not hold, by name
 }
@@ -38,50 +37,32 @@ type WriteSummary struct {
 //	Begin, Add, Add, ..., End                               the rows of a TABLE DATA entry
 //	BeginBlobs, BeginBlob, Add, ..., EndBlob, ..., End      the large objects of a BLOBS entry
 //
-// What is written depends on the calls alone, not on the number of jobs. The first error stays: every later call returns it.
+// What is written depends on the calls alone, not on the number of jobs. The first error stays: every later call returns it. It may
+// be about an entry that was ended before: a [*WriteError] says which.
 //
 // Memory: (2 × Jobs + 2) × [MaxPiece] for what was encoded, Jobs × [MaxPiece] for pieces, what the encoders take, and
-// the table of contents.
+// the table of contents. Nothing of it is allocated before a piece needs it.
 type Writer struct {
 	toc     *TOC
 	sink    sink
 	options WriteOptions
 	targets map[int32]int  // place in toc.Entries
 	left    map[int32]bool // entries whose data is still to come
+	first   int            // no entry before this place in toc.Entries is left
 	notes   []string
 
-	ctx    context.Context //nolint:containedctx // of the goroutines, which live as long as the writer
-	cancel context.CancelCauseFunc
-	group  *errgroup.Group
-	work   chan *piece
-	order  chan writeOp
-	free   chan *piece
+	lines  pipeline
+	parent context.Context //nolint:containedctx // which may end before the archive is complete
+	err    error           // the first of a call's own
 	ended  bool
 
 	current *Entry // that is open
 	oid     uint32 // of the large object that is open
 	pending *piece // the last piece that was added: it may be the end of its stream
 	open    bool   // an entry is open
+	raw     bool   // its data is added as it is
 	blobs   bool
 	blob    bool // a large object is open
-	raw     uint64
-}
-
-// piece is a part of a stream on its way.
-type piece struct {
-	fetch  func(buf []byte) ([]byte, error)
-	done   func()
-	suffix string // added behind it before it is encoded
-	out    []byte
-	sum    pieceSum
-	raw    int
-	coded  chan error // capacity 1
-}
-
-// writeOp is one thing for the goroutine that writes: a piece, or fn.
-type writeOp struct {
-	piece *piece
-	fn    func() error
 }
 
 // sink is where the encoded data goes: one for each format. One goroutine at a time.
@@ -108,7 +89,7 @@ func newWriter(ctx context.Context, cat *archive.Catalog, format Format, directo
 	if err != nil {
 		return nil, err
 	}
-	w := &Writer{toc: toc, options: o, notes: notes, targets: make(map[int32]int), left: make(map[int32]bool)}
+	w := &Writer{toc: toc, options: o, notes: notes, targets: make(map[int32]int), left: make(map[int32]bool), parent: ctx}
 	for i := range toc.Entries {
 		e := &toc.Entries[i]
 		w.targets[e.ID] = i
@@ -125,181 +106,102 @@ func newWriter(ctx context.Context, cat *archive.Catalog, format Format, directo
 	if w.sink, err = open(toc, &w.options); err != nil {
 		return nil, err
 	}
-	w.start(ctx, encoders)
+	w.lines.sink = w.sink
+	w.lines.start(ctx, encoders)
 	return w, nil
 }
 
-// start starts the goroutines.
-func (w *Writer) start(ctx context.Context, encoders []pieceEncoder) {
-	pieces := 2*len(encoders) + 2
-	w.work, w.order, w.free = make(chan *piece, pieces), make(chan writeOp, pieces+16), make(chan *piece, pieces)
-	for range pieces {
-		w.free <- &piece{coded: make(chan error, 1)}
-	}
-	ctx, w.cancel = context.WithCancelCause(ctx)
-	w.group, w.ctx = errgroup.WithContext(ctx)
-	for _, e := range encoders {
-		w.group.Go(func() error { return w.encode(e) })
-	}
-	w.group.Go(w.writeAll)
-}
-
-// encode encodes pieces until there are none.
-func (w *Writer) encode(e pieceEncoder) error {
-	var buf []byte
-	for {
-		select {
-		case p, ok := <-w.work:
-			if !ok {
-				return nil
-			}
-			if buf == nil {
-				buf = make([]byte, MaxPiece+len(endOfData))
-			}
-			err := p.encode(e, buf)
-			p.coded <- err
-			if err != nil {
-				return err
-			}
-		case <-w.ctx.Done():
-			return context.Cause(w.ctx)
-		}
-	}
-}
-
-func (p *piece) encode(e pieceEncoder, buf []byte) error {
-	var text []byte
-	var err error
-	if p.fetch != nil {
-		text, err = p.fetch(buf[:MaxPiece])
-		if err == nil && len(text) > MaxPiece {
-			err = fmt.Errorf("a piece of %d bytes is larger than %d", len(text), MaxPiece)
-		}
-	}
-	if err == nil {
-		p.raw = len(text)
-		if p.suffix != "" {
-			n := copy(buf, text) // it may be there already
-			text = buf[:n+copy(buf[n:], p.suffix)]
-		}
-		p.out, p.sum, err = p.out[:0], pieceSum{}, nil
-		if len(text) > 0 {
-			p.out, p.sum, err = e.encode(p.out, text)
-		}
-	}
-	if p.done != nil {
-		p.done()
-	}
-	return err
-}
-
-// writeAll writes everything in order.
-func (w *Writer) writeAll() error {
-	for {
-		select {
-		case op, ok := <-w.order:
-			if !ok {
-				return nil
-			}
-			if err := w.apply(op); err != nil {
-				return err
-			}
-		case <-w.ctx.Done():
-			return context.Cause(w.ctx)
-		}
-	}
-}
-
-func (w *Writer) apply(op writeOp) error {
-	if op.fn != nil {
-		return op.fn()
-	}
-	p := op.piece
-	select {
-	case err := <-p.coded:
-		if err != nil {
-			return err
-		}
-	case <-w.ctx.Done():
-		return context.Cause(w.ctx)
-	}
-	w.raw += uint64(p.raw)
-	if len(p.out) > 0 {
-		if s, ok := w.sink.(summing); ok {
-			s.addSum(p.sum)
-		}
-		if err := w.sink.write(p.out); err != nil {
-			return err
-		}
-	}
-	p.fetch, p.done, p.suffix = nil, nil, ""
-	w.free <- p
-	return nil
-}
-
-// summing is a sink whose streams have a checksum of all pieces.
-type summing interface{ addSum(s pieceSum) }
-
-// hand passes an operation on.
-func (w *Writer) hand(op writeOp) error {
-	select {
-	case w.order <- op:
-	case <-w.ctx.Done():
-		return w.failure()
-	}
-	if op.piece != nil {
-		w.work <- op.piece // there is room for all pieces
-	}
-	return nil
-}
-
-// failure is the first error of the goroutines.
-func (w *Writer) failure() error { return context.Cause(w.ctx) }
+// ErrInserts says that the rows of a table are statements (pg_dump --inserts), which are not those that Add takes. A custom archive
+// can be copied, see [Writer.Copy].
+var ErrInserts = errors.New("its rows are INSERT statements (pg_dump --inserts), which can't be written anew")
 
 var (
 	errOrder    = errors.New("internal error: data of an archive in wrong order")
 	errNotBegun = errors.New("internal error: no data of an entry is open")
 )
 
+// fail keeps the first error.
+func (w *Writer) fail(err error) error {
+	if w.err == nil {
+		w.err = err
+	}
+	return w.err
+}
+
+// state is the error that was met before, if any.
+func (w *Writer) state() error {
+	switch {
+	case w.err != nil:
+		return w.err
+	case w.ended:
+		return w.fail(errOrder)
+	case w.lines.ctx.Err() != nil:
+		return w.fail(w.lines.failure())
+	}
+	return nil
+}
+
 // Begin begins the rows of a TABLE DATA entry. Where the archive goes to a pipe, entries come in the order of the catalog.
-func (w *Writer) Begin(entry int32) error { return w.begin(entry, false) }
+func (w *Writer) Begin(entry int32) error { return w.begin(entry, kindTableData, false) }
 
 // BeginBlobs begins the large objects of a BLOBS entry.
-func (w *Writer) BeginBlobs(entry int32) error { return w.begin(entry, true) }
+func (w *Writer) BeginBlobs(entry int32) error { return w.begin(entry, kindBlobs, false) }
 
-func (w *Writer) begin(entry int32, blobs bool) error {
-	if w.ctx.Err() != nil {
-		return w.failure()
+func (w *Writer) begin(entry int32, kind string, raw bool) error {
+	if err := w.state(); err != nil {
+		return err
 	}
 	i, ok := w.targets[entry]
 	if !ok || !w.left[entry] || w.open {
-		return fmt.Errorf("%w: entry %d", errOrder, entry)
+		return w.fail(fmt.Errorf("%w: entry %d", errOrder, entry))
 	}
-	if !w.sink.canSeek() {
-		for k := range i {
-			if w.left[w.toc.Entries[k].ID] {
-				return fmt.Errorf("%w: entry %d before entry %d, to a pipe", errOrder, entry, w.toc.Entries[k].ID)
-			}
-		}
+	e := &w.toc.Entries[i]
+	if e.Kind != kind {
+		return w.fail(fmt.Errorf("%w: entry %d is %s, not %s", errOrder, entry, e.Kind, kind))
 	}
-	w.open, w.blobs = true, blobs
+	if kind == kindTableData && strings.TrimSpace(e.Copy) == "" && !raw {
+		return w.fail(fmt.Errorf("%w: entry %d, %s", ErrInserts, entry, e.Name))
+	}
+	if before := w.firstLeft(); before < i && !w.sink.canSeek() {
+		return w.fail(fmt.Errorf("%w: entry %d before entry %d, to a pipe", errOrder, entry, w.toc.Entries[before].ID))
+	}
+	w.open, w.raw, w.blobs = true, raw, kind == kindBlobs
 	delete(w.left, entry)
-	w.current = &w.toc.Entries[i]
-	e := w.current
-	return w.hand(writeOp{fn: func() error { return w.sink.begin(e) }})
+	w.current = e
+	return w.do(func() error {
+		w.lines.entry, w.lines.last = e, '\n'
+		if r, ok := w.sink.(rawSink); ok {
+			r.setRaw(raw)
+		}
+		return w.sink.begin(e)
+	})
+}
+
+// firstLeft is the place of the first entry whose data is still to come.
+func (w *Writer) firstLeft() int {
+	for w.first < len(w.toc.Entries) && !w.left[w.toc.Entries[w.first].ID] {
+		w.first++
+	}
+	return w.first
+}
+
+// do has fn called by the goroutine that writes, after all that was handed over before.
+func (w *Writer) do(fn func() error) error {
+	return w.keep(w.lines.hand(writeOp{fn: fn}))
+}
+
+func (w *Writer) keep(err error) error {
+	if err != nil {
+		return w.fail(err)
+	}
+	return nil
 }
 
 // Add adds a piece of at most [MaxPiece] bytes: of COPY text, or of a large object. fetch gives it, once, on another goroutine; it may
 // put it into buf, which has room for so much. done, if not nil, is called when the piece is not needed any more; where
-// the writing is given up it may never be called.
+// the writing is given up it may never be called. Add waits while 2 × Jobs + 2 pieces are under way.
 func (w *Writer) Add(fetch func(buf []byte) ([]byte, error), done func()) error {
-	if !w.open || w.blobs && !w.blob {
-		return errNotBegun
-	}
-	if err := w.flush(""); err != nil {
-		return err
-	}
-	p, err := w.take()
+	p, err := w.next(false)
 	if err != nil {
 		return err
 	}
@@ -308,13 +210,19 @@ func (w *Writer) Add(fetch func(buf []byte) ([]byte, error), done func()) error 
 	return nil
 }
 
-func (w *Writer) take() (*piece, error) {
-	select {
-	case p := <-w.free:
-		return p, nil
-	case <-w.ctx.Done():
-		return nil, w.failure()
+// next is a piece for what is added to what is open.
+func (w *Writer) next(raw bool) (*piece, error) {
+	if err := w.state(); err != nil {
+		return nil, err
 	}
+	if !w.open || w.blobs && !w.blob || w.raw != raw {
+		return nil, w.fail(errNotBegun)
+	}
+	if err := w.flush(""); err != nil {
+		return nil, err
+	}
+	p, err := w.lines.take()
+	return p, w.keep(err)
 }
 
 // flush hands the pending piece on, with what is to stand behind it.
@@ -322,8 +230,8 @@ func (w *Writer) flush(suffix string) error {
 	p := w.pending
 	if p == nil && suffix != "" {
 		var err error
-		if p, err = w.take(); err != nil {
-			return err
+		if p, err = w.lines.take(); err != nil {
+			return w.fail(err)
 		}
 	}
 	if p == nil {
@@ -331,16 +239,19 @@ func (w *Writer) flush(suffix string) error {
 	}
 	w.pending = nil
 	p.suffix = suffix
-	return w.hand(writeOp{piece: p})
+	return w.keep(w.lines.hand(writeOp{piece: p}))
 }
 
-// End ends the rows, or the large objects, of an entry.
+// End ends the rows, or the large objects, of an entry. Rows whose last one does not end in LF are an error.
 func (w *Writer) End() error {
+	if err := w.state(); err != nil {
+		return err
+	}
 	if !w.open || w.blob {
-		return errNotBegun
+		return w.fail(errNotBegun)
 	}
 	suffix := endOfData
-	if w.blobs {
+	if w.blobs || w.raw {
 		suffix = ""
 	}
 	if err := w.flush(suffix); err != nil {
@@ -348,78 +259,40 @@ func (w *Writer) End() error {
 	}
 	e := w.current
 	w.open = false
-	return w.hand(writeOp{fn: func() error { return w.sink.end(e) }})
+	return w.do(func() error { return w.sink.end(e) })
 }
 
-// BeginBlob begins a large object.
+// BeginBlob begins a large object. Each may come once.
 func (w *Writer) BeginBlob(oid uint32) error {
+	if err := w.state(); err != nil {
+		return err
+	}
 	if !w.open || !w.blobs || w.blob {
-		return errNotBegun
+		return w.fail(errNotBegun)
+	}
+	if oid == 0 { // which ends the list of them
+		return w.fail(fmt.Errorf("%w: a large object without a number", ErrDamaged))
 	}
 	w.blob, w.oid = true, oid
 	e := w.current
-	return w.hand(writeOp{fn: func() error { return w.sink.beginBlob(e, oid) }})
+	return w.do(func() error { return w.sink.beginBlob(e, oid) })
 }
 
 // EndBlob ends a large object.
 func (w *Writer) EndBlob() error {
+	if err := w.state(); err != nil {
+		return err
+	}
 	if !w.blob {
-		return errNotBegun
+		return w.fail(errNotBegun)
 	}
 	if err := w.flush(""); err != nil {
 		return err
 	}
 	w.blob = false
 	e, oid := w.current, w.oid
-	return w.hand(writeOp{fn: func() error { return w.sink.endBlob(e, oid) }})
+	return w.do(func() error { return w.sink.endBlob(e, oid) })
 }
 
 // TOC is the table of contents that is written: the catalog in the archive's version. The caller must not change it.
 func (w *Writer) TOC() *TOC { return w.toc }
-
-// Close completes the archive. It fails where data of an entry was never given.
-func (w *Writer) Close() (WriteSummary, error) {
-	if err := w.finish(); err != nil {
-		w.sink.abort()
-		return WriteSummary{}, err
-	}
-	if len(w.left) > 0 || w.open {
-		w.sink.abort()
-		for _, e := range w.toc.Entries {
-			if w.left[e.ID] {
-				return WriteSummary{}, fmt.Errorf("%w: no data of entry %d, %s %s", errOrder, e.ID, e.Kind, e.Name)
-			}
-		}
-		return WriteSummary{}, errOrder
-	}
-	n, err := w.sink.close(w.toc)
-	if err != nil {
-		w.sink.abort()
-		return WriteSummary{}, err
-	}
-	return WriteSummary{Minor: w.options.Minor, RawBytes: w.raw, Bytes: n, Notes: w.notes}, nil
-}
-
-// finish waits for the goroutines to write what was handed over.
-func (w *Writer) finish() error {
-	if w.ended {
-		return errOrder
-	}
-	w.ended = true
-	close(w.work)
-	close(w.order)
-	err := w.group.Wait()
-	w.cancel(nil)
-	return err
-}
-
-// Abort gives the archive up, and removes what was made of it where that has a name. It does nothing after Close.
-func (w *Writer) Abort() {
-	if w.ended {
-		return
-	}
-	w.ended = true
-	w.cancel(context.Canceled)
-	_ = w.group.Wait()
-	w.sink.abort()
-}

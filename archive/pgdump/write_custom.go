@@ -20,7 +20,7 @@ const (
 // neither synced nor closed.
 func NewCustomWriter(ctx context.Context, out io.Writer, cat *archive.Catalog, o WriteOptions) (*Writer, error) {
 	return newWriter(ctx, cat, FormatCustom, false, o, func(toc *TOC, o *WriteOptions) (sink, error) {
-		s := &customSink{out: out, codec: o.Compression}
+		s := &customSink{out: out, codec: o.Compression, places: make(map[int32]uint64)}
 		s.at, _ = out.(io.WriterAt)
 		for i := range toc.Entries {
 			e := &toc.Entries[i]
@@ -44,9 +44,13 @@ type customSink struct {
 	pos   uint64
 	buf   []byte
 
-	sum   uint32 // Adler-32 of the stream so far
-	fresh bool   // nothing was written of the stream
+	places map[int32]uint64 // of the data of entries; the table of contents is the caller's to read meanwhile
+
+	frame gzipFrame // of the stream, if the codec is gzip
+	raw   bool      // what comes has its frame
 }
+
+func (s *customSink) setRaw(raw bool) { s.raw = raw }
 
 func (s *customSink) canSeek() bool { return s.at != nil }
 
@@ -69,26 +73,23 @@ func appendInt(b []byte, v int32) []byte {
 }
 
 func (s *customSink) begin(e *Entry) error {
-	e.Offset = s.pos
+	s.places[e.ID] = s.pos
 	block := byte(blockData)
 	if e.Kind == kindBlobs {
 		block = blockBlobs
 	} else {
-		s.reset()
+		s.frame.reset()
 	}
 	return s.put(appendInt([]byte{block}, e.ID))
 }
 
-func (s *customSink) reset() { s.sum, s.fresh = 1, true }
-
-func (s *customSink) addSum(p pieceSum) { s.sum = combineAdler(s.sum, p.adler, p.bytes) }
+func (s *customSink) addSum(p pieceSum) { s.frame.add(p) }
 
 func (s *customSink) write(encoded []byte) error {
 	s.buf = s.buf[:0]
-	if s.codec == CompressionGzip && s.fresh {
-		s.buf = append(s.buf, zlibHead()...)
+	if s.codec == CompressionGzip && !s.raw {
+		s.buf = s.frame.head(s.buf)
 	}
-	s.fresh = false
 	return s.chunk(encoded)
 }
 
@@ -104,12 +105,8 @@ func (s *customSink) chunk(more []byte) error {
 
 // endStream ends the stream of a table or a large object.
 func (s *customSink) endStream() error {
-	if s.codec == CompressionGzip {
-		s.buf = s.buf[:0]
-		if s.fresh {
-			s.buf = append(s.buf, zlibHead()...)
-		}
-		s.buf = append(s.buf, zlibEnd(s.sum)...)
+	if s.codec == CompressionGzip && !s.raw {
+		s.buf = s.frame.end(s.buf[:0])
 		if err := s.chunk(nil); err != nil {
 			return err
 		}
@@ -125,7 +122,7 @@ func (s *customSink) end(e *Entry) error {
 }
 
 func (s *customSink) beginBlob(_ *Entry, oid uint32) error {
-	s.reset()
+	s.frame.reset()
 	return s.put(appendInt(nil, int32(oid))) //nolint:gosec // from 2^31 on it is written as a negative number, as pg_dump does
 }
 
@@ -138,7 +135,7 @@ func (s *customSink) close(toc *TOC) (uint64, error) {
 	}
 	for i := range toc.Entries {
 		if e := &toc.Entries[i]; e.HadDumper {
-			e.DataState = OffsetSet
+			e.DataState, e.Offset = OffsetSet, s.places[e.ID]
 		}
 	}
 	head := toc.Append(nil)

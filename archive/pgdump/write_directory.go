@@ -5,10 +5,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
+
+	"golang.org/x/sync/errgroup"
 
 	"github.com/pgark/pgark/archive"
 )
@@ -52,41 +53,45 @@ func nameData(toc *TOC, directory bool) {
 	}
 }
 
-// NewDirectoryWriter begins a directory-format archive of a catalog. The directory dir must not exist, or be empty; it appears when the
-// archive is complete and on disk. Until then it is a directory beside it whose name begins with a dot, which Abort, or a Close
-// that fails, removes. Entries may come in any order.
+// NewDirectoryWriter begins a directory-format archive of a catalog. The directory dir must not exist, or be empty. Where it does not
+// exist it appears when the archive is complete and on disk: until then it is one beside it whose name begins with a dot. Where it
+// does, the files are in such a directory within it, since another disk may be mounted there, and toc.dat, without which there
+// is no archive, comes last. Abort, or a Close that fails, removes what was made. Entries may come in any order.
 func NewDirectoryWriter(ctx context.Context, dir string, cat *archive.Catalog, o WriteOptions) (*Writer, error) {
 	return newWriter(ctx, cat, FormatTar, true, o, func(toc *TOC, o *WriteOptions) (sink, error) {
 		nameData(toc, true)
-		dir = filepath.Clean(dir)
-		s := &directorySink{
-			name: dir, tmp: filepath.Join(filepath.Dir(dir), fmt.Sprintf(".%s.partial-%d", filepath.Base(dir), os.Getpid())), codec: o.Compression,
-		}
+		s := &directorySink{name: filepath.Clean(dir), codec: o.Compression, frame: gzipFrame{member: true}}
 		enc, err := newPieceEncoder(FormatTar, true, o.Compression, o.Level)
 		if err != nil {
 			return nil, err
 		}
-		if s.empty, _, err = enc.encode(nil, nil); err != nil {
+		if s.empty, _, err = enc.encode(nil, nil); err != nil { // of lz4 and zstd a frame
 			return nil, err
 		}
-		if err := os.Mkdir(s.tmp, 0o700); err != nil {
-			return nil, fmt.Errorf("the output directory: %w", err)
-		}
-		return s, nil
+		s.syncing.SetLimit(syncsAtOnce)
+		return s, s.makeDir()
 	})
 }
 
 // directorySink writes the files of a directory archive.
 type directorySink struct {
-	name, tmp string
-	codec     Compression
-	f         *os.File
-	out       *bufio.Writer
-	list      []byte // blobs.toc of the entry that is open
-	empty     []byte // what nothing is compressed to
-	fresh     bool   // nothing was written of the large object
-	bytes     uint64
+	name   string
+	tmp    string // where the files are until the archive is complete; "" from then on
+	within bool   // tmp is in the directory name, which was there
+	codec  Compression
+	f      *os.File
+	out    *bufio.Writer
+	list   []byte // blobs.toc of the entry that is open
+	empty  []byte // what nothing is compressed to, where that is something
+	fresh  bool   // nothing was written of the stream
+	frame  gzipFrame
+	bytes  uint64
+
+	syncing errgroup.Group // makes files durable meanwhile: each waits for the disk
 }
+
+// syncsAtOnce is for how many files the disk is waited for at the same time. More of them are open only while one is written.
+const syncsAtOnce = 8
 
 func (s *directorySink) canSeek() bool { return true }
 
@@ -103,18 +108,42 @@ func (s *directorySink) create(name string) error {
 	return nil
 }
 
-// finish makes the open file durable.
+// finish ends the open file, and has it made durable.
 func (s *directorySink) finish() error {
 	f := s.f
 	s.f = nil
-	err := s.out.Flush()
-	if err == nil {
-		err = f.Sync()
+	if err := s.out.Flush(); err != nil {
+		return fmt.Errorf("write archive: %w", errors.Join(err, f.Close()))
 	}
-	if err = errors.Join(err, f.Close()); err != nil {
-		return fmt.Errorf("write archive: %w", err)
-	}
+	s.syncing.Go(func() error {
+		if err := errors.Join(f.Sync(), f.Close()); err != nil {
+			return fmt.Errorf("write archive: %w", err)
+		}
+		return nil
+	})
 	return nil
+}
+
+// createStream creates the file of rows or a large object.
+func (s *directorySink) createStream(name string) error {
+	s.fresh = true
+	s.frame.reset()
+	return s.create(name + s.codec.extension())
+}
+
+// endStream ends the stream in the open file.
+func (s *directorySink) endStream() error {
+	var err error
+	switch {
+	case s.codec == CompressionGzip:
+		err = s.put(s.frame.end(nil))
+	case s.fresh:
+		err = s.put(s.empty)
+	}
+	if err != nil {
+		return err
+	}
+	return s.finish()
 }
 
 func (s *directorySink) begin(e *Entry) error {
@@ -122,17 +151,17 @@ func (s *directorySink) begin(e *Entry) error {
 		s.list = nil
 		return nil
 	}
-	return s.create(e.File + s.codec.extension())
+	return s.createStream(e.File)
 }
 
 func (s *directorySink) end(e *Entry) error {
 	if e.Kind != kindBlobs {
-		return s.finish()
+		return s.endStream()
 	}
 	if err := s.create(e.File); err != nil { // which is never compressed
 		return err
 	}
-	if err := s.write(s.list); err != nil {
+	if err := s.put(s.list); err != nil {
 		return err
 	}
 	return s.finish()
@@ -141,22 +170,25 @@ func (s *directorySink) end(e *Entry) error {
 func (s *directorySink) beginBlob(_ *Entry, oid uint32) error {
 	name := blobFile(oid)
 	s.list = fmt.Appendf(s.list, "%d %s\n", oid, name)
-	s.fresh = true
-	return s.create(name + s.codec.extension())
+	return s.createStream(name)
 }
 
-func (s *directorySink) endBlob(*Entry, uint32) error {
-	if s.fresh {
-		if err := s.write(s.empty); err != nil {
+func (s *directorySink) endBlob(*Entry, uint32) error { return s.endStream() }
+
+func (s *directorySink) addSum(p pieceSum) { s.frame.add(p) }
+
+func (s *directorySink) write(encoded []byte) error {
+	if s.codec == CompressionGzip && s.fresh {
+		if err := s.put(s.frame.head(nil)); err != nil {
 			return err
 		}
 	}
-	return s.finish()
+	s.fresh = false
+	return s.put(encoded)
 }
 
-func (s *directorySink) write(encoded []byte) error {
-	s.fresh = false
-	n, err := s.out.Write(encoded)
+func (s *directorySink) put(b []byte) error {
+	n, err := s.out.Write(b)
 	s.bytes += uint64(n) //nolint:gosec // not negative
 	if err != nil {
 		return fmt.Errorf("write archive: %w", err)
@@ -164,44 +196,38 @@ func (s *directorySink) write(encoded []byte) error {
 	return nil
 }
 
-// close writes the table of contents, and gives the directory its name.
+// close writes the table of contents, and gives the files their place.
 func (s *directorySink) close(toc *TOC) (uint64, error) {
 	if err := s.create(tocFile); err != nil {
 		return 0, err
 	}
-	if err := s.write(toc.Append(nil)); err != nil {
+	if err := s.put(toc.Append(nil)); err != nil {
 		return 0, err
 	}
 	if err := s.finish(); err != nil {
 		return 0, err
 	}
-	if err := syncDir(s.tmp); err != nil {
+	if err := s.syncing.Wait(); err != nil {
 		return 0, err
 	}
-	if err := os.Remove(s.name); err != nil && !errors.Is(err, fs.ErrNotExist) { // an empty directory
+	if err := syncDir(s.tmp); err != nil {
 		return 0, fmt.Errorf("the output directory: %w", err)
 	}
-	if err := os.Rename(s.tmp, s.name); err != nil {
+	place := s.rename
+	if s.within {
+		place = s.moveUp
+	}
+	if err := place(); err != nil {
 		return 0, fmt.Errorf("the output directory: %w", err)
 	}
-	s.tmp = ""
-	return s.bytes, syncDir(filepath.Dir(s.name))
-}
-
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	defer d.Close()
-	_ = d.Sync() // some file systems can't sync a directory
-	return nil
+	return s.bytes, nil
 }
 
 func (s *directorySink) abort() {
 	if s.f != nil {
 		_ = s.f.Close()
 	}
+	_ = s.syncing.Wait()
 	if s.tmp != "" {
 		_ = os.RemoveAll(s.tmp)
 	}

@@ -72,27 +72,27 @@ func (s *tarSink) put(b []byte) error {
 func tarHead(name string, size uint64, mtime int64) []byte {
 	b := make([]byte, tarBlock)
 	copy(b[0:100], name)
-	copy(b[100:], "0000600\x000004000\x000002000\x00")
+	copy(b[100:], "0000600 0004000 0002000 ")
 	if size < 1<<33 {
-		copy(b[124:], fmt.Sprintf("%011o\x00", size))
+		copy(b[124:], fmt.Sprintf("%011o ", size))
 	} else {
 		b[124] = 0x80
 		for i := range 8 {
 			b[135-i] = byte(size >> (8 * i)) //nolint:gosec // a byte of it
 		}
 	}
-	copy(b[136:], fmt.Sprintf("%011o\x00", max(mtime, 0)))
+	copy(b[136:], fmt.Sprintf("%011o ", max(mtime, 0)))
 	copy(b[148:], "        ")
 	b[156] = '0'
 	copy(b[257:], "ustar\x0000")
 	copy(b[265:], "postgres")
 	copy(b[297:], "postgres")
-	copy(b[329:], "0000000\x000000000\x00")
+	copy(b[329:], "0000000 0000000 ")
 	sum := 0
 	for _, c := range b {
 		sum += int(c)
 	}
-	copy(b[148:], fmt.Sprintf("%06o\x00 ", sum))
+	copy(b[148:], fmt.Sprintf("%07o ", sum))
 	return b
 }
 
