@@ -48,7 +48,8 @@ const (
 type Finding struct {
 	Class         string
 	Volume        string // name of the volume, as far as names were given
-	Offset        int64  // in the volume: of the frame that is damaged, or of what is missing; -1 of none
+	Database      string // of a cluster archive: what database it concerns; empty for what they share
+	Offset        int64  // in the volume, of a cluster archive in the file: of the frame that is damaged, or of what is missing; -1 of none
 	Stream        StreamID
 	Schema, Table string // of the stream, where it is known
 	Block         int64  // number in the stream, -1 where this is about no block
@@ -62,9 +63,12 @@ type CheckResult struct {
 	Blocks   int    // sound ones
 	Rows     uint64 // in them
 	RawBytes uint64
-	Bytes    uint64    // that were read of all volumes
-	Findings []Finding // in the order of the volumes and of their offsets, at most maxFindings
-	More     int       // findings that there was no room for
+	Bytes    uint64 // that were read of all volumes
+	// Databases has, of a cluster archive, what was found in each of its databases, in the order of the file; nil of others. The sums
+	// above have all of them.
+	Databases []DatabaseCheck
+	Findings  []Finding // in the order of the volumes and of their offsets, at most maxFindings
+	More      int       // findings that there was no room for
 }
 
 const maxFindings = 1000
@@ -73,7 +77,8 @@ const maxFindings = 1000
 // is damaged too it goes by the frames alone. Damage is no error: an error is that r can't be read, that this is
 // no archive, or that it needs a newer pgark. Memory: two frames for each job and what a [Reader] takes.
 //
-// Of a set it checks the volume that it is given, the lead volume or another; [CheckFiles] checks all.
+// Of a set it checks the volume that it is given, the lead volume or another; [CheckFiles] checks all. Of a cluster archive it checks
+// all databases, one after the other.
 func Check(ctx context.Context, r io.ReaderAt, size int64, o CheckOptions) (*CheckResult, error) {
 	c := newChecker(o)
 	if _, err := c.check(ctx, r, size, ""); err != nil {
@@ -87,7 +92,7 @@ func newChecker(o CheckOptions) *checker {
 }
 
 func (c *checker) result() *CheckResult {
-	c.res.Tables = len(c.tables)
+	c.res.Tables = c.nestedTables + len(c.tables)
 	return &c.res
 }
 
@@ -97,6 +102,8 @@ func (c *checker) check(ctx context.Context, r io.ReaderAt, size int64, name str
 	v, err := openVolume(r, size, name)
 	var damage *DamageError
 	switch {
+	case err == nil && v.header.Cluster:
+		err = c.cluster(ctx, v)
 	case err == nil:
 		err = c.indexed(ctx, v)
 	case errors.As(err, &damage):
@@ -140,6 +147,9 @@ type checker struct {
 	jobs    int
 	quick   bool
 	members map[uint32]*MemberCheck // as in CheckOptions
+
+	nested       bool // what is checked is one database of a cluster archive
+	nestedTables int  // of databases that were checked
 
 	mu     sync.Mutex
 	res    CheckResult

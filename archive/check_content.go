@@ -120,6 +120,13 @@ func (k *indexedCheck) documents() error {
 			}
 		}
 	}
+	if v.header.Cluster {
+		if _, err := v.readDatabases(); err != nil {
+			if err := k.document(FrameDatabases, err); err != nil {
+				return err
+			}
+		}
+	}
 	cat, err := v.readCatalog()
 	if err != nil {
 		return k.document(FrameCatalog, err)

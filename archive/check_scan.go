@@ -31,6 +31,9 @@ func (c *checker) fragment(ctx context.Context, r io.ReaderAt, size int64) error
 
 // scanned checks an archive whose header, index or trailer is damaged, by its frames alone.
 func (c *checker) scanned(ctx context.Context, r io.ReaderAt, size int64) error {
+	if done, err := c.brokenCluster(ctx, r, size); done || err != nil {
+		return err
+	}
 	if c.quick {
 		return nil
 	}

@@ -179,6 +179,17 @@ func (v *volume) readMoment() (*Moment, error) {
 	return parseDocument(v, FrameMoment, maxMoment, parseMoment)
 }
 
+func (v *volume) readDatabases() ([]ClusterDatabase, error) {
+	list, err := parseDocument(v, FrameDatabases, maxDatabases, parseDatabases)
+	if err == nil {
+		err = v.damage(v.docs[FrameDatabases][0][0], placed(list, v.nested))
+	}
+	if err != nil {
+		return nil, err
+	}
+	return list, nil
+}
+
 func (v *volume) readVolumes() (*VolumeList, error) {
 	l, err := parseDocument(v, FrameVolumes, maxVolumes, parseVolumes)
 	if err == nil && l.Set != v.header.Member.Set {

@@ -6,6 +6,9 @@
 // by a [Reader], which opens it from the trailer; blocks are decoded by any number of goroutines, each with its own
 // [Decoder]. One root digest covers every bit.
 //
+// Several archives, one for each database of a server, may lie in one file, with what the databases share around them: a [ClusterWriter]
+// writes it, and [OpenCluster] opens it.
+//
 // What is damaged is found and named by [Check], and what is left of it is recovered by [Salvage]. Neither needs
 // the index.
 //

@@ -20,6 +20,12 @@ var (
 	ErrMember = errors.New("one volume of a set")
 	// ErrVolume: a volume of a set is missing, or what is in its place is another one.
 	ErrVolume = errors.New("a volume of the set is missing")
+	// ErrCluster: this holds an archive for each of several databases, and one of them is what to open.
+	ErrCluster = errors.New("an archive of several databases")
+	// ErrNotCluster: this is an archive of one database.
+	ErrNotCluster = errors.New("not an archive of several databases")
+	// ErrNoDatabase: the archive has no database of that name.
+	ErrNoDatabase = errors.New("no such database in the archive")
 )
 
 // DamageError says what is damaged and where. It unwraps to Err, which is or wraps one of the sentinels.

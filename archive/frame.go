@@ -11,6 +11,8 @@ import (
 const (
 	FormatMajor = 1
 	FormatMinor = 0
+	// FormatMinorCluster is the minor version of a cluster volume, which 1.0 does not have: see [ClusterWriter].
+	FormatMinorCluster = 1
 )
 
 // Sizes of blocks and frames, in raw bytes (before compression).
@@ -24,7 +26,7 @@ const (
 // FrameType says what a frame holds. Numbers are part of the format.
 type FrameType uint8
 
-// The frame types of version 1.0.
+// The frame types.
 const (
 	FrameHeader    FrameType = 1 // what this volume is; the first frame, once
 	FrameMoment    FrameType = 2 // a part of the moment
@@ -34,6 +36,7 @@ const (
 	FrameStreamEnd FrameType = 6 // ends a stream: its digest and number of blocks
 	FrameIndex     FrameType = 7 // a part of the index; the last frames
 	FrameVolumes   FrameType = 8 // a part of the list of volumes of a set
+	FrameDatabases FrameType = 9 // a part of the list of databases of a cluster volume; from version 1.1 on
 )
 
 // String names the type as the specification does.
@@ -55,6 +58,8 @@ func (t FrameType) String() string {
 		return "index"
 	case FrameVolumes:
 		return "volumes"
+	case FrameDatabases:
+		return "databases"
 	}
 	return fmt.Sprintf("type %d", uint8(t))
 }
@@ -170,7 +175,7 @@ func (h *frameHeader) validate() error {
 		return errors.New("frame of type 0")
 	case h.flags&flagOptional != 0:
 		return nil
-	case h.typ > FrameVolumes:
+	case h.typ > FrameDatabases:
 		return fmt.Errorf("%w: it holds a frame of the unknown type %d that must not be skipped", ErrVersion, h.typ)
 	case h.flags&^flagsKnown != 0:
 		return fmt.Errorf("%w: it holds a frame with unknown flags %#x", ErrVersion, h.flags)

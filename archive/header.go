@@ -29,6 +29,7 @@ type Header struct {
 	Level        int      // 0 for the codec's default
 	Salvaged     VolumeID // the damaged volume that this was salvaged from, else zero
 	Member       Member   // what set it is a volume of; zero for an archive of one volume
+	Cluster      bool     // it is a cluster volume, which holds an archive for each database: see [OpenCluster]
 }
 
 const (
@@ -42,7 +43,7 @@ const (
 //	 2   2  minor version
 //	 4  16  volume id: the first 16 bytes of the SHA-256 of all of the payload but these
 //	20      message: 1 created  2 database  3 tool  4 codec  5 level  6 salvaged volume's id
-//	        7 id of the set  8 number of the volume  9 name of the lead volume
+//	        7 id of the set  8 number of the volume  9 name of the lead volume  10 cluster volume
 //
 // It sets h.ID.
 func appendHeader(b []byte, h *Header) []byte {
@@ -63,6 +64,7 @@ func appendHeader(b []byte, h *Header) []byte {
 		b = appendUint(b, 8, uint64(h.Member.Number))
 		b = appendString(b, 9, h.Member.Lead)
 	}
+	b = appendBool(b, 10, h.Cluster)
 	h.ID = volumeID(b[start:])
 	copy(b[start+4:], h.ID[:])
 	return b
@@ -108,6 +110,8 @@ func parseHeader(b []byte) (Header, error) {
 			h.Member.Number = uint32(f.uint(MaxVolumes))
 		case 9:
 			h.Member.Lead = f.str()
+		case 10:
+			h.Cluster = f.bool()
 		}
 	}
 	if f.err != nil {
@@ -115,6 +119,9 @@ func parseHeader(b []byte) (Header, error) {
 	}
 	if err := h.Member.check(); err != nil {
 		return h, fmt.Errorf("volume header: %w", err)
+	}
+	if h.Cluster && h.Member != (Member{}) {
+		return h, errors.New("volume header says that it is a cluster volume and one of a set")
 	}
 	if h.ID != volumeID(b) {
 		return h, errors.New("volume header does not have the volume id that its fields make")

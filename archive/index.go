@@ -12,6 +12,7 @@ import (
 const (
 	recordFrame  = 1
 	recordStream = 2
+	recordNested = 3 // of a cluster volume
 )
 
 // frameRecord is what the index keeps of a frame; 68 bytes in memory.
@@ -151,6 +152,18 @@ func parseStreamRecord(s string) (streamRecord, error) {
 type index struct {
 	frames  frameList
 	streams []streamRecord
+	nested  []nestedRecord // of a cluster volume
+}
+
+// nestedRecord says that a nested volume stands between two frames.
+type nestedRecord struct {
+	before int // number of the frame that follows it
+	length uint64
+}
+
+// appendNestedRecord: the length as a uvarint.
+func appendNestedRecord(b []byte, length uint64) []byte {
+	return appendField(b, recordNested, binary.AppendUvarint(nil, length))
 }
 
 // parsePart adds the records of one raw part of the index. No record goes over from one part to the next.
@@ -179,6 +192,12 @@ func (x *index) parsePart(s string) error {
 				return fmt.Errorf("%w: stream %d in place of %d", errIndexRecord, r.id, len(x.streams)+1)
 			}
 			x.streams = append(x.streams, r)
+		case recordNested:
+			length, n := uvarint(body)
+			if n == 0 || n != len(body) || length < minVolume || length > math.MaxInt64 || len(x.nested) == MaxDatabases {
+				return errIndexRecord
+			}
+			x.nested = append(x.nested, nestedRecord{before: x.frames.n, length: length})
 		}
 	}
 	return nil

@@ -32,7 +32,8 @@ type Reader struct {
 // NewReader opens the archive of size bytes in r: it reads the trailer, the header and the index, and checks that
 // they belong together. The archive's root covers what it has read. Errors are or wrap [ErrNotArchive],
 // [ErrVersion], [ErrTruncated] or [ErrDamaged], the last two mostly in a [DamageError]; a volume of a set is refused
-// with [ErrMember], and a lead volume with [ErrVolume]: see [NewSetReader].
+// with [ErrMember], a lead volume with [ErrVolume]: see [NewSetReader]; and a cluster volume with a [ClusterError], which has
+// the list of its databases: see [NewCluster].
 func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
 	v, err := openVolume(r, size, "")
 	if err != nil {
@@ -46,6 +47,9 @@ func NewReader(r io.ReaderAt, size int64) (*Reader, error) {
 func newReader(lead *volume, find func(*Volume) (*volume, error), partial bool) (*Reader, error) {
 	if lead.header.Member.isMember() {
 		return nil, lead.locate(lead.memberError())
+	}
+	if lead.header.Cluster {
+		return nil, lead.locate(lead.clusterError())
 	}
 	x := lead.reader()
 	if lead.header.Member.isLead() {

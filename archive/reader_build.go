@@ -9,16 +9,22 @@ import (
 )
 
 // build derives the rest from the index, and checks that the index makes sense.
-func (v *volume) build(streams []streamRecord) error {
+func (v *volume) build(idx *index) error {
+	streams := idx.streams
 	if v.frames.n > math.MaxInt32 || v.frames.n == 0 || v.frames.at(0).typ != FrameHeader {
 		return errors.New("it has too many frames or does not begin with the header")
 	}
 	b := &builder{v: v, opened: make([]bool, len(streams)), ended: make([]bool, len(streams)), counts: make([]int, len(streams)+1)}
 	v.offsets = make([]int64, v.frames.n)
 	v.docs = map[FrameType][2][]int{}
+	if len(idx.nested) > 0 && !v.header.Cluster {
+		return errors.New("it names nested volumes, which this kind of volume does not have")
+	}
 	at := uint64(0)
+	nested := idx.nested
 	for i := range v.frames.n {
 		r := v.frames.at(i)
+		nested = v.buildNested(nested, i, &at)
 		v.offsets[i] = int64(at)
 		if at += frameHeaderLen + uint64(r.stored); at > v.trailer.indexOffset {
 			return errors.New("its frames are longer than the volume")
@@ -27,7 +33,7 @@ func (v *volume) build(streams []streamRecord) error {
 			return err
 		}
 	}
-	if at != v.trailer.indexOffset {
+	if v.buildNested(nested, v.frames.n, &at); at != v.trailer.indexOffset {
 		return errors.New("its frames are shorter than the volume")
 	}
 	if i := slices.Index(b.ended, false); i >= 0 {
@@ -44,6 +50,21 @@ func (v *volume) build(streams []streamRecord) error {
 	return v.checkDocuments()
 }
 
+// buildNested places the nested volumes that stand before frame i, and returns the others. One that does not fit moves at behind
+// the end of the frames, where everything that follows is an error.
+func (v *volume) buildNested(nested []nestedRecord, i int, at *uint64) []nestedRecord {
+	for len(nested) > 0 && nested[0].before == i {
+		if *at > v.trailer.indexOffset || nested[0].length > v.trailer.indexOffset-*at {
+			*at = math.MaxInt64
+			return nil
+		}
+		v.nested = append(v.nested, Span{Offset: int64(*at), Length: int64(nested[0].length)})
+		*at += nested[0].length
+		nested = nested[1:]
+	}
+	return nested
+}
+
 // builder goes over the frames of an index in their order.
 type builder struct {
 	v             *volume
@@ -57,7 +78,7 @@ func (b *builder) frame(i int, r *frameRecord) error {
 		if i != 0 {
 			return errors.New("it has a second header")
 		}
-	case FrameMoment, FrameCatalog, FrameVolumes:
+	case FrameMoment, FrameCatalog, FrameVolumes, FrameDatabases:
 		if r.block > 1 {
 			return fmt.Errorf("it has more than two copies of the %s", r.typ)
 		}
@@ -154,6 +175,9 @@ func (v *volume) documents() []FrameType {
 	case m.isLead():
 		return []FrameType{FrameMoment, FrameCatalog, FrameVolumes}
 	}
+	if v.header.Cluster {
+		return []FrameType{FrameMoment, FrameCatalog, FrameDatabases}
+	}
 	return []FrameType{FrameMoment, FrameCatalog}
 }
 
@@ -167,6 +191,9 @@ func (v *volume) checkDocuments() error {
 	}
 	if v.header.Member.isLead() && len(v.streams) > 0 {
 		return errors.New("it is the lead volume of a set and has rows")
+	}
+	if v.header.Cluster && len(v.streams) > 0 {
+		return errors.New("it is a cluster volume and has rows outside of its databases")
 	}
 	for _, t := range want {
 		for _, parts := range v.docs[t] {

@@ -32,7 +32,7 @@ func (v *volume) open() error {
 		return damagef(int64(v.trailer.indexOffset), "header and index do not have the root digest that the trailer states%s", salvageHint)
 	}
 	v.frames = idx.frames
-	if err := v.build(idx.streams); err != nil {
+	if err := v.build(idx); err != nil {
 		return damagef(int64(v.trailer.indexOffset), "the index contradicts itself: %v%s", err, salvageHint)
 	}
 	return nil

@@ -22,6 +22,7 @@ type volume struct {
 	blocks  []uint32 // frames of blocks, by stream, block and part
 	first   []int    // where each stream begins in blocks; one more than streams
 	docs    map[FrameType][2][]int
+	nested  []Span   // of a cluster volume: where the nested ones lie
 	base    StreamID // its streams' numbers among those of the set are higher by this
 }
 

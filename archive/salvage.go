@@ -38,8 +38,21 @@ type SalvagedTable struct {
 //
 // Of a lead volume it makes a lead volume of the same set, if the list of volumes is left. Of another volume of a set it makes an archive
 // of its own, whose catalog only names the tables.
+// A cluster archive is refused with a [ClusterError]: [SalvageCluster] takes it whole, and Salvage what [Cluster.Section] or [FindNested]
+// give of one database.
 // Memory: some frames, and what a [Reader] takes.
 func Salvage(ctx context.Context, r io.ReaderAt, size int64, out io.Writer, o SalvageOptions) (*SalvageReport, error) {
+	if isCluster(r, size) {
+		return nil, &ClusterError{}
+	}
+	return salvageAs(ctx, r, size, out, o, nil)
+}
+
+// salvageAs is Salvage. name, if there is one, is given the name of the database that the old header has, and the catalog, and says
+// which one the new header gets. Nothing is written before.
+func salvageAs(
+	ctx context.Context, r io.ReaderAt, size int64, out io.Writer, o SalvageOptions, name func(string, *Catalog) (string, error),
+) (*SalvageReport, error) {
 	s, err := takeSurvey(ctx, r, size, nil)
 	if errors.Is(err, ErrNotArchive) {
 		return nil, fmt.Errorf("%w: not one whole frame is left, so there is nothing to recover", ErrNotArchive)
@@ -51,7 +64,14 @@ func Salvage(ctx context.Context, r io.ReaderAt, size int64, out io.Writer, o Sa
 	if err := v.documents(); err != nil {
 		return nil, err
 	}
-	if v.w, err = NewWriter(out, v.options(o)); err != nil {
+	w := v.options(o)
+	if name != nil {
+		if w.Database, err = name(w.Database, v.catalog); err != nil {
+			return nil, err
+		}
+		w.Member, v.volumes = Member{}, nil
+	}
+	if v.w, err = NewWriter(out, w); err != nil {
 		return nil, err
 	}
 	defer v.w.Abort() // no more than a release once it is closed

@@ -59,6 +59,8 @@ type Writer struct {
 	index   frameList
 	streams []writerStream
 	member  Member
+	minor   uint16   // version of the format
+	cluster *cluster // of a cluster volume
 	catalog [][]byte // raw parts, until the second copy is written
 	moment  [][]byte
 	volumes [][]byte
@@ -66,7 +68,9 @@ type Writer struct {
 }
 
 // NewWriter writes the volume's header to w. It neither closes nor syncs w, ever.
-func NewWriter(w io.Writer, o WriterOptions) (*Writer, error) {
+func NewWriter(w io.Writer, o WriterOptions) (*Writer, error) { return newWriter(w, o, nil) }
+
+func newWriter(w io.Writer, o WriterOptions, c *cluster) (*Writer, error) {
 	if err := o.Member.check(); err != nil {
 		return nil, err
 	}
@@ -78,11 +82,16 @@ func NewWriter(w io.Writer, o WriterOptions) (*Writer, error) {
 		Major: FormatMajor, Minor: FormatMinor, Created: o.Created, Database: o.Database, Tool: o.Tool,
 		Codec: o.Codec, Level: o.Level, Salvaged: o.Salvaged, Member: o.Member,
 	}
+	if c != nil {
+		h.Cluster, h.Minor = true, FormatMinorCluster
+	}
 	payload := appendHeader(nil, &h)
 	if len(payload) > maxHeader {
 		return nil, fmt.Errorf("the archive's header would take %d bytes, the limit is %d", len(payload), maxHeader)
 	}
-	x := &Writer{w: w, enc: enc, plain: &Encoder{}, id: h.ID, member: o.Member, root: sha256.New(), sum: Summary{ID: h.ID}}
+	x := &Writer{
+		w: w, enc: enc, plain: &Encoder{}, id: h.ID, member: o.Member, minor: h.Minor, cluster: c, root: sha256.New(), sum: Summary{ID: h.ID},
+	}
 	if err := x.writeFrame(x.plain, frameHeader{typ: FrameHeader}, payload); err != nil {
 		return nil, err
 	}
@@ -157,6 +166,8 @@ func (x *Writer) setDocument(t FrameType, doc []byte, limit int, keep *[][]byte)
 	switch {
 	case err != nil:
 		return err
+	case x.cluster.isOpen():
+		return x.fail(errOpenDatabase)
 	case x.member.isMember():
 		return x.fail(fmt.Errorf("volume %d of a set has no %s: the lead volume has it", x.member.Number, t))
 	case *keep != nil:
@@ -206,7 +217,7 @@ func (x *Writer) Close() (Summary, error) {
 	for _, d := range []struct {
 		typ   FrameType
 		parts [][]byte
-	}{{FrameMoment, x.moment}, {FrameCatalog, x.catalog}, {FrameVolumes, x.volumes}} {
+	}{{FrameMoment, x.moment}, {FrameCatalog, x.catalog}, {FrameVolumes, x.volumes}, {FrameDatabases, x.cluster.document()}} {
 		if d.parts == nil {
 			continue
 		}
@@ -234,6 +245,8 @@ func (x *Writer) complete() error {
 	}
 	switch {
 	case x.member.isMember():
+	case x.cluster.isOpen():
+		return errOpenDatabase
 	case x.moment == nil || x.catalog == nil:
 		return errors.New("the archive has no moment or no catalog yet")
 	case x.member.isLead() && x.volumes == nil:
@@ -244,7 +257,7 @@ func (x *Writer) complete() error {
 
 // writeIndex writes the index frames and the trailer, which complete the volume.
 func (x *Writer) writeIndex() error {
-	t := trailer{id: x.id, indexOffset: x.offset, major: FormatMajor, minor: FormatMinor}
+	t := trailer{id: x.id, indexOffset: x.offset, major: FormatMajor, minor: x.minor}
 	part := uint32(0)
 	buf := make([]byte, 0, 64<<10)
 	flush := func(flags uint8) error {
@@ -257,7 +270,7 @@ func (x *Writer) writeIndex() error {
 	var rec []byte
 	for i := range x.index.n + len(x.streams) {
 		if i < x.index.n {
-			rec = appendFrameRecord(rec[:0], x.index.at(i))
+			rec = appendFrameRecord(x.cluster.records(rec[:0], i), x.index.at(i))
 		} else {
 			rec = appendStreamRecord(rec[:0], x.streams[i-x.index.n].record(i-x.index.n))
 		}

@@ -60,13 +60,14 @@ func newChooser(p *Plan) *chooser {
 // wants decides about an entry that stands in a section, or after the last entry of it if it has none of its own.
 // The rules, and their order, are pg_restore's.
 func (c *chooser) wants(e *archive.Entry, section archive.Section) want {
+	if e.Global() {
+		return c.wantsGlobal(e)
+	}
 	switch e.Kind {
 	case "ENCODING", "STDSTRINGS", "SEARCHPATH":
 		return want{special: true}
 	case kindDatabase, kindDatabaseProp:
 		return want{schema: c.opts.Create}
-	case kindRole, kindMembership, kindRoleSet, kindTablespace, kindGlobal:
-		return want{schema: c.opts.Globals && !c.opts.DataOnly}
 	case kindSchema:
 		if c.oldPublic(e.Name) {
 			return want{}

@@ -21,6 +21,10 @@
 // digests. Rows go straight back to the nodes that they came from where placement.go and the files beside it can prove
 // that they belong there. [ToPostgres] translates what only Greenplum understands. [WriteScript] and [ListTOC] write what pg_restore would.
 //
+// [PgDump.Globals] reads roles and tablespaces (globals.go and the files beside it), and [RestoreGlobals] makes those that are not there.
+// [DumpCluster], [RestoreCluster] and [WriteClusterScript] take all databases of a server together (cluster_archive_dump.go and the files
+// beside it).
+//
 // Memory does not depend on the size of tables or rows: pipeline.go and [Restore] state the bounds. No session and no
 // goroutine outlives a call.
 package fanout

@@ -124,6 +124,8 @@ func (t *translator) entry(e *archive.Entry) {
 		}
 	case kindDatabase, kindDatabaseProp:
 		t.databaseSettings(e)
+	case kindRole, kindGlobal:
+		t.global(e)
 	}
 	if t.gone[e.ID] == "" && isGreenplumAM(e.TableAM) {
 		t.note(noteStorage, e)

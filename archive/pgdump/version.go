@@ -129,7 +129,7 @@ func (c *conversion) run(from []archive.Entry) {
 	c.entries = make([]archive.Entry, 0, len(from))
 	for i := range from {
 		e := from[i]
-		if isGlobal(e.Kind) {
+		if e.Global() { // pg_dump's formats have none, and pg_restore would restore them always
 			c.lose("roles and tablespaces", &e)
 			c.dropped[e.ID] = 0
 			continue
@@ -181,15 +181,6 @@ func firstBlob(from []archive.Entry) string {
 		return ""
 	}
 	return strconv.FormatUint(first, 10)
-}
-
-// isGlobal tells entries of pgark's own that are of the server: pg_dump's formats have none, and pg_restore would restore them always.
-func isGlobal(kind string) bool {
-	switch kind {
-	case "ROLE", "ROLE MEMBERSHIP", "ROLE SETTING", "TABLESPACE", "GLOBAL":
-		return true
-	}
-	return false
 }
 
 // kept replaces dependencies on entries that are gone.
