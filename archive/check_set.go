@@ -4,13 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"slices"
 )
 
 // CheckFiles checks the archive in the file at path as [Check] does; if it is the lead volume of a set, also all
 // other volumes, one after the other: each must be there, be the one that the lead volume lists, and hold what that says.
-// Files are found as open says.
+// Files are found as open says; with its Database only the archive of that database in a cluster archive is checked.
 func CheckFiles(ctx context.Context, path string, o CheckOptions, open OpenOptions) (*CheckResult, error) {
 	c := newChecker(o)
 	f := &finder{o: open, lead: path}
@@ -18,6 +19,9 @@ func CheckFiles(ctx context.Context, path string, o CheckOptions, open OpenOptio
 	r, size, err := f.file(path)
 	if err != nil {
 		return nil, err
+	}
+	if open.Database != "" {
+		return c.oneDatabase(ctx, r, size, path, open.Database)
 	}
 	v, err := c.check(ctx, r, size, path)
 	if err != nil {
@@ -35,6 +39,23 @@ func CheckFiles(ctx context.Context, path string, o CheckOptions, open OpenOptio
 			return nil, err
 		}
 	}
+	return c.result(), nil
+}
+
+// oneDatabase checks a database of a cluster archive whose own header, index, trailer and list are sound.
+func (c *checker) oneDatabase(ctx context.Context, r io.ReaderAt, size int64, path, name string) (*CheckResult, error) {
+	k, err := newCluster(r, size, path)
+	if err != nil {
+		return nil, err
+	}
+	d, err := k.Find(name)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.database(ctx, r, Span{d.Offset, d.Bytes}, d); err != nil {
+		return nil, err
+	}
+	c.sort(0, path)
 	return c.result(), nil
 }
 

@@ -85,9 +85,14 @@ func newCluster(r io.ReaderAt, size int64, name string) (*Cluster, error) {
 	if err != nil {
 		return nil, err
 	}
+	return clusterOf(v)
+}
+
+func clusterOf(v *volume) (*Cluster, error) {
 	if !v.header.Cluster {
 		return nil, v.locate(ErrNotCluster)
 	}
+	var err error
 	c := &Cluster{v: v, catalog: sync.OnceValues(v.readCatalog), moment: sync.OnceValues(v.readMoment)}
 	if c.list, err = v.readDatabases(); err != nil {
 		return nil, v.locate(err)
@@ -115,6 +120,18 @@ func OpenClusterWith(path string, o OpenOptions) (*Cluster, error) {
 	}
 	c.file = file
 	return c, nil
+}
+
+// IsCluster says whether the header of the file at path is that of a cluster archive. It reads nothing else: whether the archive is sound
+// shows when it is opened.
+func IsCluster(path string) bool {
+	f, size, err := openFile(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	h, _, err := readHeaderFrame(f, size)
+	return err == nil && h.Cluster
 }
 
 // Close closes the file, if OpenCluster opened it. The readers of its databases are of no use then.

@@ -19,6 +19,9 @@ type OpenOptions struct {
 	Partial bool
 	// LeadOnly opens no other volume of a set: it implies Partial.
 	LeadOnly bool
+	// Database opens the archive of that database in a cluster archive. Any other archive must be one of that database, or it is
+	// [ErrNoDatabase]. "" opens an archive that is no cluster archive; one that is fails with a [ClusterError].
+	Database string
 	// Through, if not nil, wraps each file; for example to show progress. All reads of rows go through what it returns.
 	Through func(*os.File) io.ReaderAt
 }
@@ -84,12 +87,29 @@ func (f *finder) open(path string) (*Reader, error) {
 	if err != nil {
 		return nil, err
 	}
+	if f.o.Database != "" {
+		if v.header.Cluster {
+			return f.database(v)
+		}
+		if v.header.Database != f.o.Database {
+			return nil, v.locate(fmt.Errorf("%w: %s; it is of database %s", ErrNoDatabase, printable(f.o.Database), printable(v.header.Database)))
+		}
+	}
 	f.set = v.header.Member.Set
 	find := f.find
 	if f.o.LeadOnly {
 		find = nil
 	}
 	return newReader(v, find, f.o.Partial || f.o.LeadOnly)
+}
+
+// database opens one database of a cluster archive.
+func (f *finder) database(v *volume) (*Reader, error) {
+	c, err := clusterOf(v)
+	if err != nil {
+		return nil, err
+	}
+	return c.Open(f.o.Database)
 }
 
 func (f *finder) close() {

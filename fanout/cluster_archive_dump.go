@@ -188,16 +188,10 @@ func (d *clusterDumper) lookAtGlobals(ctx context.Context, conn *wire.Conn) (*se
 
 // database dumps one database.
 func (d *clusterDumper) database(ctx context.Context, i, of int, db serverDatabase) error {
-	if d.o.Started != nil {
-		d.o.Started(db.name, i+1, of)
-	}
-	d.progress.Note(fmt.Sprintf("database %s (%d of %d)", visibleName(db.name), i+1, of))
-	cluster, err := d.o.Discover(ctx, d.o.Server.With(wire.Overrides{Database: db.name}))
+	o, err := d.begin(ctx, i, of, db)
 	if err != nil {
 		return err
 	}
-	o := d.o.Dump
-	o.Cluster, o.RolePasswords = cluster, false
 	out, err := d.w.Begin(db.name, db.encoding)
 	if err != nil {
 		return err
@@ -209,22 +203,34 @@ func (d *clusterDumper) database(ctx context.Context, i, of int, db serverDataba
 	if err := d.w.End(res.Summary); err != nil {
 		return err
 	}
+	d.done(db, res)
+	return nil
+}
+
+// begin says how a database is dumped.
+func (d *clusterDumper) begin(ctx context.Context, i, of int, db serverDatabase) (DumpOptions, error) {
+	if d.o.Started != nil {
+		d.o.Started(db.name, i+1, of)
+	}
+	d.progress.Note(fmt.Sprintf("database %s (%d of %d)", visibleName(db.name), i+1, of))
+	cluster, err := d.o.Discover(ctx, d.o.Server.With(wire.Overrides{Database: db.name}))
+	o := d.o.Dump
+	o.Cluster, o.RolePasswords = cluster, false
+	return o, err
+}
+
+func (d *clusterDumper) done(db serverDatabase, res *DumpResult) {
 	done := DatabaseDump{Name: db.name, Result: res}
 	d.result.Databases = append(d.result.Databases, done)
 	if d.o.Done != nil {
 		d.o.Done(&done)
 	}
-	return nil
 }
 
 // finish reads roles and tablespaces once more, and writes what the databases share. A server that does not answer any more after all has
 // been dumped has told enough.
 func (d *clusterDumper) finish(ctx context.Context, first *serverLook) error {
-	last := first
-	err := d.session(ctx, func(conn *wire.Conn) (err error) {
-		last, err = d.lookAtGlobals(ctx, conn)
-		return err
-	})
+	last, err := d.lookAgain(ctx)
 	switch {
 	case ctx.Err() != nil:
 		return context.Cause(ctx)

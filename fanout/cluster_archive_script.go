@@ -47,10 +47,30 @@ func WriteClusterScript(ctx context.Context, w io.Writer, c *archive.Cluster, o 
 	if err != nil {
 		return fmt.Errorf("read roles and tablespaces: %w", err)
 	}
-	s := &clusterScript{w: bufio.NewWriterSize(w, 64<<10), c: c, o: o, cat: cat}
-	if s.o.Open == nil {
-		s.o.Open = c.Open
+	open := o.Open
+	if open == nil {
+		open = c.Open
 	}
+	s := &clusterScript{w: bufio.NewWriterSize(w, 64<<10), o: o, cat: cat}
+	s.part = func(ctx context.Context, w io.Writer, name string, o ScriptOptions) error {
+		a, err := open(name)
+		if err != nil {
+			return err
+		}
+		return WriteScript(ctx, a, w, o)
+	}
+	return s.run(ctx, names)
+}
+
+// clusterScript writes one script. Errors of w are sticky, and seen at the end.
+type clusterScript struct {
+	w    *bufio.Writer
+	o    ClusterScriptOptions
+	cat  *archive.Catalog // roles and tablespaces
+	part func(ctx context.Context, w io.Writer, name string, o ScriptOptions) error
+}
+
+func (s *clusterScript) run(ctx context.Context, names []string) error {
 	if err := s.write(ctx, names); err != nil {
 		return err
 	}
@@ -58,14 +78,6 @@ func WriteClusterScript(ctx context.Context, w io.Writer, c *archive.Cluster, o 
 		return fmt.Errorf("write the script: %w", err)
 	}
 	return nil
-}
-
-// clusterScript writes one script. Errors of w are sticky, and seen at the end.
-type clusterScript struct {
-	w   *bufio.Writer
-	c   *archive.Cluster
-	o   ClusterScriptOptions
-	cat *archive.Catalog
 }
 
 func (s *clusterScript) print(parts ...string) {
@@ -166,10 +178,6 @@ func (s *clusterScript) database(ctx context.Context, name string) error {
 	if strings.ContainsAny(name, "\r\n") {
 		return fmt.Errorf("a script can't connect to a database with a line break in its name: %q", name)
 	}
-	a, err := s.o.Open(name)
-	if err != nil {
-		return err
-	}
 	o := s.o.Script
 	o.IfExists = false
 	made := !o.DataOnly && (len(o.Sections) == 0 || slices.Contains(o.Sections, "pre-data"))
@@ -179,7 +187,7 @@ func (s *clusterScript) database(ctx context.Context, name string) error {
 	if !o.Create {
 		s.print(connectCommand(name), "\n")
 	}
-	return WriteScript(ctx, a, s.w, o)
+	return s.part(ctx, s.w, name, o)
 }
 
 // connectCommand has psql go on in another database.

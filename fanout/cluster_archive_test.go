@@ -169,6 +169,25 @@ func TestCluster(t *testing.T) {
 	t.Run("text with clean", func(t *testing.T) {
 		sameText(t, pgDumpall(t, from, "--clean", "--if-exists"), text(fanout.ClusterScriptOptions{Script: fanout.ScriptOptions{PlanOptions: fanout.PlanOptions{Clean: true, IfExists: true}}}))
 	})
+	t.Run("text from the server", func(t *testing.T) {
+		for _, clean := range []bool{false, true} {
+			var out strings.Builder
+			o := fanout.ClusterDumpOptions{Server: parseConfig(t, from.Conninfo("postgres")), Discover: discoverAny, Dump: fanout.DumpOptions{RolePasswords: true}}
+			script := fanout.ScriptOptions{RestrictKey: "pgarktest", PlanOptions: fanout.PlanOptions{Clean: clean, IfExists: clean}}
+			res, err := fanout.DumpClusterScript(t.Context(), &out, o, script)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var flags []string
+			if clean {
+				flags = []string{"--clean", "--if-exists"}
+			}
+			sameText(t, pgDumpall(t, from, flags...), out.String())
+			if len(res.Databases) != 6 || res.Summary.Rows == 0 || res.Globals == 0 {
+				t.Errorf("%+v", res)
+			}
+		}
+	})
 	t.Run("psql", func(t *testing.T) {
 		to := pgtest.Start(t)
 		c := moved(t, b, to)

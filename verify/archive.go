@@ -61,7 +61,7 @@ func (o Options) report(res *archive.CheckResult) *Report {
 	report.Tables, report.Rows, report.Blocks, report.Bytes = res.Tables, res.Rows, res.Blocks, res.Bytes
 	for _, f := range res.Findings {
 		report.add(Finding{
-			Class: f.Class, Volume: cmp.Or(f.Volume, o.Volume), Offset: f.Offset, Table: tableName(f.Schema, f.Table), Block: f.Block,
+			Class: f.Class, Database: f.Database, Volume: cmp.Or(f.Volume, o.Volume), Offset: f.Offset, Table: tableName(f.Schema, f.Table), Block: f.Block,
 			Message: f.Message,
 		})
 	}

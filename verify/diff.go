@@ -44,6 +44,15 @@ func Diff(a, b *archive.Reader) ([]Difference, error) {
 	}
 	joinPartitions(a, inA, inB)
 	joinPartitions(b, inB, inA)
+	return diffMaps(inA, inB), nil
+}
+
+// DiffCatalogs is Diff for catalogs without rows: what the databases of two archives of several share.
+func DiffCatalogs(a, b *archive.Catalog) []Difference {
+	return diffMaps(catalogObjects(a, nil, nil), catalogObjects(b, nil, nil))
+}
+
+func diffMaps(inA, inB map[diffKey][]diffObject) []Difference {
 	diffs := []Difference{}
 	for key, x := range inA {
 		y := inB[key]
@@ -58,7 +67,7 @@ func Diff(a, b *archive.Reader) ([]Difference, error) {
 		return cmp.Or(cmp.Compare(x.Schema, y.Schema), cmp.Compare(x.Name, y.Name), cmp.Compare(x.Kind, y.Kind),
 			cmp.Compare(x.Class, y.Class))
 	})
-	return diffs, nil
+	return diffs
 }
 
 // diffKey names an object. Several entries may share a name, comments and grants for example.
@@ -84,6 +93,10 @@ func diffObjects(a *archive.Reader) (map[diffKey][]diffObject, error) {
 		digests[s.Entry] = d
 		unknown[s.Entry] = unknown[s.Entry] || strings.ContainsRune(s.Floats, archive.FloatsUnknown)
 	}
+	return catalogObjects(cat, digests, unknown), nil
+}
+
+func catalogObjects(cat *archive.Catalog, digests map[int32]archive.Digest, unknown map[int32]bool) map[diffKey][]diffObject {
 	objects := make(map[diffKey][]diffObject)
 	for i := range cat.Entries {
 		e := &cat.Entries[i]
@@ -93,7 +106,7 @@ func diffObjects(a *archive.Reader) (map[diffKey][]diffObject, error) {
 		}
 		objects[key] = append(objects[key], diffObject{e.DDL, e.Owner, digests[e.ID], unknown[e.ID]})
 	}
-	return objects, nil
+	return objects
 }
 
 // diffGroup compares the entries of one name. Those that are the same in both cancel out; the rest go in pairs.

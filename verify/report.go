@@ -12,11 +12,12 @@ const (
 	ClassDamaged    = "damaged"     // a dump of another program: its structure, or rows that can't be read or can't be right
 	ClassMore       = "more"        // there are more findings than are listed
 
-	ClassMissingTable  = "missing-table"  // the database has no such table
-	ClassMissingColumn = "missing-column" // the table lacks a column that the archive has
-	ClassDiffers       = "differs"        // other rows
-	ClassUnreadable    = "unreadable"     // the server refused to give the rows
-	ClassIncomparable  = "incomparable"   // the archive holds the rows in a form that can't be compared with what the server prints
+	ClassMissingDatabase = "missing-database" // the server has no database of that name
+	ClassMissingTable    = "missing-table"    // the database has no such table
+	ClassMissingColumn   = "missing-column"   // the table lacks a column that the archive has
+	ClassDiffers         = "differs"          // other rows
+	ClassUnreadable      = "unreadable"       // the server refused to give the rows
+	ClassIncomparable    = "incomparable"     // the archive holds the rows in a form that can't be compared with what the server prints
 )
 
 // Report is the outcome of a check. Its JSON form is part of the command line's contract.
@@ -31,7 +32,10 @@ type Report struct {
 
 // Finding is one thing that is wrong.
 type Finding struct {
-	Class   string `json:"class"`
+	Class string `json:"class"`
+	// Database is what database of an archive of several it concerns; empty for what they share, and in any other archive.
+	Database string `json:"database,omitempty"`
+
 	Volume  string `json:"volume"` // file name of the archive, path of another volume of its set, empty for a finding in a database
 	Offset  int64  `json:"offset"` // in the volume, -1 where it concerns no place
 	Table   string `json:"table"`  // schema.table, quoted where needed, empty where it concerns no table

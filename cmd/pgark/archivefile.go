@@ -13,32 +13,50 @@ import (
 	"github.com/pgark/pgark/verify"
 )
 
-// setOptions say where the volumes of a set are.
-type setOptions struct{ dir string }
+// setOptions say where the volumes of a set are, and which archive of one of several databases is meant.
+type setOptions struct {
+	dir      string
+	database string
+}
 
 func (o *setOptions) addFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.dir, "volume-dir", "", "the volumes of a set are in this `directory` (default where the lead volume says, then beside it)")
+	f.StringVar(&o.database, "database", "", "of an archive of all databases: the one of this `name`")
+}
+
+// lead says how to open an archive of which the lead volume is enough.
+func (o *setOptions) lead() archive.OpenOptions {
+	return archive.OpenOptions{LeadOnly: true, Database: o.database}
+}
+
+// all says how to open a whole archive.
+func (o *setOptions) all() archive.OpenOptions {
+	return archive.OpenOptions{VolumeDir: o.dir, Database: o.database}
 }
 
 // open opens an archive for a command that needs a whole one: of a set all volumes.
 func (o *setOptions) open(path string) (*archive.File, error) {
-	return openFiles(path, archive.OpenOptions{VolumeDir: o.dir})
+	return openFiles(path, o.all())
 }
 
 // openPartial opens what is there of a set, for a command that says itself what is not.
 func (o *setOptions) openPartial(path string) (*archive.File, error) {
-	return openFiles(path, archive.OpenOptions{VolumeDir: o.dir, Partial: true})
+	open := o.all()
+	open.Partial = true
+	return openFiles(path, open)
 }
 
 func openFiles(path string, o archive.OpenOptions) (*archive.File, error) {
 	if err := refuseSource(path, "this"); err != nil {
 		return nil, err
 	}
-	f, err := archive.OpenWith(path, o)
+	f, err := openNamed(path, o)
 	var set *archive.SetError
 	switch {
 	case err == nil:
 		return f, nil
+	case errors.Is(err, archive.ErrCluster):
+		return nil, withHint(pathError(path, err), "--database NAME takes one of them")
 	case errors.As(err, &set): // which names what can't be opened
 		return nil, withHint(err, absentHint(path, o.VolumeDir))
 	case errors.Is(err, archive.ErrDamaged), errors.Is(err, archive.ErrTruncated):
@@ -109,9 +127,21 @@ func pathError(path string, err error) error {
 	return fmt.Errorf("%s: %w", path, err)
 }
 
+// openNamed is archive.OpenWith for a database that is named in UTF-8.
+func openNamed(path string, o archive.OpenOptions) (*archive.File, error) {
+	f, err := archive.OpenWith(path, o)
+	if !errors.Is(err, archive.ErrNoDatabase) || !archive.IsCluster(path) {
+		return f, err
+	}
+	if o.Database = rawDatabase(path, o.Database); o.Database == "" {
+		return nil, err
+	}
+	return archive.OpenWith(path, o)
+}
+
 // archiveText decodes the names in an archive. Where the archive can't be opened, it takes them for UTF-8.
-func archiveText(path string) textDecoder {
-	a, err := archive.OpenWith(path, archive.OpenOptions{LeadOnly: true})
+func archiveText(path string, o archive.OpenOptions) textDecoder {
+	a, err := openNamed(path, o)
 	if err != nil {
 		return textDecoder{}
 	}

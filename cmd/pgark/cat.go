@@ -51,7 +51,7 @@ func newCat(a *app) *cobra.Command {
 	f.BoolVar(&o.csv, "csv", false, "write CSV, as COPY ... CSV does: NULL is nothing, an empty text is \"\"")
 	f.BoolVar(&o.header, "header", false, "begin with a line of column names")
 	f.StringVar(&o.columns, "columns", "", "only these columns, in this order: `a,b,\"C d\"`")
-	o.sources.addFlags(f)
+	o.sources.addFlags(f, &o.volumes.setOptions)
 	o.volumes.addFlags(f, startUsage("read", startNone, startSSH), startNone, startSSH)
 	return cmd
 }

@@ -25,7 +25,8 @@ type convertOptions struct {
 }
 
 const convertLong = `Write an archive or a dump in another format, without a database: from an archive of pgark (also a set of volumes), a dump of pg_dump
-in any of its formats, or a set of gpbackup, to pgark's format or any of pg_dump's. Rows are recompressed on all cores.
+in any of its formats, or a set of gpbackup, to pgark's format or any of pg_dump's. Rows are recompressed on all cores. An archive of all
+databases becomes the script of pg_dumpall (-F plain), or --database takes one out of it.
 
 To pgark's format all rows are read and digested: what comes out is verified and restored like any other archive. What the source's
 format could not prove stays unproven up to then.
@@ -80,7 +81,7 @@ func newConvert(a *app) *cobra.Command {
 	o.stock.addFlags(f, formatPgark)
 	o.plain.addFlags(f)
 	o.volumes.addFlags(f)
-	o.sources.addFlags(f)
+	o.sources.addFlags(f, &o.volumes)
 	return cmd
 }
 
@@ -92,6 +93,9 @@ func (o *convertOptions) Run(ctx context.Context, path string) error {
 		return err
 	}
 	var a *archive.File
+	if src == nil && o.volumes.severalIn(path) && o.stock.format == fanout.FormatPlain {
+		return o.convertCluster(ctx, path, begun)
+	}
 	if src == nil {
 		if a, err = o.volumes.open(path); err != nil {
 			return err
@@ -140,6 +144,37 @@ func (o *convertOptions) toStock(ctx context.Context, a *archive.File, src archi
 		return nil, &stateError{err: err, state: out.leftover()}
 	}
 	return sum, nil
+}
+
+// convertCluster writes the script of pg_dumpall.
+func (o *convertOptions) convertCluster(ctx context.Context, path string, begun time.Time) error {
+	c, err := openCluster(path)
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	if o.plain.create {
+		return usagef("-C/--create is for one database: all of %s are created", quoteArg(path))
+	}
+	out, err := o.stock.create(o.app, o.file, o.force)
+	if err != nil {
+		return err
+	}
+	defer out.discard()
+	err = fanout.WriteClusterScript(ctx, out.Out, c.Cluster, fanout.ClusterScriptOptions{
+		Script: o.stock.script.engine(fanout.PlanOptions{Clean: o.plain.clean, IfExists: o.plain.ifExists}),
+	})
+	if err == nil {
+		err = out.commit(ctx)
+	}
+	if err != nil {
+		return &stateError{err: err, state: scriptLeftover(out.file)}
+	}
+	sum := &fanout.StockSummary{Bytes: uint64(max(out.file.written, 0))}
+	for _, d := range c.Databases() {
+		sum.RawBytes += d.RawBytes
+	}
+	return o.summary(sum, time.Since(begun))
 }
 
 // toPgark writes an archive of pgark.

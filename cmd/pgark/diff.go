@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/verify"
 )
 
@@ -40,28 +41,9 @@ func newDiff(a *app) *cobra.Command {
 
 // Run compares the archives.
 func (o *diffOptions) Run(pathA, pathB string) error {
-	a, err := o.volumes.open(pathA)
+	diffs, err := o.compare(pathA, pathB)
 	if err != nil {
 		return err
-	}
-	defer a.Close()
-	b, err := o.volumes.open(pathB)
-	if err != nil {
-		return err
-	}
-	defer b.Close()
-	diffs, err := verify.Diff(a.Reader, b.Reader)
-	if err != nil {
-		return err
-	}
-	cat, err := a.Catalog()
-	if err != nil {
-		return err
-	}
-	text := newTextDecoder(cat.Encoding)
-	for i := range diffs {
-		d := &diffs[i]
-		d.Schema, d.Name, d.Message = text.String(d.Schema), text.String(d.Name), text.String(d.Message)
 	}
 	if err := o.print(diffs); err != nil {
 		return quietPipe(err)
@@ -73,11 +55,110 @@ func (o *diffOptions) Run(pathA, pathB string) error {
 	return nil
 }
 
-func (o *diffOptions) print(diffs []verify.Difference) error {
+func (o *diffOptions) compare(pathA, pathB string) ([]difference, error) {
+	severalA, severalB := o.volumes.severalIn(pathA), o.volumes.severalIn(pathB)
+	if severalA && severalB {
+		return diffClusters(pathA, pathB)
+	}
+	if severalA != severalB {
+		one := pathA
+		if severalB {
+			one = pathB
+		}
+		return nil, withHint(usagef("%s is of several databases, and the other archive is of one", quoteArg(one)), "--database NAME takes one of them")
+	}
+	a, err := o.volumes.open(pathA)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	b, err := o.volumes.open(pathB)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	return diffReaders(a.Reader, b.Reader, nil)
+}
+
+// difference is one object that is not the same, in which database.
+type difference struct {
+	Database *string `json:"database,omitempty"` // of archives of several; empty for what the databases share
+	verify.Difference
+}
+
+// diffReaders compares two archives of one database. Names become UTF-8.
+func diffReaders(a, b *archive.Reader, database *string) ([]difference, error) {
+	diffs, err := verify.Diff(a, b)
+	if err != nil {
+		return nil, err
+	}
+	cat, err := a.Catalog()
+	if err != nil {
+		return nil, err
+	}
+	return decodeDifferences(diffs, newTextDecoder(cat.Encoding), database), nil
+}
+
+func decodeDifferences(diffs []verify.Difference, text textDecoder, database *string) []difference {
+	all := make([]difference, len(diffs))
+	for i, d := range diffs {
+		d.Schema, d.Name, d.Message = text.String(d.Schema), text.String(d.Name), text.String(d.Message)
+		all[i] = difference{database, d}
+	}
+	return all
+}
+
+// diffClusters compares what the databases share, and each database with the one of its name.
+func diffClusters(pathA, pathB string) ([]difference, error) {
+	a, err := openCluster(pathA)
+	if err != nil {
+		return nil, err
+	}
+	defer a.Close()
+	b, err := openCluster(pathB)
+	if err != nil {
+		return nil, err
+	}
+	defer b.Close()
+	shared := ""
+	diffs := decodeDifferences(verify.DiffCatalogs(a.shared, b.shared), a.text, &shared)
+	only := func(x *openedCluster, raw, class, message string) {
+		diffs = append(diffs, difference{&shared, verify.Difference{Class: class, Kind: "DATABASE", Name: x.text.String(raw), Message: message}})
+	}
+	for _, d := range a.Databases() {
+		inB, err := b.Find(d.Name)
+		if err != nil {
+			only(a, d.Name, verify.DiffOnlyA, "only in the first archive")
+			continue
+		}
+		x, err := a.Open(d.Name)
+		if err != nil {
+			return nil, err
+		}
+		y, err := b.Open(inB.Name)
+		if err != nil {
+			return nil, err
+		}
+		name := a.text.String(d.Name)
+		more, err := diffReaders(x, y, &name)
+		if err != nil {
+			return nil, fmt.Errorf("database %s: %w", a.name(d.Name), err)
+		}
+		diffs = append(diffs, more...)
+	}
+	for _, d := range b.Databases() {
+		if _, err := a.Find(d.Name); err != nil {
+			only(b, d.Name, verify.DiffOnlyB, "only in the second archive")
+		}
+	}
+	return diffs, nil
+}
+
+func (o *diffOptions) print(diffs []difference) error {
 	if o.json {
 		return writeJSON(o.app.stdout, struct {
-			OK          bool                `json:"ok"`
-			Differences []verify.Difference `json:"differences"`
+			OK          bool         `json:"ok"`
+			Differences []difference `json:"differences"`
 		}{len(diffs) == 0, diffs})
 	}
 	out := &errWriter{w: o.app.stdout}
@@ -85,6 +166,9 @@ func (o *diffOptions) print(diffs []verify.Difference) error {
 		name := d.Name
 		if d.Schema != "" {
 			name = d.Schema + "." + name
+		}
+		if d.Database != nil && *d.Database != "" {
+			fmt.Fprintf(out, "database %s: ", visible(*d.Database))
 		}
 		fmt.Fprintf(out, "%s %s: %s\n", d.Kind, visible(name), visible(d.Message))
 	}

@@ -45,8 +45,8 @@ type dumpOptions struct {
 	globals       bool
 	rolePasswords bool
 
-	volumes workerOptions
-	later   laterFlags
+	volumes   workerOptions
+	databases allOptions
 
 	// What Validate makes of the flags.
 	wait  time.Duration
@@ -72,6 +72,9 @@ format can be proven whole. -j 1 --route coordinator reads as pg_dump does, over
 --globals also takes the roles and tablespaces of the server, as pg_dumpall has them; restore --globals makes those that are not there.
 They are of no moment, and come without passwords unless --role-passwords asks for their hashes.
 
+--all-databases puts all databases of the server, one after the other, and its roles and tablespaces into one archive, from which all or
+one of them is restored. Each shows one moment, and they do not show the same. With -F plain it writes the script that pg_dumpall writes.
+
 The archive appears under its name only when it is complete and on disk; after an error or Ctrl-C nothing is left.`
 
 const dumpExample = `  pgark dump shop                              # shop-20260102T030405Z.pgark in this directory
@@ -79,6 +82,7 @@ const dumpExample = `  pgark dump shop                              # shop-20260
   pgark dump -t 'sales.*' -T sales.staging shop
   pgark dump --volumes '/backup/{archive}-{node}.pgark' -f shop.pgark shop
   pgark dump -F custom -Z zstd -f shop.dump shop        # for pg_restore 16 and later
+  pgark dump --all-databases -f /backup/all.pgark
   pgark dump -f - shop | ssh vault 'cat > shop.pgark'`
 
 func newDump(a *app) *cobra.Command {
@@ -127,8 +131,8 @@ func (o *dumpOptions) AddFlags(f *pflag.FlagSet) {
 	o.volumes.addFlags(f)
 	f.BoolVar(&o.json, "json", false, "print a summary as JSON")
 	f.BoolVar(&o.globals, "globals", false, "also the server's roles and tablespaces, from pg_dumpall; without passwords")
-	f.BoolVar(&o.rolePasswords, "role-passwords", false, "with --globals: also the hashes of the roles' passwords; only a superuser may read them")
-	o.later.add(f, "all-databases")
+	f.BoolVar(&o.rolePasswords, "role-passwords", false, "with --globals or --all-databases: also the hashes of the roles' passwords; only a superuser may read them")
+	o.databases.addFlags(f)
 }
 
 // Validate checks the flags before anything is done.
@@ -138,9 +142,6 @@ func (o *dumpOptions) Validate(f *pflag.FlagSet, args []string) error {
 			return usagef("the database is named twice: -d %s and %s", quoteArg(o.conn.dbname), quoteArg(args[0]))
 		}
 		o.conn.dbname, o.conn.given = args[0], true
-	}
-	if err := o.later.validate(f); err != nil {
-		return err
 	}
 	if err := o.conn.validate(f); err != nil {
 		return err
@@ -188,10 +189,10 @@ func (o *dumpOptions) Validate(f *pflag.FlagSet, args []string) error {
 	if err := o.volumes.validate(f, o.file); err != nil {
 		return err
 	}
-	if o.rolePasswords && !o.globals {
-		return usagef("--role-passwords needs --globals")
+	if err := o.validateAll(args); err != nil {
+		return err
 	}
-	if o.globals && o.stock.stock() {
+	if o.globals && o.stock.stock() && !o.databases.all {
 		return usagef("--globals is for pgark's own format: pg_dump's have no roles and tablespaces; see pg_dumpall --globals-only")
 	}
 	if o.noBarrier && (o.route == fanout.RouteCoordinator || o.route == fanout.RouteCursors) {
@@ -211,6 +212,9 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 		if err := o.checkTarget(); err != nil {
 			return err
 		}
+	}
+	if o.databases.all {
+		return o.runAll(ctx)
 	}
 	begun := time.Now()
 	cluster, err := o.conn.discover(ctx, o.app)

@@ -131,7 +131,7 @@ func (o *gatherOptions) write(ctx context.Context, a *openedSet, m *meter) (*arc
 
 // openCounted opens an archive or a set, and counts what is read of it.
 func openCounted(volumes setOptions, path string, partial bool, m *meter) (*archive.File, error) {
-	return openFiles(path, archive.OpenOptions{
-		VolumeDir: volumes.dir, Partial: partial, Through: m.through,
-	})
+	open := volumes.all()
+	open.Partial, open.Through = partial, m.through
+	return openFiles(path, open)
 }

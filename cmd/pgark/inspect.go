@@ -45,7 +45,7 @@ Of dumps of pg_dump and sets of gpbackup it shows what their formats tell, and s
 	cmd.Flags().BoolVar(&o.json, "json", false, "print JSON")
 	cmd.Flags().BoolVar(&o.blocks, "blocks", false, "also every block")
 	o.volumes.addFlags(cmd.Flags())
-	o.sources.addFlags(cmd.Flags())
+	o.sources.addFlags(cmd.Flags(), &o.volumes)
 	return cmd
 }
 
@@ -58,6 +58,9 @@ func (o *inspectOptions) Run(ctx context.Context, path string) error {
 	if src != nil {
 		defer src.Close()
 		return o.inspectSource(path, src)
+	}
+	if o.volumes.severalIn(path) {
+		return o.inspectCluster(path)
 	}
 	a, err := o.volumes.openPartial(path)
 	if err != nil {

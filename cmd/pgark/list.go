@@ -64,7 +64,7 @@ func newList(a *app) *cobra.Command {
 	f.BoolVar(&o.count, "count", false, "of a dump of another program: read all rows, to tell how many they are, and their digests")
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "with --count: read `N` tables at once (default one per core, 8 at most)")
 	o.volumes.addFlags(f)
-	o.sources.addFlags(f)
+	o.sources.addFlags(f, &o.volumes)
 	return cmd
 }
 
@@ -78,9 +78,12 @@ func (o *listOptions) Run(ctx context.Context, path string) error {
 		defer src.Close()
 		return o.listSource(ctx, path, src)
 	}
-	open := archive.OpenOptions{LeadOnly: true}
+	if o.volumes.severalIn(path) {
+		return o.listCluster(path)
+	}
+	open := o.volumes.lead()
 	if o.volumes.dir != "" {
-		open = archive.OpenOptions{VolumeDir: o.volumes.dir}
+		open = o.volumes.all()
 	}
 	a, err := openFiles(path, open)
 	if err != nil {
@@ -97,7 +100,9 @@ func (o *listOptions) Run(ctx context.Context, path string) error {
 	if o.json {
 		return quietPipe(writeJSON(o.app.stdout, listObjects(cat, holdings(a.Reader))))
 	}
-	return quietPipe(listForPeople(cat, holdings(a.Reader)).write(o.app.stdout))
+	out := listColumns()
+	listForPeople(out, cat, holdings(a.Reader))
+	return quietPipe(out.write(o.app.stdout))
 }
 
 // listSource prints the list of a dump of another program.
@@ -123,7 +128,9 @@ func (o *listOptions) listSource(ctx context.Context, path string, src archive.S
 	if o.json {
 		err = writeJSON(o.app.stdout, listObjects(cat, held))
 	} else {
-		err = listForPeople(cat, held).write(o.app.stdout)
+		out := listColumns()
+		listForPeople(out, cat, held)
+		err = out.write(o.app.stdout)
 	}
 	if err == nil && report != nil && !report.OK {
 		return withHint(&foundError{message: fmt.Sprintf("%s: %s", path, plural(uint64(len(report.Findings)), "finding"))}, "`pgark verify` says what is wrong")
@@ -133,6 +140,7 @@ func (o *listOptions) listSource(ctx context.Context, path string, src archive.S
 
 // listObject is one object in the JSON list.
 type listObject struct {
+	Database  *string `json:"database,omitempty"` // in an archive of all databases; empty for what they share
 	ID        int32   `json:"id"`
 	Kind      string  `json:"kind"`
 	Schema    string  `json:"schema"`
@@ -206,15 +214,19 @@ func sectionName(s archive.Section) string {
 	return "none"
 }
 
-// listForPeople shows a table and its rows in one line.
-func listForPeople(cat *archive.Catalog, held map[int32]*holding) *columns {
+// listColumns are the columns of the list for people.
+func listColumns(first ...string) *columns {
+	return newColumns(append(first, "schema", "name", "kind", "owner", ">rows", ">raw", ">stored")...)
+}
+
+// listForPeople shows a table and its rows in one line. first are cells that each line begins with.
+func listForPeople(out *columns, cat *archive.Catalog, held map[int32]*holding, first ...string) {
 	text := newTextDecoder(cat.Encoding)
 	dataOf := tableOfData(cat)
 	shown := make(map[int32]bool) // TABLE DATA entries whose TABLE has a line
 	for _, data := range dataOf {
 		shown[data] = true
 	}
-	out := newColumns("schema", "name", "kind", "owner", ">rows", ">raw", ">stored")
 	for i := range cat.Entries {
 		e := &cat.Entries[i]
 		if e.Kind == "TABLE DATA" && shown[e.ID] {
@@ -228,10 +240,9 @@ func listForPeople(cat *archive.Catalog, held map[int32]*holding) *columns {
 		if h := held[id]; h != nil && id != 0 {
 			rows, raw, stored = h.texts()
 		}
-		out.add(dash(visible(text.String(e.Schema))), visible(text.String(e.Name)), e.Kind, dash(visible(text.String(e.Owner))),
-			rows, raw, stored)
+		out.add(append(first[:len(first):len(first)], dash(visible(text.String(e.Schema))), visible(text.String(e.Name)), e.Kind,
+			dash(visible(text.String(e.Owner))), rows, raw, stored)...)
 	}
-	return out
 }
 
 // texts are rows, raw and stored bytes for people: "?" where that is not known.

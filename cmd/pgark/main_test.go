@@ -58,6 +58,9 @@ func TestScripts(t *testing.T) {
 			"jsonhas":  cmdJSONHas,
 			"contains": cmdContains,
 			"unpack":   cmdUnpack,
+			"server": func(ts *testscript.TestScript, neg bool, args []string) {
+				cmdServer(t, ts, neg, args)
+			},
 			"db": func(ts *testscript.TestScript, neg bool, args []string) {
 				cmdDB(t, srv, ts, neg, args)
 			},
@@ -84,6 +87,16 @@ func cmdDB(t *testing.T, srv *pgtest.Server, ts *testscript.TestScript, neg bool
 		opts = append(opts, pgtest.Encoding(args[1]))
 	}
 	ts.Setenv(args[0], srv.CreateDB(t, opts...))
+}
+
+// cmdServer starts a server of the script's own, and puts its port into a variable: server VAR. Its sockets are in VAR_HOST.
+func cmdServer(t *testing.T, ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: server VAR")
+	}
+	srv := pgtest.Start(t)
+	ts.Setenv(args[0], strconv.Itoa(srv.Port()))
+	ts.Setenv(args[0]+"_HOST", srv.Host())
 }
 
 // cmdCode runs a command and expects an exit code: code 3 pgark verify x.

@@ -128,7 +128,8 @@ func (s *openedSet) fetch(ctx context.Context, entries map[int32]bool) error {
 // open opens an archive where it is: here, or if the flags say so on the hosts of its volumes. cluster is for --start db.
 func (o *remoteOptions) open(ctx context.Context, path string, cluster *fanout.Cluster, jobs int, partial bool, m *meter) (*openedSet, error) {
 	if o.start != startSSH && o.start != startDB {
-		local := archive.OpenOptions{VolumeDir: o.dir, Partial: partial}
+		local := o.all()
+		local.Partial = partial
 		if m != nil {
 			local.Through = m.through
 		}

@@ -10,7 +10,6 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
 )
 
@@ -44,8 +43,10 @@ type restoreOptions struct {
 	single, exitOnError        bool
 	appendRows                 bool
 	withDeps, fkTables         bool
-	globals                    bool
+	globals, globalsGiven      bool
 	sel                        fanout.Selection
+
+	globalsFailed int // roles and tablespaces of an archive of several databases that were refused
 
 	redirect map[string]map[string]string // what Validate makes of servers
 
@@ -77,6 +78,10 @@ partitions or the partitioned table, and all that these depend on in turn, as th
 are not restored are left out and named; --fk-tables brings these tables. What is not recorded is said: what the bodies of functions refer
 to; and the roles that must be there are named. A table may be given as schema.table.
 
+An archive of all databases (dump --all-databases) is restored whole: roles and tablespaces that are not there, then each database under its
+own name, which must not be there unless -c has it dropped first; postgres and template1, which every server has, are filled. -d names a
+database to connect to first. --database restores one of them, into -d or with -C under its own name.
+
 An object that can't be restored is reported, and the restore goes on with the others (exit code 3), unless -e is given.
 Names given to -n, -t, -I, -T and -P are exact, as in pg_restore, not patterns.`
 
@@ -87,6 +92,8 @@ const restoreExample = `  pgark restore -d copy shop.pgark             # into an
   pgark restore -d copy -t sales.orders --with-dependencies shop.pgark
   pgark list --toc shop.pgark > toc; vi toc; pgark restore -d copy -L toc shop.pgark
   pgark restore -d copy --server shard1=db7:5432/copy --server shard2=db8:5432/copy shop.pgark
+  pgark restore -d postgres all.pgark          # all databases of dump --all-databases
+  pgark restore -d copy --database shop all.pgark
   pgark restore -f - shop.pgark | psql copy`
 
 func newRestore(a *app) *cobra.Command {
@@ -128,7 +135,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&o.sel.Triggers, "trigger", "T", nil, "only this `trigger`")
 	f.StringArrayVarP(&o.sel.Functions, "function", "P", nil, "only this `function`: 'name(argtype, argtype)'")
 	o.volumes.addFlags(f, startUsage("load", startAuto, startSSH, startDB), startAuto, startSSH, startDB)
-	o.sources.addFlags(f)
+	o.sources.addFlags(f, &o.volumes.setOptions)
 	o.scripts.addFlags(f)
 	f.StringVarP(&o.listFile, "use-list", "L", "", "only what `FILE` lists, in its order (from pgark list --toc); - is standard input")
 	f.BoolVarP(&o.list, "list", "l", false, "print the archive's table of contents, as pgark list --toc does, and restore nothing")
@@ -143,7 +150,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.json, "json", false, "print a summary as JSON")
 	f.BoolVar(&o.withDeps, "with-dependencies", false, "also restore what the selected objects (-t, -n, -I, -T, -P) depend on, and what belongs to them; --dry-run shows why each is there")
 	f.BoolVar(&o.fkTables, "fk-tables", false, "with --with-dependencies: also the tables that foreign keys refer to")
-	f.BoolVar(&o.globals, "globals", false, "first make the roles and tablespaces that are in the archive (dump --globals) and not there; those that are there stay as they are")
+	f.BoolVar(&o.globals, "globals", false, "first make the roles and tablespaces that are in the archive (dump --globals, --all-databases) and not there; those that are there stay as they are; of all databases it is the default, and --globals=false leaves them out")
 	o.later.add(f, "resume")
 	o.later.addValue(f, "redirect-schema")
 }
@@ -181,6 +188,7 @@ func (o *restoreOptions) Validate(f *pflag.FlagSet) error {
 	if !slices.Contains([]string{"auto", "yes", "no"}, o.toPostgres) {
 		return usagef("--to-postgres is auto, yes or no, not %q", o.toPostgres)
 	}
+	o.globalsGiven = f.Changed("globals")
 	if err := o.validatePairs(); err != nil || o.list || o.dryRun {
 		return err
 	}
@@ -266,12 +274,15 @@ func (o *restoreOptions) Run(ctx context.Context, path string) error {
 		}
 	}
 	o.translate = o.toPostgres == "yes"
+	if o.volumes.severalIn(path) {
+		return o.runCluster(ctx, path)
+	}
 	switch {
 	case o.list || o.dryRun:
 		if src, err := o.sources.open(ctx, path, nil); src != nil || err != nil {
 			return o.describeSource(src, err)
 		}
-		a, err := openFiles(path, archive.OpenOptions{LeadOnly: true}) // which says all that is asked
+		a, err := openFiles(path, o.volumes.lead()) // which says all that is asked
 		if err != nil {
 			return err
 		}

@@ -78,11 +78,7 @@ func (o *restoreOptions) script(ctx context.Context, a contents, source fanout.S
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		state := "no script was written"
-		if o.file == "-" {
-			state = "the script on standard output is not complete"
-		}
-		return &stateError{err: err, state: state}
+		return &stateError{err: err, state: scriptLeftover(out)}
 	}
 	if err := o.tellTranslation(a); err != nil {
 		return err

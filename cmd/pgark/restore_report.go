@@ -25,8 +25,17 @@ func decodeRestore(r *fanout.RestoreResult, text textDecoder) {
 	}
 }
 
-// summary tells what was done, and lists what went wrong.
+// summary tells what was done, and prints it as JSON if that was asked for.
 func (o *restoreOptions) summary(r *fanout.RestoreResult, compared *verify.Report, took time.Duration) error {
+	o.tellSummary(r, compared, took)
+	if !o.json {
+		return nil
+	}
+	return writeJSON(o.app.stdout, o.jsonSummary(r, compared, took))
+}
+
+// tellSummary tells what was done, and lists what went wrong.
+func (o *restoreOptions) tellSummary(r *fanout.RestoreResult, compared *verify.Report, took time.Duration) {
 	o.tellNotes(r.Notes)
 	for _, m := range r.Mismatches {
 		o.app.say("table %s: %s", visible(wire.QualifiedName(m.Schema, m.Table)), m.What)
@@ -44,10 +53,6 @@ func (o *restoreOptions) summary(r *fanout.RestoreResult, compared *verify.Repor
 	if compared != nil && compared.OK {
 		o.app.tell("verified: %s read back, every digest is the archive's", plural(uint64(compared.Tables), "table"))
 	}
-	if !o.json {
-		return nil
-	}
-	return writeJSON(o.app.stdout, o.jsonSummary(r, compared, took))
 }
 
 func (o *restoreOptions) jsonSummary(r *fanout.RestoreResult, compared *verify.Report, took time.Duration) any {

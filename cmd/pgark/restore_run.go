@@ -27,6 +27,12 @@ func (o *restoreOptions) restore(ctx context.Context, path string) error {
 	if err := o.chooseTranslation(a.Reader, cluster); err != nil {
 		return err
 	}
+	if o.globals && o.volumes.database != "" && archive.IsCluster(path) {
+		if err := o.makeGlobals(ctx, path, cluster); err != nil {
+			return err
+		}
+		o.globals = false // its own archive has none
+	}
 	target := cluster.Coordinator.Config
 	m := o.app.startMeter("restored")
 	options := o.engine(cluster, m)
@@ -67,7 +73,11 @@ func (o *restoreOptions) conclude(a contents, r *fanout.RestoreResult, compared 
 	if err := o.summary(r, compared, time.Since(begun)); err != nil {
 		return err
 	}
-	return restoreVerdict(r, compared)
+	err = restoreVerdict(r, compared)
+	if err == nil && o.globalsFailed > 0 {
+		err = &foundError{message: plural(uint64(o.globalsFailed), "object") + " of roles and tablespaces could not be restored: see above"}
+	}
+	return err
 }
 
 // openBoth opens the archive and finds the cluster that it goes into.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -21,7 +22,8 @@ type salvageOptions struct {
 
 const salvageLong = `Write a valid archive of all that can still be read of a damaged one, and say table by table what is lost. The damaged
 file is only read. Whole blocks are saved even where the index was never written. A volume of a set is saved by itself:
-its new catalog only names the tables, since their definitions are in the lead volume.`
+its new catalog only names the tables, since their definitions are in the lead volume. Of an archive of all databases those that
+are sound are copied as they are.`
 
 func newSalvage(a *app) *cobra.Command {
 	o := &salvageOptions{app: a}
@@ -68,9 +70,12 @@ func (o *salvageOptions) Run(ctx context.Context, path string) error {
 	defer out.Discard()
 	m := o.app.startMeter("read")
 	m.Plan(0, uint64(info.Size()))
-	report, err := archive.Salvage(ctx, &countingFile{File: f, meter: m}, info.Size(), out, archive.SalvageOptions{
-		Tool: toolName, Created: time.Now(),
-	})
+	in, options := &countingFile{File: f, meter: m}, archive.SalvageOptions{Tool: toolName, Created: time.Now()}
+	var report *archive.SalvageReport
+	all, err := archive.SalvageCluster(ctx, in, info.Size(), out, options)
+	if errors.Is(err, archive.ErrNotCluster) { // nothing was written
+		report, err = archive.Salvage(ctx, in, info.Size(), out, options)
+	}
 	m.end()
 	if err == nil {
 		err = context.Cause(ctx)
@@ -81,7 +86,10 @@ func (o *salvageOptions) Run(ctx context.Context, path string) error {
 	if err := out.Commit(); err != nil {
 		return &stateError{err: err, state: leftover(out)}
 	}
-	decodeSalvage(report, archiveText(o.file))
+	if report == nil {
+		return o.reportCluster(all)
+	}
+	decodeSalvage(report, archiveText(o.file, archive.OpenOptions{LeadOnly: true}))
 	return o.report(report)
 }
 
@@ -102,10 +110,7 @@ func decodeSalvage(r *archive.SalvageReport, text textDecoder) {
 
 // report says what was kept and lost.
 func (o *salvageOptions) report(r *archive.SalvageReport) error {
-	lost := len(r.Losses) > 0 || len(r.Notes) > 0
-	for _, t := range r.Tables {
-		lost = lost || !t.Complete
-	}
+	lost := somethingLost(r)
 	var err error
 	if o.json {
 		err = writeJSON(o.app.stdout, salvageJSON(r, !lost))
@@ -122,17 +127,15 @@ func (o *salvageOptions) report(r *archive.SalvageReport) error {
 	return nil
 }
 
+// somethingLost tells whether anything is not as it was.
+func somethingLost(r *archive.SalvageReport) bool {
+	incomplete := func(t archive.SalvagedTable) bool { return !t.Complete }
+	return len(r.Losses) > 0 || len(r.Notes) > 0 || slices.ContainsFunc(r.Tables, incomplete)
+}
+
 func (o *salvageOptions) print(r *archive.SalvageReport) error {
 	out := &errWriter{w: o.app.stdout}
-	table := newColumns("table", ">rows saved", ">blocks saved", ">blocks lost", "")
-	for _, t := range r.Tables {
-		state := "complete"
-		if !t.Complete {
-			state = "not complete"
-		}
-		table.add(visible(quotedName(t.Schema, t.Table)), humanCount(t.Rows), humanCount(t.Blocks), humanCount(t.LostBlocks), state)
-	}
-	err := table.write(out)
+	err := printTables(out, r)
 	for _, l := range r.Losses {
 		fmt.Fprintf(out, "lost: %s\n", visible(inspectLoss{l.Schema, l.Table, l.Blocks, l.Rows, l.Message}.String()))
 	}
@@ -143,30 +146,47 @@ func (o *salvageOptions) print(r *archive.SalvageReport) error {
 	return errors.Join(err, out.err)
 }
 
-func salvageJSON(r *archive.SalvageReport, ok bool) any {
-	type table struct {
-		Schema     string `json:"schema"`
-		Table      string `json:"table"`
-		Blocks     uint64 `json:"blocks"`
-		Rows       uint64 `json:"rows"`
-		LostBlocks uint64 `json:"lost_blocks"`
-		LostRows   uint64 `json:"lost_rows"`
-		Complete   bool   `json:"complete"`
-	}
-	tables, losses := []table{}, []inspectLoss{}
+// printTables shows what was kept of each table.
+func printTables(out *errWriter, r *archive.SalvageReport) error {
+	table := newColumns("table", ">rows saved", ">blocks saved", ">blocks lost", "")
 	for _, t := range r.Tables {
-		tables = append(tables, table{t.Schema, t.Table, t.Blocks, t.Rows, t.LostBlocks, t.LostRows, t.Complete})
+		state := "complete"
+		if !t.Complete {
+			state = "not complete"
+		}
+		table.add(visible(quotedName(t.Schema, t.Table)), humanCount(t.Rows), humanCount(t.Blocks), humanCount(t.LostBlocks), state)
+	}
+	return table.write(out)
+}
+
+// salvagedJSON is what was kept and lost of an archive of one database.
+type salvagedJSON struct {
+	OK       bool                `json:"ok"`
+	Blocks   uint64              `json:"blocks"`
+	Rows     uint64              `json:"rows"`
+	RawBytes uint64              `json:"raw_bytes"`
+	Tables   []salvagedTableJSON `json:"tables"`
+	Losses   []inspectLoss       `json:"losses"`
+	Notes    []string            `json:"notes"`
+}
+
+type salvagedTableJSON struct {
+	Schema     string `json:"schema"`
+	Table      string `json:"table"`
+	Blocks     uint64 `json:"blocks"`
+	Rows       uint64 `json:"rows"`
+	LostBlocks uint64 `json:"lost_blocks"`
+	LostRows   uint64 `json:"lost_rows"`
+	Complete   bool   `json:"complete"`
+}
+
+func salvageJSON(r *archive.SalvageReport, ok bool) salvagedJSON {
+	tables, losses := []salvagedTableJSON{}, []inspectLoss{}
+	for _, t := range r.Tables {
+		tables = append(tables, salvagedTableJSON{t.Schema, t.Table, t.Blocks, t.Rows, t.LostBlocks, t.LostRows, t.Complete})
 	}
 	for _, l := range r.Losses {
 		losses = append(losses, inspectLoss{l.Schema, l.Table, l.Blocks, l.Rows, l.Message})
 	}
-	return struct {
-		OK       bool          `json:"ok"`
-		Blocks   uint64        `json:"blocks"`
-		Rows     uint64        `json:"rows"`
-		RawBytes uint64        `json:"raw_bytes"`
-		Tables   []table       `json:"tables"`
-		Losses   []inspectLoss `json:"losses"`
-		Notes    []string      `json:"notes"`
-	}{ok, r.Blocks, r.Rows, r.RawBytes, tables, losses, append([]string{}, r.Notes...)}
+	return salvagedJSON{ok, r.Blocks, r.Rows, r.RawBytes, tables, losses, append([]string{}, r.Notes...)}
 }

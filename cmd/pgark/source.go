@@ -22,9 +22,11 @@ import (
 type sourceOptions struct {
 	timestamp string
 	dirs      []string
+	set       *setOptions // what is for archives of pgark only
 }
 
-func (o *sourceOptions) addFlags(f *pflag.FlagSet) {
+func (o *sourceOptions) addFlags(f *pflag.FlagSet, set *setOptions) {
+	o.set = set
 	f.StringVar(&o.timestamp, "timestamp", "", "of several sets of gpbackup in a directory, take `YYYYMMDDHHMMSS`")
 	f.StringArrayVar(&o.dirs, "backup-dir", nil, "another `directory` with files of a set of gpbackup, as of its segments; may be repeated")
 }
@@ -49,6 +51,9 @@ func (o *sourceOptions) open(ctx context.Context, path string, through func(*os.
 	kind, err := kindOf(path)
 	if err != nil {
 		return nil, err
+	}
+	if kind != kindPgark && o.set.database != "" {
+		return nil, usagef("--database is for archives of pgark that hold several databases, and %s is none", quoteArg(path))
 	}
 	var src archive.Source
 	switch kind {

@@ -39,6 +39,9 @@ tables that have rows in it. Another volume of a set can be verified by itself. 
 all at the same time, and only what was found crosses the network; --start db has a Greenplum or Cloudberry run the checks, and needs
 to know how to reach it (-h, -p, -U; -d also compares).
 
+Of an archive of all databases all of it is read, or the one that --database names. -d compares each with the database of its
+name on that server, or with --database the one.
+
 Of dumps of pg_dump and sets of gpbackup all rows are read, and what their formats let be seen is checked: structure, the codec's own
 checksums, whole rows with the right number of fields, numbers of rows where they are recorded. What a format can't prove is said.
 -d compares them with a database, as it does archives of pgark.
@@ -76,7 +79,7 @@ func newVerify(a *app) *cobra.Command {
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` blocks, or tables of the database, at once (default one per core, 8 at most)")
 	f.BoolVar(&o.quick, "quick", false, "structure and index only, no rows")
 	f.BoolVar(&o.json, "json", false, "print JSON")
-	o.sources.addFlags(f)
+	o.sources.addFlags(f, &o.volumes.setOptions)
 	o.volumes.addFlags(f, startUsage("check", startNone, startSSH, startDB), startNone, startSSH, startDB)
 	return cmd
 }
@@ -94,6 +97,7 @@ func (o *verifyOptions) Run(ctx context.Context, path string) error {
 		defer src.Close()
 		return o.verifySource(ctx, path, src)
 	}
+	several := o.volumes.severalIn(path)
 	report, remote, err := o.check(ctx, path)
 	if err != nil {
 		return err
@@ -102,14 +106,24 @@ func (o *verifyOptions) Run(ctx context.Context, path string) error {
 		defer remote.Close()
 	}
 	var compared *verify.Report
-	if o.conn.given {
-		if compared, err = o.compare(ctx, path, remote, report); err != nil {
-			return err
-		}
+	switch {
+	case o.conn.given && several:
+		compared, err = o.compareEach(ctx, path, report)
+	case o.conn.given:
+		compared, err = o.compare(ctx, path, remote, report)
 	}
-	text := archiveText(path)
-	decodeFindings(report, text)
-	decodeFindings(compared, text)
+	if err != nil {
+		return err
+	}
+	if several || o.volumes.database != "" && archive.IsCluster(path) {
+		texts := databaseTexts(path)
+		decodeEach(report, texts)
+		decodeEach(compared, texts)
+	} else {
+		text := archiveText(path, archive.OpenOptions{LeadOnly: true})
+		decodeFindings(report, text)
+		decodeFindings(compared, text)
+	}
 	if o.json {
 		if compared != nil {
 			report.Merge(compared)
@@ -162,7 +176,10 @@ func (o *verifyOptions) check(ctx context.Context, path string) (*verify.Report,
 			return nil, nil, err
 		}
 	}
-	report, err := verify.Files(ctx, path, archive.OpenOptions{VolumeDir: o.volumes.dir, Through: m.through}, options)
+	open := o.volumes.all()
+	open.Database = o.volumes.rawName(path)
+	open.Through = m.through
+	report, err := verify.Files(ctx, path, open, options)
 	if err != nil && remote != nil {
 		err = closeAfter(remote, err)
 	}
@@ -248,7 +265,7 @@ func (o *verifyOptions) wholeArchive(path string, remote *fanout.Remote) (*opene
 	if remote != nil {
 		return &openedSet{Reader: remote.Reader, close: func() error { return nil }}, remote.SetMissing()
 	}
-	a, err := archive.OpenWith(path, archive.OpenOptions{VolumeDir: o.volumes.dir})
+	a, err := openNamed(path, o.volumes.all())
 	if err != nil {
 		return nil, err
 	}
@@ -291,11 +308,14 @@ func decodeFindings(r *verify.Report, text textDecoder) {
 		return
 	}
 	for i := range r.Findings {
-		f := &r.Findings[i]
-		f.Table = text.String(f.Table)
-		if f.Class != archive.ClassMissing && f.Class != archive.ClassVolume && f.Class != archive.ClassUnchecked {
-			f.Message = text.String(f.Message)
-		}
+		decodeFinding(&r.Findings[i], text)
+	}
+}
+
+func decodeFinding(f *verify.Finding, text textDecoder) {
+	f.Table = text.String(f.Table)
+	if f.Class != archive.ClassMissing && f.Class != archive.ClassVolume && f.Class != archive.ClassUnchecked {
+		f.Message = text.String(f.Message)
 	}
 }
 
@@ -307,6 +327,12 @@ func findingLine(f verify.Finding) string {
 	}
 	if f.Offset >= 0 {
 		where += fmt.Sprintf(" at offset %d", f.Offset)
+	}
+	if f.Database != "" {
+		if where != "" {
+			where += ", "
+		}
+		where += "database " + visible(f.Database)
 	}
 	if f.Table != "" {
 		if where != "" {
