@@ -51,6 +51,9 @@ func TestGreenplum(t *testing.T) {
 	t.Run("bank", g.testBank)
 	t.Run("faults", g.testFaults)
 	t.Run("ddl", g.testDDL)
+	t.Run("stock", g.testStock)
+	t.Run("sets", g.testSets)
+	t.Run("all", g.testAll)
 	t.Run("gpbackup", g.testGpbackup)
 	t.Run("many", g.testManyTables)
 }

@@ -134,7 +134,12 @@ func (s *script) fixedState() {
 	for _, sql := range s.plan.Setup() {
 		s.print(sql, ";\n")
 	}
-	s.print("SET row_security = off;\n\n")
+	s.print("SET row_security = off;\n")
+	if IsSegmentedCatalog(s.plan.Catalog) {
+		// Greenplum 6 passes floats on to its segments with 15 digits, and refuses the largest ones, unless told to take more.
+		s.print("SET extra_float_digits = 3;\n")
+	}
+	s.print("\n")
 }
 
 func (s *script) statements(sql []string) {
