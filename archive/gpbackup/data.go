@@ -215,7 +215,7 @@ func (s *Set) place(content int, d *tableData) (dataPlace, error) {
 	}
 	all := fileKey{content, d.timestamp, 0, "data"}
 	if _, ok := s.files.files[all]; !ok {
-		return dataPlace{}, fmt.Errorf("%w: file %s is missing", ErrIncomplete, own)
+		return dataPlace{}, s.files.missing(own)
 	}
 	path, err := s.files.find(all)
 	if err != nil {

@@ -82,6 +82,7 @@ type found struct {
 	files  map[fileKey]string // paths
 	twice  map[fileKey]bool
 	stamps []string // of sets that have a configuration, in order
+	link   string   // one that was not followed; "" if there is none
 	count  int
 }
 
@@ -95,17 +96,41 @@ type fileKey struct {
 
 func (f *fileName) key() fileKey { return fileKey{f.content, f.timestamp, f.oid, f.kind} }
 
-// search finds the files of all sets in directories, to a limited depth. Links are not followed.
+// search finds the files of all sets in directories, to a limited depth. The directories may be links; links in them are not
+// followed.
 func search(dirs []string) (*found, error) {
 	x := &found{files: make(map[fileKey]string), twice: make(map[fileKey]bool)}
 	for _, dir := range dirs {
-		if err := x.walk(dir, 0); err != nil {
+		real, err := realPath(dir)
+		if err != nil {
+			return nil, err
+		}
+		if err := x.walk(real, 0); err != nil {
 			return nil, err
 		}
 	}
 	slices.Sort(x.stamps)
 	x.stamps = slices.Compact(x.stamps)
 	return x, nil
+}
+
+// realPath is the one spelling of a path that leads through no link.
+func realPath(path string) (string, error) {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return "", err
+	}
+	return filepath.EvalSymlinks(path)
+}
+
+// sameFile tells whether two paths lead to one file, as where a directory is mounted in two places.
+func sameFile(a, b string) bool {
+	x, err := os.Lstat(a)
+	if err != nil {
+		return false
+	}
+	y, err := os.Lstat(b)
+	return err == nil && os.SameFile(x, y)
 }
 
 func (x *found) walk(dir string, depth int) error {
@@ -127,12 +152,15 @@ func (x *found) walk(dir string, depth int) error {
 			}
 			continue
 		}
+		if e.Type()&fs.ModeSymlink != 0 && x.link == "" {
+			x.link = path
+		}
 		name, ok := parseFileName(e.Name())
 		if !ok || !e.Type().IsRegular() {
 			continue
 		}
 		k := name.key()
-		if before, ok := x.files[k]; ok && before != path {
+		if before, ok := x.files[k]; ok && before != path && !sameFile(before, path) {
 			x.twice[k] = true
 		}
 		x.files[k] = path
@@ -150,9 +178,17 @@ func (x *found) find(k fileKey) (string, error) {
 	}
 	path, ok := x.files[k]
 	if !ok {
-		return "", fmt.Errorf("%w: file %s is missing", ErrIncomplete, k)
+		return "", x.missing(k)
 	}
 	return path, nil
+}
+
+func (x *found) missing(k fileKey) error {
+	if x.link != "" {
+		return fmt.Errorf("%w: file %s is missing; links are not followed, as %s: name the directories that they lead to",
+			ErrIncomplete, k, x.link)
+	}
+	return fmt.Errorf("%w: file %s is missing", ErrIncomplete, k)
 }
 
 // String is the file's name, without the extension of data.
@@ -177,7 +213,7 @@ func (k fileKey) String() string {
 
 // place says where to look for a set, given a path to one of its files, or to a directory above or below.
 func place(path string) (dir, timestamp string, err error) {
-	path, err = filepath.Abs(path)
+	path, err = realPath(path)
 	if err != nil {
 		return "", "", err
 	}
@@ -216,9 +252,13 @@ func place(path string) (dir, timestamp string, err error) {
 	return dir, timestamp, nil
 }
 
-// IsSet tells whether a path leads to a set: to a file of one, or to a directory that has one in it. It looks at names only, and not
-// at many.
+// IsSet tells whether a path leads to a set: to a file of one, or to a directory that has one in it, maybe through links. It
+// looks at names only, and not at many.
 func IsSet(path string) bool {
+	path, err := realPath(path)
+	if err != nil {
+		return false
+	}
 	info, err := os.Stat(path)
 	if err != nil {
 		return false
