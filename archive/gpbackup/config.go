@@ -76,9 +76,9 @@ type dataEntry struct {
 	Name       string `yaml:"name"`
 	OID        uint32 `yaml:"oid"`
 	Attributes string `yaml:"attributestring"` // (a,"B c"); empty for a partition, and without columns
-	Rows       int64  `yaml:"rowscopied"`      // of all segments together
+	Rows       *int64 `yaml:"rowscopied"`      // of all segments together, also where each has all of them; nil if it is not told
 	Root       string `yaml:"partitionroot"`   // of a partition: the table, in the same schema
-	Replicated bool   `yaml:"isreplicated"`
+	Replicated *bool  `yaml:"isreplicated"`    // nil before gpbackup 1.27; true also if a column is named so that it distributes by
 }
 
 func (d *dataEntry) fqn() string { return d.Schema + "." + d.Name }

@@ -129,16 +129,14 @@ func FuzzCSV(f *testing.F) {
 }
 
 func FuzzTOC(f *testing.F) {
+	f.Add([]byte("predataentries:\n- {schema: a, name: b, objecttype: POLICY, referenceobject: a.b, startbyte: 0, endbyte: 6}\n"), []byte("CREATE"))
 	f.Add([]byte("globalentries:\n- schema: \"\"\n  name: a\n  objecttype: ROLE\n  startbyte: 0\n  endbyte: 3\ndataentries: []\n"), []byte("SET x;CREATE TABLE a (b int);ALTER TABLE a OWNER TO c;"))
 	f.Fuzz(func(t *testing.T, b, sql []byte) {
 		x := &toc{}
 		if parseYAML("toc", b, x) != nil {
 			return
 		}
-		c := &catalogBuilder{sql: sql, tables: make(map[string]int32), main: make(map[mainKey]int32), columns: make(map[string][]string)}
-		if c.settings(x.Global) == nil && c.globals(x.Global) == nil && c.pieces(x.PreData, 2) == nil {
-			_ = c.pieces(x.PostData, 4)
-		}
+		_ = (&Set{toc: x, config: config{MetadataOnly: true}}).fill(newCatalogBuilder(string(sql)))
 	})
 }
 

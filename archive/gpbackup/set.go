@@ -17,6 +17,9 @@ import (
 type Options struct {
 	Timestamp string   // YYYYMMDDHHMMSS of the set; "" if there is only one, or the path names it
 	Dirs      []string // more directories with files of the set, as of its segments
+	// Replicated and Distributed name tables, as schema.table, of which every segment has all rows, or a part of them: where the set does
+	// not tell (see [ErrUndecided]). Names are quoted where SQL needs it.
+	Replicated, Distributed []string
 }
 
 // Set is a backup set. It implements [archive.Source] and [archive.RowCounter].
@@ -39,6 +42,10 @@ type Set struct {
 	segment map[string]segments // tables of contents of segments, by timestamp
 	readers *cursors
 	class   *csvClass
+
+	said      map[string]spread // what Options say of tables
+	uncounted int               // tables whose number of rows is not recorded
+	problems  []archive.Problem // of metadata.sql
 }
 
 var (
@@ -53,6 +60,7 @@ type dataPlace struct {
 	last       bool  // no table follows in the file
 	columns    int   // -1 if they are not known
 	compressed string
+	copies     *copies // the places of the same table on all segments, where these may be copies; nil where they are not
 }
 
 // Open opens a set: path is any directory above its files, or one of them. Errors are or wrap ErrNotSet, ErrChoice, ErrIncomplete
@@ -81,7 +89,13 @@ func Open(path string, o Options) (*Set, error) {
 	}
 	s := &Set{
 		path: dir, files: files, byEntry: make(map[int32][2]int), rows: make(map[int32]uint64),
-		segment: make(map[string]segments), readers: newCursors(), class: newCSVClass(),
+		segment: make(map[string]segments), readers: newCursors(), class: newCSVClass(), said: make(map[string]spread),
+	}
+	for _, name := range o.Distributed {
+		s.said[name] = spreadParts
+	}
+	for _, name := range o.Replicated {
+		s.said[name] = spreadCopies
 	}
 	if err := s.read(timestamp); err != nil {
 		return nil, errors.Join(err, s.Close())
@@ -217,19 +231,19 @@ func (s *Set) LargeObjects(context.Context, int32, func(uint32, int64, []byte) e
 	return errors.New("sets of gpbackup have no large objects")
 }
 
-// Structure looks for files that no table refers to. That none is missing was seen when the set was opened.
+// Structure looks for files that no table refers to, and definitions that the table of contents does not know. That none is missing was seen when the set was opened.
 func (s *Set) Structure(context.Context) ([]archive.Problem, error) {
 	known := make(map[uint32]bool, len(s.toc.Data))
 	for i := range s.toc.Data {
 		known[s.toc.Data[i].OID] = true
 	}
-	var problems []archive.Problem
+	problems := slices.Clone(s.problems)
 	for k, path := range s.files.files {
 		if k.timestamp == s.config.Timestamp && k.kind == "data" && k.oid != 0 && !known[k.oid] {
 			problems = append(problems, archive.Problem{File: filepath.Base(path), Offset: -1, Message: "no table of the set refers to this file"})
 		}
 	}
-	slices.SortFunc(problems, func(a, b archive.Problem) int { return strings.Compare(a.File, b.File) })
+	slices.SortStableFunc(problems, func(a, b archive.Problem) int { return strings.Compare(a.File, b.File) })
 	return problems, nil
 }
 

@@ -2,8 +2,8 @@ package gpbackup
 
 import "strings"
 
-// sqlLength passes one lexical element of SQL that may hold anything: a string, a quoted name, a dollar quote, a comment. It returns
-// 0 for other bytes.
+// sqlLength passes one lexical element of SQL that may hold anything: a string, a quoted name, a dollar quote, a comment. It
+// returns 0 for other bytes.
 func sqlLength(s string) int {
 	switch {
 	case s[0] == '\'' || s[0] == '"':
@@ -22,6 +22,9 @@ func sqlLength(s string) int {
 		return len(s)
 	case s[0] == '$':
 		end := strings.IndexByte(s[1:], '$')
+		if end > 0 && s[1] >= '0' && s[1] <= '9' { // a parameter
+			return 0
+		}
 		if end < 0 || strings.Trim(s[1:1+end], "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_") != "" {
 			return 0
 		}
@@ -53,29 +56,102 @@ func wordByte(c byte) bool {
 	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '$' || c >= 0x80
 }
 
-// splitSQL divides a text into its statements, without the semicolons.
+// elementLength is sqlLength at a place within a text: names may have dollars in them, and end in E.
+func elementLength(sql string, at int) int {
+	if at > 0 && wordByte(sql[at-1]) && sql[at] != '\'' && sql[at] != '"' {
+		return 0
+	}
+	return sqlLength(sql[at:])
+}
+
+// splitSQL divides a text into its statements, without the semicolons. Those in parentheses, as rules have them, are not at
+// an end.
 func splitSQL(sql string) []string {
 	var all []string
-	from := 0
+	from, depth := 0, 0
 	flush := func(to int) {
 		if st := strings.TrimSpace(sql[from:to]); st != "" {
 			all = append(all, st)
 		}
 	}
 	for i := 0; i < len(sql); {
-		// A letter E before a quote begins a string of its own kind only where a word begins.
-		if n := sqlLength(sql[i:]); n > 0 && (i == 0 || !wordByte(sql[i-1]) || sql[i] == '\'' || sql[i] == '"') {
+		if n := elementLength(sql, i); n > 0 {
 			i += n
 			continue
 		}
-		if sql[i] == ';' {
-			flush(i)
-			from = i + 1
+		switch sql[i] {
+		case '(':
+			depth++
+		case ')':
+			depth = max(depth-1, 0)
+		case ';':
+			if depth == 0 {
+				flush(i)
+				from = i + 1
+			}
 		}
 		i++
 	}
 	flush(len(sql))
 	return all
+}
+
+// after is what follows words in a text, outside of quotes and parentheses.
+func after(sql, words string) (rest string, ok bool) {
+	depth := 0
+	for i := 0; i < len(sql); {
+		if n := elementLength(sql, i); n > 0 {
+			i += n
+			continue
+		}
+		switch sql[i] {
+		case '(':
+			depth++
+		case ')':
+			depth--
+		case words[0]:
+			if depth == 0 && (i == 0 || !wordByte(sql[i-1])) && strings.HasPrefix(sql[i:], words) {
+				return sql[i+len(words):], true
+			}
+		}
+		i++
+	}
+	return "", false
+}
+
+// groupLength is how many bytes a group in parentheses takes at the beginning, 0 if there is none.
+func groupLength(s string) int {
+	if !strings.HasPrefix(s, "(") {
+		return 0
+	}
+	depth := 0
+	for i := 0; i < len(s); {
+		if n := elementLength(s, i); n > 0 {
+			i += n
+			continue
+		}
+		switch s[i] {
+		case '(':
+			depth++
+		case ')':
+			if depth--; depth == 0 {
+				return i + 1
+			}
+		}
+		i++
+	}
+	return 0
+}
+
+// qualifiedLength is how many bytes a name with an optional schema takes at the beginning.
+func qualifiedLength(s string) int {
+	n := nameLength(s)
+	if n > 0 && strings.HasPrefix(s[n:], ".") {
+		if m := nameLength(s[n+1:]); m > 0 {
+			return n + 1 + m
+		}
+	}
+	return n
 }
 
 // nameLength is how many bytes a name at the beginning takes, quoted or not.
