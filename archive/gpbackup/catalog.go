@@ -144,11 +144,12 @@ func (b *catalogBuilder) setDrop(id int32, sql string) {
 	b.entry(id).Nulls &^= archive.NullDrop
 }
 
-// depend adds what an entry waits for. An ID of 0 is none.
+// depend adds what an entry waits for. An ID of 0 is none. What is there twice is told only in short lists, which most are.
 func (b *catalogBuilder) depend(id int32, on ...int32) {
+	const short = 100
 	e := b.entry(id)
 	for _, dep := range on {
-		if dep != 0 && dep != id && !slices.Contains(e.Deps, dep) {
+		if dep != 0 && dep != id && (len(e.Deps) > short || !slices.Contains(e.Deps, dep)) {
 			e.Deps = append(e.Deps, dep)
 		}
 	}

@@ -1,10 +1,13 @@
 package gpbackup
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
+	"slices"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -86,15 +89,24 @@ func (d *dataEntry) fqn() string { return d.Schema + "." + d.Name }
 // segmentTOC is gpbackup_<content>_<timestamp>_toc.yaml, which says where in a segment's single file the tables are.
 type segmentTOC struct {
 	Data map[uint32]segmentSpan `yaml:"dataentries"`
+	end  int64                  // where the last table ends
 }
 
-// end is where the last table ends.
-func (t *segmentTOC) end() int64 {
-	end := int64(0)
-	for _, s := range t.Data {
-		end = max(end, s.End)
+// check looks whether each table has a place of its own.
+func (t *segmentTOC) check() error {
+	oids := slices.SortedFunc(maps.Keys(t.Data), func(a, b uint32) int {
+		x, y := t.Data[a], t.Data[b]
+		return cmp.Or(cmp.Compare(x.Start, y.Start), cmp.Compare(x.End, y.End), cmp.Compare(a, b))
+	})
+	for _, oid := range oids {
+		span := t.Data[oid]
+		if span.Start < t.end || span.End < span.Start {
+			return fmt.Errorf("%w: the rows of table %d are said to be at bytes %d to %d, where those before end at %d",
+				ErrDamaged, oid, span.Start, span.End, t.end)
+		}
+		t.end = span.End
 	}
-	return end
+	return nil
 }
 
 type segmentSpan struct {

@@ -71,7 +71,11 @@ func (s *Set) addData(b *catalogBuilder) error {
 		return err
 	}
 	if s.config.Segments == 0 && len(all) > 0 {
-		s.config.Segments = s.seenSegments()
+		if s.config.Segments = s.seenSegments(); s.config.Segments == 0 {
+			return fmt.Errorf("%w: there is no file with rows of any segment", ErrIncomplete)
+		}
+		s.desc.Warnings = append(s.desc.Warnings, fmt.Sprintf(
+			"the configuration does not say how many segments there were: by their files there were %d", s.config.Segments))
 	}
 	of := make(map[string][]tableData)
 	var order []string
@@ -95,6 +99,7 @@ func (s *Set) addData(b *catalogBuilder) error {
 			return err
 		}
 	}
+	s.warnOfDoubt()
 	if s.uncounted > 0 {
 		s.desc.Warnings = append(s.desc.Warnings, fmt.Sprintf(
 			"the set does not record how many rows %d tables have: none can be seen to lack", s.uncounted))
@@ -256,11 +261,14 @@ func (s *Set) place(content int, d *tableData) (dataPlace, error) {
 		if err := s.yaml(fileKey{content, d.timestamp, 0, "toc"}, maxTOC, t); err != nil {
 			return dataPlace{}, err
 		}
+		if err := t.check(); err != nil {
+			return dataPlace{}, fmt.Errorf("file %s: %w", fileKey{content, d.timestamp, 0, "toc"}, err)
+		}
 		contents[content] = t
 	}
 	span, ok := t.Data[d.OID]
-	if !ok || span.Start < 0 || span.End < span.Start {
+	if !ok {
 		return dataPlace{}, fmt.Errorf("%w: the segment's table of contents does not say where its rows are", ErrIncomplete)
 	}
-	return dataPlace{path: path, from: span.Start, to: span.End, last: span.End == t.end(), compressed: extensionOf(path)}, nil
+	return dataPlace{path: path, from: span.Start, to: span.End, last: span.End == t.end, compressed: extensionOf(path)}, nil
 }

@@ -85,8 +85,22 @@ func (s *Set) doubt(all *copies, from int) {
 		}
 	}
 	all.places = slices.Clone(s.places[from:])
-	s.desc.Warnings = append(s.desc.Warnings, fmt.Sprintf("neither a definition nor the table of contents tells whether "+
-		"each segment has all rows of table %s or a part of them: it is read only if they differ", all.table))
+	s.doubtful = append(s.doubtful, all.table)
+}
+
+// warnOfDoubt names the tables that may be refused.
+func (s *Set) warnOfDoubt() {
+	const most = 10
+	names := s.doubtful
+	if len(names) == 0 {
+		return
+	}
+	more := ""
+	if len(names) > most {
+		names, more = names[:most], fmt.Sprintf(", and %d more", len(names)-most)
+	}
+	s.desc.Warnings = append(s.desc.Warnings, fmt.Sprintf("the set does not tell of %d tables whether each segment has all of their rows or "+
+		"a part of them; they are read only if the segments have different rows: %s%s", len(s.doubtful), strings.Join(names, ", "), more))
 }
 
 // settle decides whether the table can be read. It is an error of its own that it can't.

@@ -45,6 +45,7 @@ type Set struct {
 
 	said      map[string]spread // what Options say of tables
 	uncounted int               // tables whose number of rows is not recorded
+	doubtful  []string          // tables that may be refused: see copies
 	problems  []archive.Problem // of metadata.sql
 }
 
