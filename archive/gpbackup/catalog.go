@@ -1,6 +1,7 @@
 package gpbackup
 
 import (
+	"errors"
 	"slices"
 	"strings"
 
@@ -52,7 +53,7 @@ func (s *Set) fill(b *catalogBuilder) error {
 func (s *Set) metadata() ([]byte, error) {
 	path, err := s.files.find(fileKey{-1, s.config.Timestamp, 0, "metadata"})
 	if err != nil {
-		if s.config.DataOnly {
+		if s.config.DataOnly && errors.Is(err, ErrIncomplete) {
 			return nil, nil
 		}
 		return nil, err
