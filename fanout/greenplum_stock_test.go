@@ -186,6 +186,36 @@ func (g *greenplum) restoreSource(t *testing.T, src archive.Source, from string)
 	g.report(t, time.Since(begun), "restored: %d tables, %d rows", res.Tables, res.Rows)
 	file, _ := g.dumpBy(t, g.cluster(t, g.in(from)), fanout.RouteSegments, fanout.DumpOptions{})
 	g.verify(t, file, g.cluster(t, g.in(db)), "")
+	if diff := cmp.Diff(g.definitions(t, from), g.definitions(t, db)); diff != "" {
+		t.Errorf("other definitions:\n%s", diff)
+	}
+}
+
+// definitions are what Greenplum's own pg_dump says of a database, statement by statement.
+func (g *greenplum) definitions(t *testing.T, db string) []string {
+	t.Helper()
+	path, err := exec.LookPath("pg_dump")
+	if err != nil {
+		t.Skip(err)
+	}
+	cmd := exec.CommandContext(t.Context(), path, "-s", "-h", g.cfg.Host(), "-p", strconv.Itoa(int(g.cfg.Port())), "-U", g.cfg.User(), db)
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := regexp.MustCompile(`(?m)^--.*\n`).Split(string(out), -1)
+	space, end := regexp.MustCompile(`\s+`), regexp.MustCompile(` *(\))`)
+	for i := range all { // a server that was given a definition says it with more spaces
+		all[i] = end.ReplaceAllString(space.ReplaceAllString(strings.TrimSpace(all[i]), " "), "$1")
+	}
+	// Tables WITH OIDS come without; gpbackup writes inherited columns as the table's own.
+	oids := regexp.MustCompile(`; SET default_with_oids = \w+;`)
+	for i := range all {
+		all[i] = oids.ReplaceAllString(all[i], ";")
+	}
+	all = slices.DeleteFunc(all, func(s string) bool { return s == "" || strings.Contains(s, " INHERITS (") })
+	slices.Sort(all)
+	return all
 }
 
 // testSets has gpbackup write sets in all of its ways; each is read, compared with the database, and restored into another one.
