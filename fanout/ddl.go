@@ -22,6 +22,10 @@ type PlanOptions struct {
 	WithDependencies           bool // also what the selected entries depend on, and what belongs to that
 	Globals                    bool // also roles and tablespaces, where the archive has them
 	FKTables                   bool // with WithDependencies: also the tables that foreign keys refer to
+
+	// Redirect restores what is in a schema of the archive into another: new names by old ones. What is selected goes by the
+	// names of the archive.
+	Redirect map[string]string
 }
 
 // Plan is what a restore does, in order: pg_restore's choice of entries and its SQL for them. Restore and
@@ -45,6 +49,10 @@ type Plan struct {
 	rows   map[int32][]int32 // TABLE → its TABLE DATA entries
 	tables map[int32]int32   // TABLE DATA → its TABLE
 	style  scriptStyle
+
+	was       map[int32]tableName // with Redirect: the names of the archive, of what has others now
+	schemaSQL map[int32][]string  // with Redirect: statements that make the new schemas
+	named     []namedRows         // with Redirect: rows that are to be loaded and whose values may name objects, see lookIntoRows
 }
 
 // Pass is a phase of a restore. All steps of a pass are done before the first of the next: rights come after the
@@ -115,6 +123,9 @@ func NewPlan(cat *archive.Catalog, o PlanOptions) (*Plan, error) {
 		cat, notes = ToPostgres(whole)
 		o.Select.List = stillThere(o.Select.List, whole, cat)
 	}
+	if len(o.Redirect) > 0 {
+		cat = ownCatalog(cat, len(o.Redirect))
+	}
 	p := &Plan{
 		Catalog: cat, Options: o, DataOnly: o.DataOnly,
 		byID:   make(map[int32]*archive.Entry, len(cat.Entries)),
@@ -139,6 +150,9 @@ func NewPlan(cat *archive.Catalog, o PlanOptions) (*Plan, error) {
 	}
 	p.choose()
 	p.Notes = p.selectedNotes(notes, whole)
+	if err := p.redirect(); err != nil {
+		return nil, err
+	}
 	p.addSteps()
 	p.addDependencies()
 	p.warn()

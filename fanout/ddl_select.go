@@ -97,7 +97,8 @@ func (c *chooser) wants(e *archive.Entry, section archive.Section) want {
 // all the same, and pg_restore left it out unless it had been dropped.
 func (c *chooser) oldPublic(schema string) bool {
 	major := dumpMajor(c.plan.Catalog.PgDumpVersion)
-	return schema == "public" && major > 0 && major < 11 && (!c.opts.Clean || c.opts.Create)
+	_, redirected := c.opts.Redirect[schema]
+	return schema == "public" && major > 0 && major < 11 && (!c.opts.Clean || c.opts.Create) && !redirected
 }
 
 // selected applies the switches that pick objects by name.

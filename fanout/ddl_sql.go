@@ -157,6 +157,9 @@ const relkindPartitioned = 'p'
 // body is an entry's definition, its owner, and the access method of a partitioned table, which no setting reaches.
 func (p *Plan) body(e *archive.Entry) []string {
 	var body []string
+	if sql, ok := p.schemaSQL[e.ID]; ok {
+		return sql
+	}
 	switch {
 	case p.Options.NoOwner && e.Kind == kindSchema && !strings.HasPrefix(e.DDL, "--"):
 		// Old archives have the owner in it.

@@ -124,7 +124,7 @@ func (p *placement) pieces(e *entryLoad) []*piece {
 	}
 	var all []*piece
 	found := make(map[key]*piece)
-	for _, s := range p.run.content.TableStreams(e.step.Entry.ID) {
+	for _, s := range p.run.streams(e.step.Entry.ID) {
 		k := key{loadKeyOf(&s), s.Node}
 		of := found[k]
 		if of == nil {

@@ -37,6 +37,8 @@ type RestoreOptions struct {
 	FKTables          bool // with WithDependencies: also the tables that foreign keys refer to
 	ToPostgres        bool // translate the definitions for a single plain PostgreSQL, see [ToPostgres]
 
+	Redirect map[string]string // restore into other schemas, see [PlanOptions]
+
 	// Route is the way of the rows: RouteCoordinator, RouteSegments (each node's rows straight back into that node), or
 	// RouteAuto, which "" is too: segments where that is proven to be right, else the coordinator.
 	Route string
@@ -87,6 +89,9 @@ func restore(ctx context.Context, a content, o RestoreOptions, limits restoreLim
 	}
 	r, err := newRestoreRun(a, o, limits, nil)
 	if err != nil {
+		return nil, err
+	}
+	if err := r.plan.lookIntoRows(ctx, r.contentSource()); err != nil {
 		return nil, err
 	}
 	for _, w := range r.result.Warnings {
@@ -154,7 +159,7 @@ func (o *RestoreOptions) planOptions() PlanOptions {
 		Create: o.Create, Clean: o.Clean, IfExists: o.IfExists,
 		SchemaOnly: o.SchemaOnly, DataOnly: o.DataOnly, Sections: o.Sections, Select: o.Select,
 		NoOwner: o.NoOwner, NoACL: o.NoACL, NoComments: o.NoComments, ToPostgres: o.ToPostgres,
-		WithDependencies: o.WithDependencies, FKTables: o.FKTables, Globals: o.Globals,
+		WithDependencies: o.WithDependencies, FKTables: o.FKTables, Globals: o.Globals, Redirect: o.Redirect,
 	}
 }
 
@@ -198,6 +203,9 @@ func newRestoreRun(a content, o RestoreOptions, limits restoreLimits, ofNode *ui
 	plan, err := NewPlan(catalog, o.planOptions())
 	if err != nil {
 		return nil, err
+	}
+	if len(o.Redirect) > 0 {
+		catalog, moment = plan.Catalog, redirectMoment(moment, o.Redirect)
 	}
 	r := &restoreRun{
 		content: a, opts: o, catalog: catalog, moment: moment, ofNode: ofNode, plan: plan, target: o.Target, limits: limits,

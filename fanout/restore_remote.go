@@ -216,7 +216,7 @@ func (r *restoreRun) remoteTasks(ctx context.Context, leader *loadSession) ([]*r
 			}
 			if slices.ContainsFunc(l.streams, func(s archive.Stream) bool {
 				return l.sql != copyInto(s.Schema, s.Table, s.Columns)
-			}) {
+			}) || len(r.opts.Redirect) > 0 { // the workers know the archive's names
 				t.task.Load.Tables = append(t.task.Load.Tables, LoadTable{Streams: packStreams(ids), SQL: Text(l.sql)})
 			} else {
 				plain[k] = append(plain[k], ids...)

@@ -34,10 +34,16 @@ func (r *RestoreResult) OK() bool { return len(r.Failures) == 0 && len(r.Mismatc
 // Failure is one entry that could not be restored. It is the error of a restore that stops at the first one.
 type Failure struct {
 	Entry archive.Entry
+	Was   string // of an object that was redirected: its name in the archive, with the old schema
 	Err   error
 }
 
-func (f Failure) Error() string { return describeEntry(&f.Entry) + ": " + f.Err.Error() }
+func (f Failure) Error() string {
+	if f.Was != "" {
+		return describeEntry(&f.Entry) + " (" + f.Was + " in the archive): " + f.Err.Error()
+	}
+	return describeEntry(&f.Entry) + ": " + f.Err.Error()
+}
 
 // Unwrap returns the reason.
 func (f Failure) Unwrap() error { return f.Err }
@@ -58,7 +64,7 @@ var ErrMismatch = errors.New("rows differ from what the archive promises")
 // fail records that an entry could not be restored. It returns an error if the restore must stop: the first failure
 // with ExitOnError, a session that is gone, a context that is done.
 func (r *restoreRun) fail(ctx context.Context, s *loadSession, e *archive.Entry, err error) error {
-	f := Failure{Entry: *e, Err: err}
+	f := Failure{Entry: *e, Was: r.plan.wasName(e.ID), Err: err}
 	if ctxErr := ctx.Err(); ctxErr != nil {
 		if !errors.Is(err, ctxErr) {
 			return fmt.Errorf("%s: %w (%w)", describeEntry(e), err, ctxErr)

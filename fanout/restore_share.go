@@ -93,7 +93,7 @@ func (r *restoreRun) planLoad(step *Step) *entryLoad {
 	byColumns := make(map[string]*tableLoad)
 	var parts []*tableLoad
 	groups := make(map[*tableLoad][]archive.Stream)
-	for _, s := range r.content.TableStreams(step.Entry.ID) {
+	for _, s := range r.streams(step.Entry.ID) {
 		if !r.mine(s.Node) {
 			continue
 		}

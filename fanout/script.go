@@ -44,6 +44,9 @@ func WriteScriptFrom(ctx context.Context, src Source, w io.Writer, o ScriptOptio
 	if err != nil {
 		return err
 	}
+	if err := plan.lookIntoRows(ctx, src); err != nil {
+		return err
+	}
 	s := &script{w: bufio.NewWriterSize(w, 64<<10), src: src, plan: plan, single: o.SingleTransaction}
 	if s.key, err = restrictKey(&o); err != nil {
 		return err

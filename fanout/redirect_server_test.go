@@ -1,0 +1,82 @@
+package fanout
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pgark/pgark/internal/pgtest"
+	"github.com/pgark/pgark/wire"
+)
+
+// allKindsToRedirect makes the database with every kind of object, and takes out what can't be redirected from schema kinds, after proof
+// that it is refused by name and nothing else is.
+func allKindsToRedirect(t *testing.T, srv *pgtest.Server) (db string, b []byte) {
+	t.Helper()
+	db = srv.CreateDB(t)
+	pgtest.AllKinds(t, srv, db)
+	dst := srv.CreateDB(t)
+	refused := func(want ...string) {
+		t.Helper()
+		o := RestoreOptions{Redirect: map[string]string{"kinds": "other"}}
+		_, err := tryRestore(t, srv, dst, makeArchive(t, srv, db, archiveRecipe{}), o, defaultRestoreLimits())
+		var re *RedirectError
+		if !errors.As(err, &re) || !errors.Is(err, ErrUsage) {
+			t.Fatalf("error %v", err)
+		}
+		var got []string
+		for _, o := range re.Objects {
+			got = append(got, o.Object)
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Fatalf("refused: %s", diff)
+		}
+		if n := srv.QueryString(t, dst, "SELECT count(*) FROM pg_namespace WHERE nspname !~ '^pg_'"); n != "2" {
+			t.Fatalf("something was changed: %s schemas", n)
+		}
+	}
+	refused("FUNCTION kinds.note_change()", "FUNCTION kinds.to_colour(integer)")
+	srv.Exec(t, db, "DROP FUNCTION kinds.note_change(), kinds.to_colour(integer) CASCADE")
+	refused("TABLE DATA kinds.all_types")
+	srv.Exec(t, db, "UPDATE kinds.all_types SET rc = NULL, rp = NULL, rt = NULL")
+	return db, makeArchive(t, srv, db, archiveRecipe{})
+}
+
+// Whatever schema is redirected, the database is the same as if it had been restored as it was and the server had renamed the schema.
+func TestRedirectIsRename(t *testing.T) {
+	srv := pgtest.Shared(t)
+	_, b := allKindsToRedirect(t, srv)
+	for from, to := range map[string]string{
+		"kinds": "other kinds", "owned": "own\"ed", "ext": "extensions", "UPPER": "lower", "select": "from", "empty": "e\\m'pty",
+		`with.dot, "quotes" and ünïcödé \ `: "plain", "public": "private",
+	} {
+		t.Run(from, func(t *testing.T) {
+			renamed, redirected := srv.CreateDB(t), srv.CreateDB(t)
+			restored(t, srv, renamed, b, RestoreOptions{Jobs: 2})
+			srv.Exec(t, renamed, "ALTER SCHEMA "+wire.Ident(from)+" RENAME TO "+wire.Ident(to))
+			res := restored(t, srv, redirected, b, RestoreOptions{Jobs: 2, Redirect: map[string]string{from: to}})
+			for _, w := range res.Warnings {
+				t.Log(w)
+			}
+			if from == "public" {
+				samePublic(t, srv, renamed, redirected)
+			}
+			sameSchema(t, srv, renamed, redirected)
+			sameRows(t, srv, redirected, makeArchive(t, srv, renamed, archiveRecipe{}))
+		})
+	}
+}
+
+// samePublic compares the rights on what was the public schema. pg_dump leaves out those that the server was born with, of the one that was
+// renamed, so they are made a part of both dumps.
+func samePublic(t *testing.T, srv *pgtest.Server, renamed, redirected string) {
+	t.Helper()
+	const rights = `SELECT nspowner::regrole, a.* FROM pg_namespace, aclexplode(nspacl) a WHERE nspname = 'private' ORDER BY 1, 2, 3, 4`
+	if want, got := srv.QueryString(t, renamed, rights), srv.QueryString(t, redirected, rights); want != got {
+		t.Errorf("rights on the schema: %s, want %s", got, want)
+	}
+	srv.Exec(t, renamed, "DELETE FROM pg_init_privs WHERE objoid = 'private'::regnamespace")
+}
