@@ -124,9 +124,11 @@ func (r *redirection) refuse(e *archive.Entry, why string) {
 
 // entry renames schemas in an entry. What it says counts only if it is going to be carried out.
 func (r *redirection) entry(e *archive.Entry) {
+	if e.Global() {
+		return
+	}
 	switch e.Kind {
-	case "ENCODING", "STDSTRINGS", "SEARCHPATH", kindDatabase, kindRole, kindMembership, kindRoleSet, kindTablespace, kindGlobal,
-		kindBlob, kindBlobs, kindBlobMetadata:
+	case "ENCODING", "STDSTRINGS", "SEARCHPATH", kindDatabase, kindBlob, kindBlobs, kindBlobMetadata:
 		return
 	}
 	w := r.plan.wanted[e.ID]

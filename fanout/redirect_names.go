@@ -34,8 +34,10 @@ func (n *schemaNames) rename(sql string, e *archive.Entry) renamed {
 		statement: statement{sql: sql, tokens: lexSQL(sql, n.std)}, names: n, entry: e,
 		aliases: map[string]bool{e.Name: true}, // a table's own columns may go by its name
 	}
-	if table, _, ok := strings.Cut(e.Name, " "); ok { // of a policy, rule or trigger: before its own name
-		w.aliases[table] = true
+	for i := range len(e.Name) { // of a policy, rule or trigger: before its own name
+		if e.Name[i] == ' ' {
+			w.aliases[e.Name[:i]] = true
+		}
 	}
 	w.pair()
 	for i := 0; i < len(w.tokens); {

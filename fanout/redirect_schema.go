@@ -80,7 +80,7 @@ func (r *redirection) addSchema(from, to string) {
 	p.was[e.ID] = tableName{"", from}
 	p.schemaSQL[e.ID] = r.createSchema(added, public)
 	at := slices.IndexFunc(p.order, func(e *archive.Entry) bool {
-		return p.wanted[e.ID].schema && e.Section == archive.SectionPreData && e.Kind != kindDatabase && !isShared(e.Kind)
+		return p.wanted[e.ID].schema && e.Section == archive.SectionPreData && e.Kind != kindDatabase && !e.Global()
 	})
 	p.order = slices.Insert(p.order, max(at, 0), added)
 }
@@ -97,15 +97,6 @@ func (p *Plan) publicOwner() string {
 		return "pg_database_owner"
 	}
 	return ""
-}
-
-// isShared tells the kinds of entry that are of the whole server.
-func isShared(kind string) bool {
-	switch kind {
-	case kindRole, kindMembership, kindRoleSet, kindTablespace, kindGlobal:
-		return true
-	}
-	return false
 }
 
 // whole tells whether nothing is selected by name.

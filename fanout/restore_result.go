@@ -38,11 +38,14 @@ type Failure struct {
 	Err   error
 }
 
-func (f Failure) Error() string {
+func (f Failure) Error() string { return f.object() + ": " + f.Err.Error() }
+
+// object names the object, by both names if it was redirected.
+func (f Failure) object() string {
 	if f.Was != "" {
-		return describeEntry(&f.Entry) + " (" + f.Was + " in the archive): " + f.Err.Error()
+		return describeEntry(&f.Entry) + " (" + f.Was + " in the archive)"
 	}
-	return describeEntry(&f.Entry) + ": " + f.Err.Error()
+	return describeEntry(&f.Entry)
 }
 
 // Unwrap returns the reason.
@@ -77,7 +80,7 @@ func (r *restoreRun) fail(ctx context.Context, s *loadSession, e *archive.Entry,
 	r.mu.Lock()
 	r.result.Failures = append(r.result.Failures, f)
 	r.mu.Unlock()
-	r.opts.Log.Error("not restored", "object", describeEntry(e), "error", err)
+	r.opts.Log.Error("not restored", "object", f.object(), "error", err)
 	if r.opts.ExitOnError {
 		return f
 	}

@@ -40,6 +40,8 @@ func (o *restoreOptions) validateCluster(path string) error {
 		what = "a choice of objects"
 	case o.listFile != "" || o.list:
 		what = "a list (-l, -L)"
+	case len(o.redirects) > 0:
+		what = "--redirect-schema"
 	case o.single:
 		what = "-1/--single-transaction"
 	default:

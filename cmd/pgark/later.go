@@ -18,14 +18,6 @@ func (l *laterFlags) add(f *pflag.FlagSet, names ...string) {
 	}
 }
 
-// addValue defines flags with a value.
-func (l *laterFlags) addValue(f *pflag.FlagSet, names ...string) {
-	for _, name := range names {
-		f.StringArray(name, nil, "not in this version")
-		l.hide(f, name)
-	}
-}
-
 func (l *laterFlags) hide(f *pflag.FlagSet, name string) {
 	f.Lookup(name).Hidden = true
 	l.names = append(l.names, name)

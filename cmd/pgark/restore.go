@@ -18,17 +18,18 @@ type restoreOptions struct {
 	app  *app
 	conn connOptions
 
-	file     string
-	force    bool
-	volumes  remoteOptions
-	sources  sourceOptions
-	scripts  scriptOptions
-	listFile string
-	list     bool
-	jobs     int
-	route    string
-	servers  []string
-	verify   bool
+	file      string
+	force     bool
+	volumes   remoteOptions
+	sources   sourceOptions
+	scripts   scriptOptions
+	listFile  string
+	list      bool
+	jobs      int
+	route     string
+	servers   []string
+	redirects []string
+	verify    bool
 
 	toPostgres string // auto, yes, no
 	translate  bool   // what auto comes to
@@ -49,6 +50,8 @@ type restoreOptions struct {
 	globalsFailed int // roles and tablespaces of an archive of several databases that were refused
 
 	redirect map[string]map[string]string // what Validate makes of servers
+	schemas  map[string]string            // and of redirects
+	to       map[string]string            // the same in the encoding of the archive
 
 	later laterFlags
 }
@@ -82,6 +85,11 @@ An archive of all databases (dump --all-databases) is restored whole: roles and 
 own name, which must not be there unless -c has it dropped first; postgres and template1, which every server has, are filled. -d names a
 database to connect to first. --database restores one of them, into -d or with -C under its own name.
 
+--redirect-schema OLD=NEW restores what is in one schema into another, which is created if it is not there; A=B and B=A together swap two.
+Names in definitions are found by taking these apart, and what can't be redirected with certainty is refused by name before anything is
+changed: bodies of functions that name the schema, for one. -n, -t and the like, -L included, go by the names of the archive; -c drops
+what is in NEW, never what is in OLD. Text that looks like a name, as in a default, is left as it is and reported.
+
 An object that can't be restored is reported, and the restore goes on with the others (exit code 3), unless -e is given.
 Names given to -n, -t, -I, -T and -P are exact, as in pg_restore, not patterns.`
 
@@ -90,6 +98,7 @@ const restoreExample = `  pgark restore -d copy shop.pgark             # into an
   pgark restore -d copy -c --if-exists -j 8 shop.pgark
   pgark restore -d copy -n sales -t orders shop.pgark
   pgark restore -d copy -t sales.orders --with-dependencies shop.pgark
+  pgark restore -d shop -n sales --redirect-schema sales=sales_before shop.pgark   # next to the live schema
   pgark list --toc shop.pgark > toc; vi toc; pgark restore -d copy -L toc shop.pgark
   pgark restore -d copy --server shard1=db7:5432/copy --server shard2=db8:5432/copy shop.pgark
   pgark restore -d postgres all.pgark          # all databases of dump --all-databases
@@ -152,7 +161,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.fkTables, "fk-tables", false, "with --with-dependencies: also the tables that foreign keys refer to")
 	f.BoolVar(&o.globals, "globals", false, "first make the roles and tablespaces that are in the archive (dump --globals, --all-databases) and not there; those that are there stay as they are; of all databases it is the default, and --globals=false leaves them out")
 	o.later.add(f, "resume")
-	o.later.addValue(f, "redirect-schema")
+	f.StringArrayVar(&o.redirects, "redirect-schema", nil, "restore what is in schema OLD of the archive into schema NEW: `OLD=NEW`; may be repeated")
 }
 
 // Validate checks the flags before anything is done.
@@ -183,6 +192,9 @@ func (o *restoreOptions) Validate(f *pflag.FlagSet) error {
 	}
 	var err error
 	if o.redirect, err = parseServers(o.servers); err != nil {
+		return err
+	}
+	if o.schemas, err = parseRedirect(o.redirects); err != nil {
 		return err
 	}
 	if !slices.Contains([]string{"auto", "yes", "no"}, o.toPostgres) {
@@ -253,7 +265,7 @@ func (o *restoreOptions) planOptions() fanout.PlanOptions {
 	return fanout.PlanOptions{
 		Create: o.create, Clean: o.clean, IfExists: o.ifExists, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
 		Sections: o.sections, Select: o.sel, NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, ToPostgres: o.translate,
-		WithDependencies: o.withDeps, FKTables: o.fkTables, Globals: o.globals,
+		WithDependencies: o.withDeps, FKTables: o.fkTables, Globals: o.globals, Redirect: o.to,
 	}
 }
 
@@ -263,7 +275,8 @@ func (o *restoreOptions) plan(a contents) (*fanout.Plan, error) {
 	if err != nil {
 		return nil, err
 	}
-	return fanout.NewPlan(cat, o.planOptions())
+	plan, err := fanout.NewPlan(cat, o.planOptions())
+	return plan, refusal(a, err)
 }
 
 // Run restores the archive.
@@ -287,6 +300,9 @@ func (o *restoreOptions) Run(ctx context.Context, path string) error {
 			return err
 		}
 		defer a.Close()
+		if err := o.aim(a.Reader); err != nil {
+			return err
+		}
 		if o.list {
 			return printTOC(o.app.stdout, a.Reader, o.planOptions())
 		}

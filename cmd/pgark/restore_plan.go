@@ -66,6 +66,9 @@ func (o *restoreOptions) writeScript(ctx context.Context, a *openedSet) error {
 
 // script writes what source gives, which is of a.
 func (o *restoreOptions) script(ctx context.Context, a contents, source fanout.Source) error {
+	if err := o.aim(a); err != nil {
+		return err
+	}
 	out, err := o.app.createOut(o.file, o.force)
 	if err != nil {
 		return err
@@ -78,7 +81,10 @@ func (o *restoreOptions) script(ctx context.Context, a contents, source fanout.S
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return &stateError{err: err, state: scriptLeftover(out)}
+		return &stateError{err: refusal(a, err), state: scriptLeftover(out)}
+	}
+	if err := o.tellScriptRedirect(a); err != nil {
+		return err
 	}
 	if err := o.tellTranslation(a); err != nil {
 		return err

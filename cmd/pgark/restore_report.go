@@ -14,6 +14,7 @@ func decodeRestore(r *fanout.RestoreResult, text textDecoder) {
 	for i := range r.Failures {
 		e := &r.Failures[i].Entry
 		e.Schema, e.Name = text.String(e.Schema), text.String(e.Name)
+		r.Failures[i].Was = text.String(r.Failures[i].Was)
 	}
 	decodeNotes(r.Notes, text)
 	for i, w := range r.Warnings {
@@ -47,6 +48,7 @@ func (o *restoreOptions) tellSummary(r *fanout.RestoreResult, compared *verify.R
 	}
 	o.app.tell("restored into database %s: %s, %s, %s, %s in %s", visible(r.Database), plural(uint64(r.Objects), "object"),
 		plural(uint64(r.Tables), "table"), plural(r.Rows, "row"), humanBytes(r.RawBytes), humanDuration(took))
+	o.tellRedirect()
 	if r.Route == fanout.RouteSegments || o.route == fanout.RouteSegments || len(r.RouteReason) > 0 && o.app.verbose > 0 {
 		o.app.tell("route %s: %s", r.Route, r.RouteReason)
 	}
@@ -61,6 +63,7 @@ func (o *restoreOptions) jsonSummary(r *fanout.RestoreResult, compared *verify.R
 		Kind    string `json:"kind"`
 		Schema  string `json:"schema"`
 		Name    string `json:"name"`
+		Was     string `json:"was,omitempty"` // with --redirect-schema: the name in the archive
 		Message string `json:"message"`
 	}
 	type mismatch struct {
@@ -74,30 +77,31 @@ func (o *restoreOptions) jsonSummary(r *fanout.RestoreResult, compared *verify.R
 	failures, mismatches := []failure{}, []mismatch{}
 	for i := range r.Failures {
 		e := &r.Failures[i].Entry
-		failures = append(failures, failure{e.ID, e.Kind, e.Schema, e.Name, r.Failures[i].Err.Error()})
+		failures = append(failures, failure{e.ID, e.Kind, e.Schema, e.Name, r.Failures[i].Was, r.Failures[i].Err.Error()})
 	}
 	for _, m := range r.Mismatches {
 		mismatches = append(mismatches, mismatch{m.Schema, m.Table, m.Want.String(), m.Got.String(), m.Loaded, m.What})
 	}
 	return struct {
-		OK         bool           `json:"ok"`
-		Database   string         `json:"database"`
-		Route      string         `json:"route"`
-		Reason     string         `json:"route_reason"`
-		Direct     int            `json:"direct_tables"`
-		Objects    int            `json:"objects"`
-		Tables     int            `json:"tables"`
-		Rows       uint64         `json:"rows"`
-		RawBytes   uint64         `json:"raw_bytes"`
-		Failures   []failure      `json:"failures"`
-		Mismatches []mismatch     `json:"mismatches"`
-		Warnings   []string       `json:"warnings"`
-		Notes      []note         `json:"translated"`
-		Verified   *verify.Report `json:"verified,omitempty"`
-		Seconds    float64        `json:"seconds"`
+		OK         bool              `json:"ok"`
+		Database   string            `json:"database"`
+		Route      string            `json:"route"`
+		Reason     string            `json:"route_reason"`
+		Direct     int               `json:"direct_tables"`
+		Objects    int               `json:"objects"`
+		Tables     int               `json:"tables"`
+		Rows       uint64            `json:"rows"`
+		RawBytes   uint64            `json:"raw_bytes"`
+		Failures   []failure         `json:"failures"`
+		Mismatches []mismatch        `json:"mismatches"`
+		Warnings   []string          `json:"warnings"`
+		Notes      []note            `json:"translated"`
+		Redirected map[string]string `json:"redirected,omitempty"`
+		Verified   *verify.Report    `json:"verified,omitempty"`
+		Seconds    float64           `json:"seconds"`
 	}{
 		r.OK() && (compared == nil || compared.OK), r.Database, r.Route, r.RouteReason, r.DirectTables, r.Objects, r.Tables, r.Rows, r.RawBytes,
-		failures, mismatches, append([]string{}, r.Warnings...), jsonNotes(r.Notes), compared, took.Seconds(),
+		failures, mismatches, append([]string{}, r.Warnings...), jsonNotes(r.Notes), o.schemas, compared, took.Seconds(),
 	}
 }
 

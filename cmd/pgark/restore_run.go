@@ -27,6 +27,9 @@ func (o *restoreOptions) restore(ctx context.Context, path string) error {
 	if err := o.chooseTranslation(a.Reader, cluster); err != nil {
 		return err
 	}
+	if err := o.aim(a.Reader); err != nil {
+		return err
+	}
 	if o.globals && o.volumes.database != "" && archive.IsCluster(path) {
 		if err := o.makeGlobals(ctx, path, cluster); err != nil {
 			return err
@@ -40,7 +43,7 @@ func (o *restoreOptions) restore(ctx context.Context, path string) error {
 	r, err := fanout.Restore(ctx, a.Reader, options)
 	m.end()
 	if err != nil {
-		return err
+		return refusal(a.Reader, err)
 	}
 	var compared *verify.Report
 	if o.verify {
@@ -57,7 +60,7 @@ func (o *restoreOptions) engine(cluster *topology.Cluster, m *meter) fanout.Rest
 		SingleTransaction: o.single, ExitOnError: o.exitOnError, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
 		Append: o.appendRows, Sections: o.sections, Select: o.sel,
 		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, ToPostgres: o.translate, Log: o.app.logger(), Progress: m,
-		WithDependencies: o.withDeps, FKTables: o.fkTables, Globals: o.globals,
+		WithDependencies: o.withDeps, FKTables: o.fkTables, Globals: o.globals, Redirect: o.to,
 		Route: o.route, Servers: o.redirect, Discover: o.rediscover(cluster),
 	}
 }
@@ -156,6 +159,9 @@ func (o *restoreOptions) readBack(ctx context.Context, a verify.Content, cfg *wi
 	cluster, err := topology.Discover(ctx, cfg, o.conn.nodes.options(o.app))
 	if err != nil {
 		return nil, err
+	}
+	if len(o.to) > 0 {
+		a = redirectedContent{a, o.to}
 	}
 	return verify.Database(ctx, a, cluster, verify.Options{
 		Jobs: jobsOrDefault(o.jobs), Entries: entries, Progress: m, Log: o.app.logger(),

@@ -38,6 +38,9 @@ func (o *restoreOptions) describeSource(src archive.Source, err error) error {
 		return err
 	}
 	defer src.Close()
+	if err := o.aim(src); err != nil {
+		return err
+	}
 	if o.list {
 		return printTOC(o.app.stdout, src, o.planOptions())
 	}
@@ -66,6 +69,9 @@ func (o *restoreOptions) restoreSource(ctx context.Context, src archive.Source, 
 	if err := o.chooseTranslation(src, cluster); err != nil {
 		return err
 	}
+	if err := o.aim(src); err != nil {
+		return err
+	}
 	for _, w := range src.Description().Warnings {
 		o.app.say("warning: %s", visible(w))
 	}
@@ -73,7 +79,7 @@ func (o *restoreOptions) restoreSource(ctx context.Context, src archive.Source, 
 	r, err := fanout.RestoreSource(ctx, src, o.engine(cluster, m))
 	m.end()
 	if err != nil {
-		return err
+		return refusal(src, err)
 	}
 	var compared *verify.Report
 	if o.verify {
