@@ -20,6 +20,7 @@ func (w *renamer) routine(i, end int) {
 		case w.word(k, "AS") && k+1 < end && w.tokens[k+1].kind == tokenString:
 			w.ddl(i, k)
 			w.body(i, k+1, end)
+			w.silent = true // the name of a symbol
 			w.ddl(k+2, end)
 			return
 		case w.words(k, "BEGIN", "ATOMIC"):
@@ -126,6 +127,8 @@ func (w *renamer) isTriggerRow(i int) bool {
 	}
 	c := w.chain(i)
 	switch {
+	case strings.Contains(foldASCII(w.sql), "search_path"):
+		return false
 	case c.parts > 2 || c.oper || w.mark(c.next, "(") || w.mark(c.next, "%"):
 		return false
 	case c.parts == 2 && w.names.known[tableName{w.ident(i), w.ident(i + 2)}]:
