@@ -39,6 +39,11 @@ func (n *schemaNames) rename(sql string, e *archive.Entry) renamed {
 			w.aliases[e.Name[:i]] = true
 		}
 	}
+	for _, t := range w.tokens {
+		if t.depth > maxDepth {
+			return renamed{sql: sql, doubts: []string{"its definition is nested too deeply to be read"}}
+		}
+	}
 	w.pair()
 	for i := 0; i < len(w.tokens); {
 		end := w.statementEnd(i)
@@ -50,6 +55,9 @@ func (n *schemaNames) rename(sql string, e *archive.Entry) renamed {
 	w.settle()
 	return renamed{sql: w.edited(), doubts: w.doubts, left: w.left}
 }
+
+// maxDepth is how many brackets may be open: more than servers take, and few enough for the time and the stack that they need.
+const maxDepth = 5000
 
 // quote writes a schema's new name as the server would.
 func (n *schemaNames) quote(name string) string {
