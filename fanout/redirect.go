@@ -124,7 +124,14 @@ func (r *redirection) refuse(e *archive.Entry, why string) {
 
 // entry renames schemas in an entry. What it says counts only if it is going to be carried out.
 func (r *redirection) entry(e *archive.Entry) {
-	if e.Global() {
+	switch {
+	case e.Kind == kindRoleSetting:
+		if r.plan.wanted[e.ID].schema && mentionsAny(e.DDL, r.names.to) {
+			r.plan.Warnings = append(r.plan.Warnings, fmt.Sprintf(
+				"settings of role %s have the name of a redirected schema in them, and were left as they are", sanitizeLine(e.Name)))
+		}
+		return
+	case e.Global():
 		return
 	}
 	switch e.Kind {

@@ -41,7 +41,8 @@ func (w *renamer) routineAt(i int) int {
 
 // oneStatement renames schemas in the statement that tokens i to end are.
 func (w *renamer) oneStatement(i, end int) {
-	w.silent = w.words(i, "COMMENT", "ON") || w.words(i, "SECURITY", "LABEL")
+	w.silent = w.words(i, "COMMENT", "ON") || w.words(i, "SECURITY", "LABEL") || w.word(i+1, "SUBSCRIPTION") || // it may hold a password
+		w.words(i+1, "USER", "MAPPING")
 	switch k := w.afterCreate(i); {
 	case k > 0 && w.word(k, "VIEW"):
 		w.view(k, end)

@@ -15,11 +15,11 @@ func (w *renamer) literal(k int) {
 		w.wholeName(k)
 	case kind == "":
 		if ok && w.mentions(content) {
-			w.left = append(w.left, w.text(k))
+			w.left = append(w.left, shortened(w.text(k)))
 		}
 	case !ok || many:
 		if mentionsAny(w.text(k), w.names.to) {
-			w.doubt("the value " + w.text(k) + " of type " + kind + " names objects, in a form that is not redirected")
+			w.doubt("the value " + shortened(w.text(k)) + " of type " + kind + " names objects, in a form that is not redirected")
 		}
 	case kind == "regnamespace":
 		if parts := splitQualified(content); len(parts) == 1 {
@@ -30,6 +30,15 @@ func (w *renamer) literal(k int) {
 	default:
 		w.encode(k, w.objectText(k, content))
 	}
+}
+
+// shortened is the begin of a text, for a message.
+func shortened(s string) string {
+	const most = 80
+	if len(s) <= most {
+		return s
+	}
+	return strings.ToValidUTF8(s[:most], "") + "..."
 }
 
 // regType is the type like regclass that a string is cast to, or that a function takes it for; "" if it is none. many tells an array.
@@ -78,7 +87,7 @@ func (w *renamer) objectText(k int, content string) string {
 	x := &renamer{statement: statement{sql: content, tokens: lexSQL(content, true)}, names: w.names, entry: w.entry}
 	for i := 0; i < len(x.tokens); {
 		if x.tokens[i].kind == tokenString {
-			w.doubt("the value " + w.text(k) + " names objects, in a form that is not redirected")
+			w.doubt("the value " + shortened(w.text(k)) + " names objects, in a form that is not redirected")
 			return content
 		}
 		if !x.isName(i) {
