@@ -52,6 +52,7 @@ type Plan struct {
 
 	was       map[int32]tableName // with Redirect: the names of the archive, of what has others now
 	schemaSQL map[int32][]string  // with Redirect: statements that make the new schemas
+	moved     map[string]string   // with Redirect: extensions that are to be made in a new schema
 	named     []namedRows         // with Redirect: rows that are to be loaded and whose values may name objects, see lookIntoRows
 }
 

@@ -139,7 +139,7 @@ func (r *redirection) entry(e *archive.Entry) {
 		return
 	}
 	w := r.plan.wanted[e.ID]
-	name := describeEntry(e)
+	name, before := describeEntry(e), e.DDL
 	var doubts []string
 	change := func(sql *string, counts bool) {
 		if *sql == "" {
@@ -161,6 +161,9 @@ func (r *redirection) entry(e *archive.Entry) {
 	change(&e.Copy, w.data)
 	for _, why := range doubts {
 		r.refuse(e, why)
+	}
+	if e.Kind == "EXTENSION" {
+		r.extension(e, r.names.rename(before, e).sql != before)
 	}
 	e.Name = r.names.tag(e)
 	if target, ok := r.names.to[e.Schema]; ok {

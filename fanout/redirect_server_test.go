@@ -3,6 +3,7 @@ package fanout
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -79,4 +80,30 @@ func samePublic(t *testing.T, srv *pgtest.Server, renamed, redirected string) {
 		t.Errorf("rights on the schema: %s, want %s", got, want)
 	}
 	srv.Exec(t, renamed, "DELETE FROM pg_init_privs WHERE objoid = 'private'::regnamespace")
+}
+
+// An extension is in a database once: where the old schema has it, nothing is restored that would look for it in the new one, and
+// nothing drops it.
+func TestRedirectExtension(t *testing.T) {
+	srv := pgtest.Shared(t)
+	db := srv.CreateDB(t)
+	srv.Exec(t, db, "CREATE SCHEMA ext; CREATE EXTENSION hstore SCHEMA ext; CREATE TABLE t (h ext.hstore)")
+	b := makeArchive(t, srv, db, archiveRecipe{})
+	srv.Exec(t, db, "DROP TABLE t")
+	to := map[string]string{"ext": "other"}
+	for _, o := range []RestoreOptions{{Redirect: to}, {Redirect: to, Clean: true}} {
+		_, err := tryRestore(t, srv, db, b, o, defaultRestoreLimits())
+		if !errors.Is(err, ErrUsage) || !strings.Contains(err.Error(), "hstore (in ext, not other)") {
+			t.Errorf("error %v", err)
+		}
+	}
+	if n := srv.QueryString(t, db, "SELECT count(*) FROM pg_extension WHERE extnamespace = 'ext'::regnamespace"); n != "1" {
+		t.Error("the extension is gone")
+	}
+	clean := srv.CreateDB(t)
+	restored(t, srv, clean, b, RestoreOptions{Redirect: to})
+	restored(t, srv, clean, b, RestoreOptions{Redirect: map[string]string{"ext": "other", "public": "next"}})
+	if n := srv.QueryString(t, clean, "SELECT count(*) FROM pg_class WHERE relname = 't'"); n != "2" {
+		t.Errorf("%s tables", n)
+	}
 }

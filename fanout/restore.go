@@ -274,6 +274,9 @@ func (r *restoreRun) run(ctx context.Context) error {
 
 // lookBefore makes sure, before anything is changed, that the tables that are there may be loaded.
 func (r *restoreRun) lookBefore(ctx context.Context, leader *loadSession) error {
+	if err := r.checkExtensions(ctx, leader); err != nil {
+		return err
+	}
 	if err := r.findRoots(ctx, leader); err != nil {
 		return err
 	}

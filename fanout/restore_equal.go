@@ -78,6 +78,9 @@ func (r *restoreRun) lookAhead(ctx context.Context) error {
 		return err
 	}
 	defer s.close(ctx)
+	if err := r.checkExtensions(ctx, s); err != nil {
+		return err
+	}
 	return r.checkEmpty(ctx, s)
 }
 
