@@ -95,11 +95,11 @@ func bodyText(text string) string {
 // bodyMentions tells whether a body has the name of a schema in it, anywhere but in comments. In other languages than SQL and
 // PL/pgSQL, whose comments are not known, everything counts.
 func bodyMentions(text, name, language string, trigger bool, names *schemaNames) bool {
-	if !holdsWord(text, name) {
+	if !holdsWord(text, name) && !strings.Contains(foldASCII(text), `u&"`) { // which may be any name
 		return false
 	}
 	if language != "sql" && language != "plpgsql" {
-		return true
+		return holdsWord(text, name)
 	}
 	x := &renamer{statement: statement{sql: text, tokens: lexSQL(text, true)}, names: names}
 	for i, t := range x.tokens {
@@ -114,7 +114,7 @@ func bodyMentions(text, name, language string, trigger bool, names *schemaNames)
 				return true
 			}
 		case t.kind == tokenQuoted && x.text(i)[0] != '"':
-			return true // U&"..." may be any name
+			return true // U&"..."
 		}
 	}
 	return false

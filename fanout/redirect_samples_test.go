@@ -2,7 +2,10 @@ package fanout
 
 import (
 	"errors"
+	"io"
+	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -18,16 +21,8 @@ func TestRedirectSamples(t *testing.T) {
 	plain, err := filepath.Glob("../archive/pgdump/testdata/plain-*.sql")
 	check(t, err)
 	redirected := 0
-	for _, file := range append(files, plain...) {
-		var d archive.Source
-		if strings.HasSuffix(file, ".sql") {
-			d, err = pgdump.OpenPlain(file)
-		} else {
-			d, err = pgdump.Open(file, pgdump.OpenOptions{})
-		}
-		check(t, err)
-		cat, err := d.Catalog()
-		check(t, err)
+	for _, file := range slices.Concat(files, plain, []string{"../testdata/greenplum/kinds.pgark"}) {
+		cat := sampleCatalog(t, file)
 		known := knownObjects(cat)
 		for _, from := range schemasOf(cat) {
 			p, err := NewPlan(cat, PlanOptions{Redirect: map[string]string{from: "new \"one"}})
@@ -55,11 +50,35 @@ func TestRedirectSamples(t *testing.T) {
 				}
 			}
 		}
-		check(t, d.Close())
 	}
 	if redirected < 20 {
 		t.Errorf("only %d schemas", redirected)
 	}
+}
+
+func sampleCatalog(t *testing.T, file string) *archive.Catalog {
+	t.Helper()
+	var src interface {
+		Catalog() (*archive.Catalog, error)
+	}
+	var err error
+	switch filepath.Ext(file) {
+	case ".sql":
+		src, err = pgdump.OpenPlain(file)
+	case ".dump":
+		src, err = pgdump.Open(file, pgdump.OpenOptions{})
+	default:
+		var b []byte
+		b, err = os.ReadFile(file)
+		src = openArchive(t, b)
+	}
+	check(t, err)
+	cat, err := src.Catalog()
+	check(t, err)
+	if c, ok := src.(io.Closer); ok {
+		check(t, c.Close())
+	}
+	return cat
 }
 
 func schemasOf(cat *archive.Catalog) []string {

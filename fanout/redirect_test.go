@@ -81,6 +81,7 @@ func TestRedirectDoubts(t *testing.T) {
 		"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$BEGIN EXECUTE 'DROP TABLE S.t'; END$$;": "its body",
 		"CREATE FUNCTION f() RETURNS int LANGUAGE plpython3u AS $$ # s\nreturn 1 $$;":                  "its body",
 		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT format(''%I.t'', ''s'')';":            "its body",
+		`CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$SELECT 1 FROM U&"\0073".t$$;`:               "its body",
 		`CREATE FUNCTION f() RETURNS int LANGUAGE sql AS E'SELECT \'s\'';`:                             "its body",
 	} {
 		got := renameIn(sql, &archive.Entry{Name: "v"}, map[string]string{"s": "n"})

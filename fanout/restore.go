@@ -59,7 +59,7 @@ type RestoreOptions struct {
 
 // Restore restores an archive into a database.
 //
-// It returns a result in every case but wrong options ([ErrUsage]) and an archive that can't be read. Unless
+// It returns a result in every case but wrong options ([ErrUsage], of which *[RedirectError] is one) and an archive that can't be read. Unless
 // ExitOnError is set, a statement that the server refuses is recorded in the result's Failures and the restore goes on,
 // as pg_restore does. Its error says that the restore stopped before its end and in which state things are:
 // *[NotEmptyError] before anything was changed, *[ForeignNotEmptyError] before rows were loaded, [ErrRoute], [Failure] with ExitOnError, errors of package wire for lost
