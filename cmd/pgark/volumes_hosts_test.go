@@ -356,6 +356,17 @@ func TestVolumesOnHostsOfEqualNodes(t *testing.T) {
 			t.Errorf("node %d has %q, want %q", i, got, want)
 		}
 	}
+	// The workers know the archive's names, and load into redirected tables all the same.
+	again := b.shards.CreateEqualDB(t)
+	out = b.run(t, exitDone, slices.Concat([]string{"restore", "-v", "--verify", "--redirect-schema", "public=new one"}, b.onHosts(), list(again), []string{"equal.pgark"})...)
+	if got := strings.Count(out, "where they lie, by 1 workers"); got != 4 {
+		t.Errorf("%d nodes were loaded by workers, not 4:\n%s", got, out)
+	}
+	for i, srv := range b.shards.All() {
+		if got, want := srv.QueryString(t, again, `SELECT count(*), min(v) FROM "new one".t`), fmt.Sprintf("%d|node %d", 1000+i, i); got != want {
+			t.Errorf("node %d has %q, want %q", i, got, want)
+		}
+	}
 }
 
 // TestVolumesVersions has hosts whose pgark is another one, or none: each is named, before a moment is taken.
