@@ -20,6 +20,9 @@ type ImportOptions struct {
 	Tool     string
 	Created  time.Time // now, if zero
 	Progress Progress  // nil: silent
+
+	// RolePasswords keeps the hashes of roles' passwords, which a set of gpbackup has. Without it they are taken out.
+	RolePasswords bool
 }
 
 // ImportSource writes an archive of pgark with everything of another program's dump: its catalog, what is known of its moment, and
@@ -42,6 +45,7 @@ func ImportSource(ctx context.Context, src archive.Source, w io.Writer, o Import
 
 // ImportArchive is [ImportSource] of an archive of pgark: the same content, compressed in another way.
 func ImportArchive(ctx context.Context, a *archive.Reader, w io.Writer, o ImportOptions) (archive.Summary, error) {
+	o.RolePasswords = true // which were asked for when it was made
 	return importStreams(ctx, a, w, o, func(ctx context.Context, s *archive.Stream, _ bool, write func([]byte) error) error {
 		d := a.NewDecoder()
 		defer d.Close()
@@ -70,6 +74,9 @@ func importStreams(ctx context.Context, c content, w io.Writer, o ImportOptions,
 	cat, err := c.Catalog()
 	if err != nil {
 		return archive.Summary{}, fmt.Errorf("read the catalog: %w", err)
+	}
+	if !o.RolePasswords {
+		cat = withoutRolePasswords(cat)
 	}
 	moment, err := c.Moment()
 	if err != nil {

@@ -230,7 +230,7 @@ func (b *catalogBuilder) warnings() []string {
 			"they are restored only if that is asked for")
 	}
 	if b.passwords > 0 {
-		all = append(all, "the set has hashes of roles' passwords")
+		all = append(all, "the set has hashes of roles' passwords; an archive that is made of it gets them only if that is asked for")
 	}
 	if b.views > 0 {
 		all = append(all, "materialized views are restored without rows, as gpbackup has them: REFRESH them afterwards")

@@ -18,10 +18,13 @@ type convertOptions struct {
 	compress string
 	jobs     int
 	json     bool
-	stock    stockOptions
-	plain    plainOptions
-	volumes  setOptions
-	sources  sourceOptions
+
+	rolePasswords bool
+
+	stock   stockOptions
+	plain   plainOptions
+	volumes setOptions
+	sources sourceOptions
 }
 
 const convertLong = `Write an archive or a dump in another format, without a database: from an archive of pgark (also a set of volumes), a dump of pg_dump
@@ -78,6 +81,7 @@ func newConvert(a *app) *cobra.Command {
 	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`CODEC[:LEVEL]`: none, zstd, lz4, xz, gzip; custom and directory take gzip by default")
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` pieces that are compressed at once (default one per core, 8 at most)")
 	f.BoolVar(&o.json, "json", false, "print a summary as JSON")
+	f.BoolVar(&o.rolePasswords, "role-passwords", false, "of a set of gpbackup, to pgark's format: keep the hashes of the roles' passwords")
 	o.stock.addFlags(f, formatPgark)
 	o.plain.addFlags(f)
 	o.volumes.addFlags(f)
@@ -184,7 +188,7 @@ func (o *convertOptions) toPgark(ctx context.Context, a *archive.File, src archi
 		return nil, err
 	}
 	defer out.Discard()
-	options := fanout.ImportOptions{Codec: o.stock.codec, Level: o.stock.level, Jobs: jobsOrDefault(o.jobs), Tool: toolName, Progress: m}
+	options := fanout.ImportOptions{Codec: o.stock.codec, Level: o.stock.level, Jobs: jobsOrDefault(o.jobs), Tool: toolName, Progress: m, RolePasswords: o.rolePasswords}
 	var sum archive.Summary
 	if src != nil {
 		sum, err = fanout.ImportSource(ctx, src, out, options)

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/pgark/pgark/archive/gpbackup"
 	"github.com/pgark/pgark/fanout"
 	"github.com/pgark/pgark/fanout/topology"
 	"github.com/pgark/pgark/wire"
@@ -116,6 +117,9 @@ func (a *app) report(ctx context.Context, err error) int {
 	}
 	if hint == "" && wire.IsLockTimeout(err) {
 		hint = "another session holds a lock that is in the way (see pg_locks); --lock-wait-timeout says how long to wait for it"
+	}
+	if hint == "" && errors.Is(err, gpbackup.ErrUndecided) {
+		hint = "--replicated TABLE, or --distributed TABLE, says which"
 	}
 	if text := err.Error(); text != "" {
 		a.say("%s", text)

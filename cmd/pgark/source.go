@@ -22,13 +22,18 @@ import (
 type sourceOptions struct {
 	timestamp string
 	dirs      []string
-	set       *setOptions // what is for archives of pgark only
+
+	replicated, distributed []string
+
+	set *setOptions // what is for archives of pgark only
 }
 
 func (o *sourceOptions) addFlags(f *pflag.FlagSet, set *setOptions) {
 	o.set = set
 	f.StringVar(&o.timestamp, "timestamp", "", "of several sets of gpbackup in a directory, take `YYYYMMDDHHMMSS`")
 	f.StringArrayVar(&o.dirs, "backup-dir", nil, "another `directory` with files of a set of gpbackup, as of its segments; may be repeated")
+	f.StringArrayVar(&o.replicated, "replicated", nil, "of an old set of gpbackup without definitions: every segment has all rows of this `table` (schema.table)")
+	f.StringArrayVar(&o.distributed, "distributed", nil, "likewise: every segment has a part of the rows of this `table`")
 }
 
 func (o *sourceOptions) validate() error {
@@ -60,12 +65,14 @@ func (o *sourceOptions) open(ctx context.Context, path string, through func(*os.
 	case kindStock:
 		src, err = opened(pgdump.Open(path, pgdump.OpenOptions{Through: through}))
 	case kindGpbackup:
-		src, err = opened(gpbackup.Open(path, gpbackup.Options{Timestamp: o.timestamp, Dirs: o.dirs}))
+		src, err = opened(gpbackup.Open(path, gpbackup.Options{
+			Timestamp: o.timestamp, Dirs: o.dirs, Replicated: o.replicated, Distributed: o.distributed,
+		}))
 	case kindPlain:
 		src, err = opened(pgdump.OpenScript(ctx, path))
 	default:
-		if o.timestamp != "" || len(o.dirs) > 0 {
-			return nil, usagef("--timestamp and --backup-dir are for sets of gpbackup, and %s is none", quoteArg(path))
+		if o.timestamp != "" || len(o.dirs)+len(o.replicated)+len(o.distributed) > 0 {
+			return nil, usagef("--timestamp, --backup-dir, --replicated and --distributed are for sets of gpbackup, and %s is none", quoteArg(path))
 		}
 		return nil, nil
 	}
