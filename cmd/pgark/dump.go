@@ -213,6 +213,7 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 			return err
 		}
 	}
+	yieldToServer()
 	if o.databases.all {
 		return o.runAll(ctx)
 	}
