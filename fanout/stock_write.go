@@ -47,6 +47,9 @@ type StockTarget struct {
 	Out io.Writer
 	// Dir is the directory that FormatDirectory makes. It must not exist, or be empty. It appears under its name when it is complete.
 	Dir string
+	// Partial is told the hidden directory in which the files of FormatDirectory are until then; nil for nobody. It is gone when the call
+	// returns: only who ends the program before that has to remove it.
+	Partial func(dir string)
 }
 
 // StockSummary is what was written.
@@ -99,6 +102,10 @@ func writeStockArchive(ctx context.Context, t StockTarget, cat *archive.Catalog,
 			continue
 		}
 		if err := writeData(ctx, w, e, toc.Sources(e.ID), byID, feed, split); err != nil {
+			var where *pgdump.WriteError // of an entry before, perhaps
+			if errors.As(err, &where) {
+				return nil, err
+			}
 			return nil, fmt.Errorf("entry %d, %s: %w", e.ID, describeEntry(e), err)
 		}
 	}
@@ -129,6 +136,7 @@ func newStockWriter(ctx context.Context, t StockTarget, cat *archive.Catalog, o 
 	}
 	switch o.Format {
 	case FormatDirectory:
+		options.Partial = t.Partial
 		return pgdump.NewDirectoryWriter(ctx, t.Dir, cat, options)
 	case FormatTar:
 		return pgdump.NewTarWriter(ctx, t.Out, cat, options)

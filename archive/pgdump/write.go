@@ -21,6 +21,10 @@ type WriteOptions struct {
 
 	// RestoreSQL writes the script that a tar archive holds for people; nil for none.
 	RestoreSQL func(w io.Writer) error
+
+	// Partial is told the directory that the files of a directory archive are in until it is complete, as soon as it is made; nil for nobody.
+	// Who ends the program without Abort has to remove it.
+	Partial func(dir string)
 }
 
 // WriteSummary is what a finished archive comes to.

@@ -69,7 +69,13 @@ func NewDirectoryWriter(ctx context.Context, dir string, cat *archive.Catalog, o
 			return nil, err
 		}
 		s.syncing.SetLimit(syncsAtOnce)
-		return s, s.makeDir()
+		if err := s.makeDir(); err != nil {
+			return nil, err
+		}
+		if o.Partial != nil {
+			o.Partial(s.tmp)
+		}
+		return s, nil
 	})
 }
 

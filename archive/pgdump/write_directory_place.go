@@ -12,7 +12,7 @@ import (
 
 // makeDir makes the directory for the files.
 func (s *directorySink) makeDir() error {
-	parent, base := filepath.Split(s.name)
+	parent, base := filepath.Dir(s.name), filepath.Base(s.name)
 	switch info, err := os.Lstat(s.name); {
 	case errors.Is(err, fs.ErrNotExist):
 	case err != nil:

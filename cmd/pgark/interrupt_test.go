@@ -204,3 +204,37 @@ func TestPasswordStaysSecret(t *testing.T) {
 		})
 	}
 }
+
+// TestInterruptedTwice sends two signals to a dump into a directory whose server does not answer any more. The second ends it at once, and
+// the hidden directory does not stay behind.
+func TestInterruptedTwice(t *testing.T) {
+	srv := pgtest.Shared(t)
+	db, dir := srv.CreateDB(t), t.TempDir()
+	srv.Exec(t, db, "CREATE TABLE t AS SELECT md5(g::text) AS v FROM generate_series(1, 2000000) g")
+	proxy := pgtest.NewProxy(t, srv.TCPAddr())
+	cmd, stderr := pgark(t, dir, "dump", "-q", "-F", "directory", "-f", "x.dir", "-d", proxy.Conninfo(db))
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(30 * time.Second); len(files(t, dir)) == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing was written")
+		}
+	}
+	proxy.Stall()
+	if got := files(t, dir); len(got) != 1 || !strings.HasPrefix(got[0], ".x.dir.partial-") {
+		t.Errorf("while it runs there should be a partial directory alone, not %q", got)
+	}
+	for range 2 {
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(300 * time.Millisecond)
+	}
+	if code := exitCode(t, cmd.Wait()); code != exitInterrupted {
+		t.Errorf("exit code %d, not 130\n%s", code, stderr)
+	}
+	if got := files(t, dir); len(got) > 0 {
+		t.Errorf("files left: %q", got)
+	}
+}

@@ -151,6 +151,8 @@ type stockOut struct {
 	fanout.StockTarget
 	file *outFile
 	end  io.Closer // completes the compression of a script
+
+	forget func() // of a directory: that it may have to be removed at once; nil for nothing
 }
 
 // create opens the output. The caller ends it with commit or discard.
@@ -159,7 +161,9 @@ func (o *stockOptions) create(a *app, name string, force bool) (*stockOut, error
 		if name == "-" {
 			return nil, usagef("-F directory needs -f DIR: it is no file")
 		}
-		return &stockOut{StockTarget: fanout.StockTarget{Dir: name}}, checkDir(name)
+		s := &stockOut{}
+		s.StockTarget = fanout.StockTarget{Dir: name, Partial: func(dir string) { s.forget = a.removeAtOnce(dir) }}
+		return s, checkDir(name)
 	}
 	file, err := a.createOut(name, force)
 	if err != nil {
@@ -250,6 +254,9 @@ func (s *stockOut) commit(ctx context.Context) error {
 }
 
 func (s *stockOut) discard() {
+	if s.forget != nil {
+		s.forget()
+	}
 	if s.file != nil {
 		s.file.Discard()
 	}
