@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/archive/pgdump"
 )
 
 // stockWrite writes a dump of a catalog whose rows feed gives.
@@ -76,7 +77,25 @@ func ConvertSource(ctx context.Context, src archive.Source, t StockTarget, s Sto
 	}
 	p = orSilent(p)
 	p.Plan(planSource(src, cat))
+	if s.AsIs {
+		if s.raw = dumpBehind(src); s.raw == nil || s.Format != FormatCustom || s.Parts > 1 {
+			return nil, fmt.Errorf("%w: data is copied as it is only from a custom archive into another one, and not in parts", ErrUsage)
+		}
+	}
 	return writeStock(ctx, t, cat, &sourceFeed{source: src, progress: p}, s)
+}
+
+// dumpBehind is the stock archive that a source reads; nil if it is something else.
+func dumpBehind(src archive.Source) *pgdump.Dump {
+	switch x := src.(type) {
+	case *pgdump.Dump:
+		return x
+	case *floatSource:
+		return dumpBehind(x.Source)
+	case *countedFloatSource:
+		return dumpBehind(x.Source)
+	}
+	return nil
 }
 
 // planSource is how much there is to read, as far as the format tells.

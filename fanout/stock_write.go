@@ -31,6 +31,12 @@ type StockOptions struct {
 
 	// Script is for FormatPlain, and for the script in a tar archive: what to write, as [WriteScript] takes it.
 	Script ScriptOptions
+
+	// AsIs has [ConvertSource] copy the data of a custom archive into another one as it is compressed, without decompressing it: the quickest
+	// way to another version of the format. Damage is copied, too. Codec must be the source's, and Parts is not for it.
+	AsIs bool
+
+	raw *pgdump.Dump // whose data is copied; nil for none
 }
 
 func (o *StockOptions) jobs() int {
@@ -91,6 +97,9 @@ func writeStockArchive(ctx context.Context, t StockTarget, cat *archive.Catalog,
 		return nil, err
 	}
 	defer w.Abort()
+	if o.raw != nil && !w.CanCopy(o.raw) {
+		return nil, fmt.Errorf("%w: data is copied as it is only from a custom archive into one of the same compression", ErrUsage)
+	}
 	byID := make(map[int32]*archive.Entry, len(whole.Entries))
 	for i := range whole.Entries {
 		byID[whole.Entries[i].ID] = &whole.Entries[i]
@@ -101,7 +110,13 @@ func writeStockArchive(ctx context.Context, t StockTarget, cat *archive.Catalog,
 		if !e.HadDumper || split.isPart[e.ID] {
 			continue
 		}
-		if err := writeData(ctx, w, e, toc.Sources(e.ID), byID, feed, split); err != nil {
+		err := error(nil)
+		if o.raw != nil {
+			err = w.Copy(ctx, o.raw, e.ID)
+		} else {
+			err = writeData(ctx, w, e, toc.Sources(e.ID), byID, feed, split)
+		}
+		if err != nil {
 			var where *pgdump.WriteError // of an entry before, perhaps
 			if errors.As(err, &where) {
 				return nil, err

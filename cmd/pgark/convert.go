@@ -20,6 +20,7 @@ type convertOptions struct {
 	json     bool
 
 	rolePasswords bool
+	asIs          bool
 
 	stock   stockOptions
 	plain   plainOptions
@@ -34,7 +35,7 @@ databases becomes the script of pg_dumpall (-F plain), or --database takes one o
 To pgark's format all rows are read and digested: what comes out is verified and restored like any other archive. What the source's
 format could not prove stays unproven up to then.
 
-The versions of pg_dump's formats are converted, too. What the older one can't hold is left out, and named; what would not be the same
+The versions of pg_dump's formats are converted, too; from custom to custom --as-is copies the data as it is compressed. What the older one can't hold is left out, and named; what would not be the same
 without it is refused. Converting the same archive twice gives the same bytes in pg_dump's formats.`
 
 const convertExample = `  pgark convert shop.pgark -f shop.dump -F custom                  # for any pg_restore
@@ -72,6 +73,9 @@ func newConvert(a *app) *cobra.Command {
 			if err := o.sources.validate(); err != nil {
 				return err
 			}
+			if o.asIs && (f.Changed("compress") || f.Changed("intra-table") || o.stock.format != fanout.FormatCustom) {
+				return usagef("--as-is is for -F custom, and neither for -Z nor for --intra-table: data stays as it is compressed")
+			}
 			return o.Run(cmd.Context(), args[0])
 		},
 	}
@@ -82,6 +86,7 @@ func newConvert(a *app) *cobra.Command {
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` pieces that are compressed at once (default one per core, 8 at most)")
 	f.BoolVar(&o.json, "json", false, "print a summary as JSON")
 	f.BoolVar(&o.rolePasswords, "role-passwords", false, "of a set of gpbackup, to pgark's format: keep the hashes of the roles' passwords")
+	f.BoolVar(&o.asIs, "as-is", false, "from custom to custom: keep the data as it is compressed, and copy it without reading what is in it")
 	o.stock.addFlags(f, formatPgark)
 	o.plain.addFlags(f)
 	o.volumes.addFlags(f)
@@ -111,6 +116,14 @@ func (o *convertOptions) Run(ctx context.Context, path string) error {
 			o.app.say("warning: %s", visible(w))
 		}
 	}
+	if o.asIs {
+		if src == nil || src.Description().Format != fanout.FormatCustom {
+			return usagef("--as-is is for a custom archive of pg_dump, and %s is none", quoteArg(path))
+		}
+		if o.stock.codec, o.stock.level, err = parseCompress(src.Description().Codec); err != nil {
+			return err
+		}
+	}
 	m := o.app.startMeter("converted")
 	var sum *fanout.StockSummary
 	if o.stock.stock() {
@@ -133,6 +146,7 @@ func (o *convertOptions) toStock(ctx context.Context, a *archive.File, src archi
 	}
 	defer out.discard()
 	options := o.stock.engine(jobsOrDefault(o.jobs), fanout.PlanOptions{Create: o.plain.create, Clean: o.plain.clean, IfExists: o.plain.ifExists})
+	options.AsIs = o.asIs
 	var sum *fanout.StockSummary
 	if src != nil {
 		options.Created = src.Description().Created
@@ -220,7 +234,11 @@ func (o *convertOptions) summary(sum *fanout.StockSummary, took time.Duration) e
 	if sum.Version != "" {
 		format += " " + sum.Version
 	}
-	o.app.tell("wrote %s: format %s, %s of rows in %s, in %s", label, format, humanBytes(sum.RawBytes), humanBytes(sum.Bytes), humanDuration(took))
+	if o.asIs {
+		o.app.tell("wrote %s: format %s, %s, its data copied as it was, in %s", label, format, humanBytes(sum.Bytes), humanDuration(took))
+	} else {
+		o.app.tell("wrote %s: format %s, %s of rows in %s, in %s", label, format, humanBytes(sum.RawBytes), humanBytes(sum.Bytes), humanDuration(took))
+	}
 	if !o.json {
 		return nil
 	}
