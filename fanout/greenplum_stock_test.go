@@ -324,3 +324,23 @@ func (g *greenplum) testAll(t *testing.T) {
 		t.Error(got)
 	}
 }
+
+// testRedirect restores schemas under other names, and compares with what the server makes of ALTER SCHEMA ... RENAME.
+func (g *greenplum) testRedirect(t *testing.T) {
+	from, c, _ := g.fewerKinds(t, "redirect_from")
+	file, _ := g.dumpBy(t, c, fanout.RouteSegments, fanout.DumpOptions{})
+	db := g.database(t, "redirected")
+	res, err := fanout.Restore(t.Context(), reader(t, file), fanout.RestoreOptions{
+		Target: g.in(db), Jobs: 2, Discover: discoverCluster, Redirect: map[string]string{"sales": "big", "big": "other big"},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkRestored(t, res)
+	g.exec(t, from, `ALTER SCHEMA big RENAME TO "other big"; ALTER SCHEMA sales RENAME TO big`)
+	if diff := cmp.Diff(g.definitions(t, from), g.definitions(t, db)); diff != "" {
+		t.Errorf("other definitions:\n%s", diff)
+	}
+	renamed, _ := g.dumpBy(t, g.cluster(t, g.in(from)), fanout.RouteSegments, fanout.DumpOptions{})
+	g.verify(t, renamed, g.cluster(t, g.in(db)), "")
+}

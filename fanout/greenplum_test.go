@@ -54,6 +54,7 @@ func TestGreenplum(t *testing.T) {
 	t.Run("stock", g.testStock)
 	t.Run("sets", g.testSets)
 	t.Run("all", g.testAll)
+	t.Run("redirect", g.testRedirect)
 	t.Run("gpbackup", g.testGpbackup)
 	t.Run("many", g.testManyTables)
 }
