@@ -38,6 +38,12 @@ type Source interface {
 	Close() error
 }
 
+// RowRefuser is a Source that may hold rows which it can't give.
+type RowRefuser interface {
+	// Refused says why there is no stream of a TABLE DATA entry whose rows the dump does hold, and what to do; nil where there is one.
+	Refused(entry int32) error
+}
+
 // RowCounter is a Source whose format records how many rows each table has.
 type RowCounter interface {
 	// ExpectedRows returns the number of rows of all streams of a TABLE DATA entry, false where it is not recorded.

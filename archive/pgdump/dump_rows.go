@@ -64,7 +64,43 @@ func (d *Dump) StreamRows(ctx context.Context, id archive.StreamID, fn func(text
 	if e.Kind == kindBlobs {
 		return fmt.Errorf("entry %d has large objects, not rows", e.ID)
 	}
+	if d.inserts != nil && d.inserts.forms[e.ID] != nil {
+		return d.insertRows(ctx, e, d.inserts.forms[e.ID], fn)
+	}
 	return d.rows(ctx, e, fn)
+}
+
+// insertRows reads a table's rows that are INSERT statements.
+func (d *Dump) insertRows(ctx context.Context, e *Entry, f *insertForm, fn func(text []byte) error) error {
+	r, err := d.store.data(e)
+	if err != nil {
+		return dataError(e, e.File, -1, err, "")
+	}
+	defer r.Close()
+	x := newInsertReader(ctx, &dataSource{r, e}, f, d.inserts.dialect, fn)
+	err = x.all(true)
+	var wrong *insertError
+	if errors.As(err, &wrong) {
+		return dataError(e, e.File, -1, wrong.err, fmt.Sprintf("at byte %d of its statements: %s", wrong.offset, wrong.detail))
+	}
+	if err != nil {
+		return err
+	}
+	return r.Close()
+}
+
+// dataSource says of an error of reading what was read.
+type dataSource struct {
+	r io.Reader
+	e *Entry
+}
+
+func (s *dataSource) Read(p []byte) (int, error) {
+	n, err := s.r.Read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		err = dataError(s.e, s.e.File, -1, err, "")
+	}
+	return n, err
 }
 
 // rows reads a table's rows up to the line that ends them, which must be the end of the data.

@@ -32,9 +32,13 @@ type Dump struct {
 	streams []archive.Stream
 	byEntry map[int32]int // number of its stream, by the ID of the entry
 	entries map[int32]*Entry
+	inserts *insertTables // nil if there are none
 }
 
-var _ archive.Source = (*Dump)(nil)
+var (
+	_ archive.Source     = (*Dump)(nil)
+	_ archive.RowRefuser = (*Dump)(nil)
+)
 
 // store is where the data of entries is: one for each format. Its methods may be called from several goroutines at once.
 type store interface {
@@ -130,7 +134,6 @@ func newDump(toc *TOC, s store, format string) (*Dump, error) {
 		Created: toc.Header.Created.In(time.Local), Database: toc.Header.Database, Codec: toc.Header.Compression.String(),
 	}
 	d.desc.Bytes, d.desc.Files = s.size()
-	inserts := 0
 	for i := range toc.Entries {
 		e := &toc.Entries[i]
 		d.entries[e.ID] = e
@@ -139,7 +142,7 @@ func newDump(toc *TOC, s store, format string) (*Dump, error) {
 		case e.Kind == kindBlobs:
 			d.addStream(e, archive.StreamInfo{Table: e.Name, Columns: []string{"loid", "offset", "data"}})
 		case e.Kind == kindTableData && strings.TrimSpace(e.Copy) == "":
-			inserts++
+			d.addInserts(i)
 		case e.Kind == kindTableData:
 			columns, err := copyColumns(e.Copy)
 			if err != nil {
@@ -148,8 +151,40 @@ func newDump(toc *TOC, s store, format string) (*Dump, error) {
 			d.addStream(e, archive.StreamInfo{OID: e.OID, Schema: e.Schema, Table: e.Name, Columns: columns})
 		}
 	}
-	d.describe(inserts)
+	d.describe()
 	return d, nil
+}
+
+// addInserts adds the rows of an entry that are INSERT statements. The entry has a COPY statement in the catalog, as its rows have it
+// from here on; in the table of contents, which says what the archive holds, it has none.
+func (d *Dump) addInserts(i int) {
+	e, listed := &d.toc.Entries[i], &d.cat.Entries[i]
+	if d.inserts == nil {
+		d.inserts = newInsertTables(d.cat, d.toc.dialect())
+	}
+	d.inserts.add(context.Background(), listed, func() (io.ReadCloser, error) { return d.store.data(e) })
+	if f := d.inserts.forms[e.ID]; f != nil {
+		d.addStream(e, archive.StreamInfo{OID: e.OID, Schema: e.Schema, Table: e.Name, Columns: f.names()})
+	}
+}
+
+// dialect is how strings are written, in definitions and in INSERT statements.
+func (t *TOC) dialect() dialect {
+	d := dialect{std: true, wide: wideOf(t.encoding())}
+	for i := range t.Entries {
+		if e := &t.Entries[i]; e.Kind == "STDSTRINGS" {
+			d.std = !strings.Contains(e.DDL, "'off'")
+		}
+	}
+	return d
+}
+
+// Refused implements [archive.RowRefuser].
+func (d *Dump) Refused(entry int32) error {
+	if d.inserts == nil {
+		return nil
+	}
+	return d.inserts.refused[entry]
 }
 
 func (d *Dump) addStream(e *Entry, info archive.StreamInfo) {
@@ -161,7 +196,7 @@ func (d *Dump) addStream(e *Entry, info archive.StreamInfo) {
 }
 
 // describe says what can't be proven of the dump, and what is odd about it.
-func (d *Dump) describe(inserts int) {
+func (d *Dump) describe() {
 	d.desc.Unproven = []string{
 		"the table of contents has no checksum: damage to a definition need not be seen",
 		"the format does not record how many rows there are, nor a digest of them",
@@ -173,8 +208,8 @@ func (d *Dump) describe(inserts int) {
 		d.desc.Unproven = append(d.desc.Unproven, "pg_dump itself writes its "+d.desc.Codec+" frames without checksums (pgark writes them with): without, a changed value need not be seen")
 	case CompressionGzip:
 	}
-	if inserts > 0 {
-		d.desc.Warnings = append(d.desc.Warnings, fmt.Sprintf("the rows of %d tables are INSERT statements (pg_dump --inserts), which are not read: pg_restore restores them", inserts))
+	if d.inserts != nil {
+		d.desc.Warnings = append(d.desc.Warnings, d.inserts.warnings()...)
 	}
 }
 

@@ -29,6 +29,7 @@ type Script struct {
 	byEntry map[int32]int          // number of its stream, by the ID of the entry
 	std     bool
 	wide    wideEncoding
+	inserts *insertTables // nil if there are none
 }
 
 // OpenPlain opens a script that pg_dump or pg_restore wrote. It reads the whole of it: a file of many rows about as fast
@@ -91,16 +92,19 @@ func readScript(ctx context.Context, r io.ReaderAt, size int64) (*Script, error)
 		Database: p.database, Encoding: p.encoding, ServerVersion: p.server, Product: p.product(), PgDumpVersion: p.program,
 		Entries: make([]archive.Entry, len(entries)),
 	}
-	statements := false
 	for i, e := range entries {
 		s.cat.Entries[i] = e.Entry
-		statements = statements || e.inserts.to > 0
+	}
+	for i, e := range entries {
+		if e.HadDumper && e.Kind == kindTableData && !e.hasRows {
+			s.addInserts(ctx, e, &s.cat.Entries[i])
+		}
 		if e.HadDumper {
 			s.addData(e)
 		}
 	}
-	if statements {
-		p.warn("its rows are INSERT statements, which load much slower than COPY")
+	if s.inserts != nil {
+		p.warnings = append(p.warnings, s.inserts.warnings()...)
 	}
 	s.describe(p, size, whole)
 	return s, nil
@@ -116,6 +120,9 @@ func (s *Script) addData(e *scriptEntry) {
 		info.OID, info.Schema, info.Table, info.Columns = e.OID, e.Schema, e.Name, e.columns
 		st.Stored = uint64(e.rows.to - e.rows.from) //nolint:gosec // the first is not smaller
 		st.Raw = st.Stored
+	case s.form(e.ID) != nil:
+		info.OID, info.Schema, info.Table, info.Columns = e.OID, e.Schema, e.Name, s.form(e.ID).names()
+		st.Stored = uint64(e.inserts.to - e.inserts.from) //nolint:gosec // the first is not smaller
 	case e.blobs.to > 0:
 		info.Table, info.Columns = e.Name, []string{"loid", "offset", "data"}
 		st.Stored = uint64(e.blobs.to - e.blobs.from) //nolint:gosec // the first is not smaller
@@ -185,7 +192,7 @@ func (s *Script) Close() error {
 	return s.closer.Close()
 }
 
-// TableStreams implements [archive.Source]. Rows that are INSERT statements are no stream: see [Script.DataStatements].
+// TableStreams implements [archive.Source].
 func (s *Script) TableStreams(entry int32) []archive.Stream {
 	if i, ok := s.byEntry[entry]; ok {
 		return s.streams[i : i+1 : i+1]
@@ -208,4 +215,7 @@ func entryName(e *scriptEntry) string {
 	return strings.TrimSpace(e.Kind + " " + name)
 }
 
-var _ archive.Source = (*Script)(nil)
+var (
+	_ archive.Source     = (*Script)(nil)
+	_ archive.RowRefuser = (*Script)(nil)
+)

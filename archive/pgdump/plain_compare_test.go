@@ -16,7 +16,6 @@ type comparison struct {
 	noOwner  bool // the script was written with --no-owner
 	noRights bool // with --no-privileges
 	database bool // with --create: only then does a script say anything of the database
-	inserts  bool // with --inserts: there are no COPY statements
 	dataOnly bool
 	verbose  bool // with pg_restore --verbose: numbers and dependencies are there
 }
@@ -36,16 +35,23 @@ func (c *comparison) wantEntries(toc *TOC) []archive.Entry {
 			e.Owner = ""
 			e.Nulls |= archive.NullOwner
 		}
-		if c.inserts {
-			e.Copy = ""
-			e.Nulls |= archive.NullCopy
-		}
 		if !c.verbose {
 			e.ID, e.TableOID, e.OID, e.Deps = 0, 0, 0, nil
 		}
 		want = append(want, normal(e))
 	}
 	return want
+}
+
+// givenTOC is the table of contents of an archive with the COPY statements of rows that are read as COPY text, and are INSERT
+// statements.
+func givenTOC(d *Dump) *TOC {
+	toc := *d.TOC()
+	toc.Entries = slices.Clone(toc.Entries)
+	for i := range toc.Entries {
+		toc.Entries[i].Entry = d.cat.Entries[i]
+	}
+	return &toc
 }
 
 // normal is an entry without what only an archive tells, and nobody needs: whether a text that is not there is empty.

@@ -22,7 +22,7 @@ func (s *Script) StreamRows(ctx context.Context, id archive.StreamID, fn func(te
 	}
 	e := s.entries[s.streams[id-1].Entry]
 	if !e.hasRows {
-		return fmt.Errorf("entry %d has large objects, not rows", e.ID)
+		return s.insertRows(ctx, id, e, fn)
 	}
 	rows := e.rows
 	var marks markFinder

@@ -115,9 +115,9 @@ func newWriter(ctx context.Context, cat *archive.Catalog, format Format, directo
 	return w, nil
 }
 
-// ErrInserts says that the rows of a table are statements (pg_dump --inserts), which are not those that Add takes. A custom archive
-// can be copied, see [Writer.Copy].
-var ErrInserts = errors.New("its rows are INSERT statements (pg_dump --inserts), which can't be written anew")
+// ErrInserts says that the rows of a table are statements (pg_dump --inserts) that can't be given as COPY text, which the readers give
+// of all others, nor written as such. A custom archive with its own table of contents can be copied, see [Writer.Copy].
+var ErrInserts = errors.New("its rows are INSERT statements (pg_dump --inserts) that can't be read as COPY text")
 
 var (
 	errOrder    = errors.New("internal error: data of an archive in wrong order")
