@@ -75,6 +75,9 @@ func ConvertSource(ctx context.Context, src archive.Source, t StockTarget, s Sto
 	if err != nil {
 		return nil, fmt.Errorf("read the catalog: %w", err)
 	}
+	if err := requireRows(src, cat); err != nil {
+		return nil, err
+	}
 	p = orSilent(p)
 	p.Plan(planSource(src, cat))
 	if s.AsIs {

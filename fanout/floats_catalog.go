@@ -54,6 +54,14 @@ func (s *floatSource) Structure(ctx context.Context) ([]archive.Problem, error) 
 	return nil, nil
 }
 
+// Refused implements archive.RowRefuser.
+func (s *floatSource) Refused(entry int32) error {
+	if r, ok := s.Source.(archive.RowRefuser); ok {
+		return r.Refused(entry)
+	}
+	return nil
+}
+
 // TableStreams implements archive.Source.
 func (s *floatSource) TableStreams(entry int32) []archive.Stream {
 	if streams, ok := s.streams[entry]; ok {

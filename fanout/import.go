@@ -82,6 +82,9 @@ func importStreams(ctx context.Context, c content, w io.Writer, o ImportOptions,
 	if err != nil {
 		return archive.Summary{}, fmt.Errorf("read the moment: %w", err)
 	}
+	if err := requireRows(c, cat); err != nil {
+		return archive.Summary{}, err
+	}
 	aw, err := archive.NewWriter(w, archive.WriterOptions{
 		Codec: o.Codec, Level: o.Level, Created: o.Created, Database: cat.Database, Tool: o.Tool,
 	})

@@ -112,7 +112,7 @@ func (r *restoreRun) planLoad(step *Step) *entryLoad {
 	if len(parts) == 0 {
 		parts = []*tableLoad{{schema: step.Entry.Schema, table: step.Entry.Name, sql: r.plan.CopyStatement(step)}}
 		if len(r.moment.Losses) == 0 && r.ofNode == nil {
-			e.err = errNoRows
+			e.err = noRows(r.content, step.Entry.ID)
 		}
 	}
 	e.setParts(parts)

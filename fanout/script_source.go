@@ -105,7 +105,11 @@ func ForeignSource(src archive.Source) Source { return &foreignSource{src} }
 type foreignSource struct{ archive.Source }
 
 func (s *foreignSource) Rows(ctx context.Context, entry int32, fn func(text []byte) error) error {
-	for _, x := range s.TableStreams(entry) {
+	streams := s.TableStreams(entry)
+	if len(streams) == 0 {
+		return noRows(s.Source, entry)
+	}
+	for _, x := range streams {
 		if err := s.StreamRows(ctx, x.ID, fn); err != nil {
 			return err
 		}

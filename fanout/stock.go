@@ -161,7 +161,11 @@ func (x *sourceFeed) size(*archive.Entry) uint64 { return 0 }
 
 func (x *sourceFeed) rows(ctx context.Context, e *archive.Entry, add addPiece, _ func(uint64) error) error {
 	var total uint64
-	for _, s := range x.source.TableStreams(e.ID) {
+	streams := x.source.TableStreams(e.ID)
+	if len(streams) == 0 {
+		return noRows(x.source, e.ID)
+	}
+	for _, s := range streams {
 		err := x.source.StreamRows(ctx, s.ID, func(text []byte) error {
 			rows := uint64(bytes.Count(text, []byte{'\n'}))
 			total += rows

@@ -16,7 +16,7 @@ const (
 	ClassMissingTable    = "missing-table"    // the database has no such table
 	ClassMissingColumn   = "missing-column"   // the table lacks a column that the archive has
 	ClassDiffers         = "differs"          // other rows
-	ClassUnreadable      = "unreadable"       // the server refused to give the rows
+	ClassUnreadable      = "unreadable"       // the server refused to give the rows, or a dump of another program holds them in a form that is not read
 	ClassIncomparable    = "incomparable"     // the archive holds the rows in a form that can't be compared with what the server prints
 )
 

@@ -88,6 +88,7 @@ func Source(ctx context.Context, src archive.Source, o Options) (*Report, *Surve
 	if err != nil {
 		return nil, nil, err
 	}
+	s.refused(cat)
 	if !o.Quick {
 		if err := s.readAll(ctx, streams); err != nil {
 			return nil, nil, err
@@ -98,6 +99,25 @@ func Source(ctx context.Context, src archive.Source, o Options) (*Report, *Surve
 	s.report.OK = len(s.report.Findings) == 0
 	slices.SortFunc(s.survey, func(a, b archive.Stream) int { return int(a.ID) - int(b.ID) })
 	return s.report, &Survey{Source: src, streams: s.survey}, nil
+}
+
+// refused reports tables whose rows the dump holds, and does not give.
+func (s *sourceCheck) refused(cat *archive.Catalog) {
+	r, ok := s.source.(archive.RowRefuser)
+	if !ok {
+		return
+	}
+	for i := range cat.Entries {
+		e := &cat.Entries[i]
+		if s.options.Entries != nil && !s.options.Entries[e.ID] {
+			continue
+		}
+		if err := r.Refused(e.ID); err != nil {
+			s.report.add(Finding{
+				Class: ClassUnreadable, Volume: s.options.Volume, Offset: -1, Block: -1, Table: tableName(e.Schema, e.Name), Message: err.Error(),
+			})
+		}
+	}
 }
 
 func problemFile(p archive.Problem, o Options) string {

@@ -175,7 +175,7 @@ func (t *insertTables) add(ctx context.Context, e *archive.Entry, open func() (i
 	if err != nil {
 		t.refused[e.ID] = err
 		if len(t.refused) <= mostReasons {
-			t.reasons = append(t.reasons, fmt.Sprintf("the rows of %s can't be read: %v", clip([]byte(strings.TrimPrefix(e.Schema+"."+e.Name, "."))), err))
+			t.reasons = append(t.reasons, fmt.Sprintf("table %s: %v", clip([]byte(strings.TrimPrefix(e.Schema+"."+e.Name, "."))), err))
 		}
 		return
 	}
@@ -208,7 +208,7 @@ func (t *insertTables) form(ctx context.Context, e *archive.Entry, open func() (
 		}
 	case f.defaults && why != nil && errors.Is(why, errNotDefined): // the statements say all that there is to say
 	case why != nil:
-		return nil, fmt.Errorf("%w: its statements don't name their columns, and %w; dump it with pg_dump --column-inserts, "+
+		return nil, fmt.Errorf("%w: they don't name their columns, and %w; dump it with pg_dump --column-inserts, "+
 			"or restore it with pg_restore or psql", ErrInserts, why)
 	default:
 		f.columns = defined

@@ -131,6 +131,9 @@ func (o *catOptions) catSource(ctx context.Context, path string, src archive.Sou
 		return err
 	}
 	if t == nil {
+		if err := refusedTable(name, src, cat, text); err != nil {
+			return err
+		}
 		return noSuchTable(name, cat, tables, text)
 	}
 	w := bufio.NewWriterSize(o.app.stdout, 1<<20)

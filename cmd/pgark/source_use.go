@@ -32,6 +32,23 @@ func sourceStreams(src archive.Source, cat *archive.Catalog) []archive.Stream {
 	return all
 }
 
+// refusedTable says of a table of this name whose rows a dump holds, but does not give, why; nil if there is none.
+func refusedTable(name string, src archive.Source, cat *archive.Catalog, text textDecoder) error {
+	r, ok := src.(archive.RowRefuser)
+	if !ok {
+		return nil
+	}
+	for _, match := range nameMatchers(name) {
+		for i := range cat.Entries {
+			e := &cat.Entries[i]
+			if err := r.Refused(e.ID); err != nil && match(text.String(e.Schema), text.String(e.Name)) {
+				return fmt.Errorf("table %s: %w", visible(quotedName(text.String(e.Schema), text.String(e.Name))), err)
+			}
+		}
+	}
+	return nil
+}
+
 // describeSource prints the list or the plan of a dump of another program.
 func (o *restoreOptions) describeSource(src archive.Source, err error) error {
 	if err != nil {
