@@ -77,7 +77,7 @@ func (d *Dump) insertRows(ctx context.Context, e *Entry, f *insertForm, fn func(
 		return dataError(e, e.File, -1, err, "")
 	}
 	defer r.Close()
-	x := newInsertReader(ctx, &dataSource{r, e}, f, d.inserts.dialect, fn)
+	x := newInsertReader(&dataSource{r, e}, f, d.inserts.dialect, ended(ctx), fn)
 	err = x.all(true)
 	var wrong *insertError
 	if errors.As(err, &wrong) {
@@ -87,6 +87,11 @@ func (d *Dump) insertRows(ctx context.Context, e *Entry, f *insertForm, fn func(
 		return err
 	}
 	return r.Close()
+}
+
+// ended tells why a context has ended, if it has.
+func ended(ctx context.Context) func() error {
+	return func() error { return context.Cause(ctx) }
 }
 
 // dataSource says of an error of reading what was read.

@@ -2,7 +2,6 @@ package pgdump
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -170,8 +169,8 @@ func newInsertTables(cat *archive.Catalog, d dialect) *insertTables {
 }
 
 // add takes an entry whose statements open opens, and gives it the COPY statement that its rows have.
-func (t *insertTables) add(ctx context.Context, e *archive.Entry, open func() (io.ReadCloser, error)) {
-	f, err := t.form(ctx, e, open)
+func (t *insertTables) add(e *archive.Entry, open func() (io.ReadCloser, error)) {
+	f, err := t.form(e, open)
 	if err != nil {
 		t.refused[e.ID] = err
 		if len(t.refused) <= mostReasons {
@@ -184,7 +183,7 @@ func (t *insertTables) add(ctx context.Context, e *archive.Entry, open func() (i
 	e.Nulls &^= archive.NullCopy
 }
 
-func (t *insertTables) form(ctx context.Context, e *archive.Entry, open func() (io.ReadCloser, error)) (*insertForm, error) {
+func (t *insertTables) form(e *archive.Entry, open func() (io.ReadCloser, error)) (*insertForm, error) {
 	r, err := open()
 	if err != nil {
 		return nil, err
@@ -218,7 +217,7 @@ func (t *insertTables) form(ctx context.Context, e *archive.Entry, open func() (
 	}
 	t.count++
 	if t.sniffs > 0 && !f.defaults {
-		t.sniff(ctx, io.MultiReader(bytes.NewReader(text), io.LimitReader(r, sniffMost)), f)
+		t.sniff(io.MultiReader(bytes.NewReader(text), io.LimitReader(r, sniffMost)), f)
 	}
 	return f, nil
 }
@@ -227,9 +226,9 @@ func (t *insertTables) form(ctx context.Context, e *archive.Entry, open func() (
 // alone. If none of the first tables tells, nothing is said of it.
 const sniffMost = 4 << 20
 
-func (t *insertTables) sniff(ctx context.Context, r io.Reader, f *insertForm) {
+func (t *insertTables) sniff(r io.Reader, f *insertForm) {
 	t.sniffs--
-	x := newInsertReader(ctx, r, f, t.dialect, func([]byte) error { return nil })
+	x := newInsertReader(r, f, t.dialect, nil, func([]byte) error { return nil })
 	if conflicts := x.statement(); x.err == nil {
 		t.ignore, t.sniffs = conflicts, 0
 	}

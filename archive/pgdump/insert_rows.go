@@ -1,7 +1,6 @@
 package pgdump
 
 import (
-	"context"
 	"fmt"
 	"io"
 )
@@ -20,10 +19,10 @@ const insertWindow = 256 << 10
 //		(2, B'01') ON CONFLICT DO NOTHING;
 //	INSERT INTO s.none DEFAULT VALUES;
 type insertReader struct {
-	form *insertForm
-	src  io.Reader
-	ctx  context.Context //nolint:containedctx // of one call of StreamRows
-	emit func(text []byte) error
+	form  *insertForm
+	src   io.Reader
+	check func() error // asked now and then whether to go on; may be nil
+	emit  func(text []byte) error
 
 	escapes bool // standard_conforming_strings is off: a backslash in a string is written twice
 	wide    wideEncoding
@@ -49,8 +48,8 @@ func (e *insertError) Error() string {
 }
 func (e *insertError) Unwrap() error { return e.err }
 
-func newInsertReader(ctx context.Context, src io.Reader, form *insertForm, d dialect, emit func([]byte) error) *insertReader {
-	r := &insertReader{form: form, src: src, ctx: ctx, emit: emit, escapes: !d.std, wide: d.wide}
+func newInsertReader(src io.Reader, form *insertForm, d dialect, check func() error, emit func([]byte) error) *insertReader {
+	r := &insertReader{form: form, src: src, check: check, emit: emit, escapes: !d.std, wide: d.wide}
 	for _, c := range []byte("'\\\b\f\n\r\t\v\x00") {
 		r.special[c] = true
 	}
@@ -94,7 +93,7 @@ const endOfInserts = "\n\n"
 
 // statement reads one statement with its semicolon, and tells whether it leaves conflicts alone.
 func (r *insertReader) statement() (conflicts bool) {
-	if !r.expect(r.form.head, "the beginning of the table's other statements, "+clip([]byte(r.form.head))) {
+	if !r.expect(r.form.head, "what the first statement of the table begins with") {
 		return false
 	}
 	if r.form.defaults { // the head is the whole statement
@@ -134,12 +133,12 @@ func (r *insertReader) row() {
 func (r *insertReader) values() {
 	first := true
 	for i := range r.form.columns {
-		if i > 0 && !r.expect(", ", "a comma: the table has more columns than the row has values") {
+		if i > 0 && !r.expect(", ", "a comma and one more value") {
 			return
 		}
 		c := &r.form.columns[i]
 		if c.generated {
-			r.expect("DEFAULT", "DEFAULT for the generated column "+clip([]byte(c.name)))
+			r.expect("DEFAULT", "DEFAULT for a generated column")
 			continue
 		}
 		if !first {
@@ -151,7 +150,7 @@ func (r *insertReader) values() {
 			return
 		}
 	}
-	r.expect(")", fmt.Sprintf("the end of a row of %d values", len(r.form.columns)))
+	r.expect(")", "the end of a row that has a value for each column")
 }
 
 // value reads one value.

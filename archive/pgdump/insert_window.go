@@ -1,7 +1,6 @@
 package pgdump
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -24,9 +23,11 @@ func (r *insertReader) more() bool {
 	if r.err != nil || r.eof {
 		return false
 	}
-	if r.ctx.Err() != nil {
-		r.fail(context.Cause(r.ctx))
-		return false
+	if r.check != nil {
+		if err := r.check(); err != nil {
+			r.fail(err)
+			return false
+		}
 	}
 	if r.buf == nil {
 		r.buf = make([]byte, 0, insertWindow)

@@ -162,7 +162,7 @@ func (d *Dump) addInserts(i int) {
 	if d.inserts == nil {
 		d.inserts = newInsertTables(d.cat, d.toc.dialect())
 	}
-	d.inserts.add(context.Background(), listed, func() (io.ReadCloser, error) { return d.store.data(e) })
+	d.inserts.add(listed, func() (io.ReadCloser, error) { return d.store.data(e) })
 	if f := d.inserts.forms[e.ID]; f != nil {
 		d.addStream(e, archive.StreamInfo{OID: e.OID, Schema: e.Schema, Table: e.Name, Columns: f.names()})
 	}

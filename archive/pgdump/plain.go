@@ -97,7 +97,10 @@ func readScript(ctx context.Context, r io.ReaderAt, size int64) (*Script, error)
 	}
 	for i, e := range entries {
 		if e.HadDumper && e.Kind == kindTableData && !e.hasRows {
-			s.addInserts(ctx, e, &s.cat.Entries[i])
+			if ctx.Err() != nil {
+				return nil, context.Cause(ctx)
+			}
+			s.addInserts(e, &s.cat.Entries[i])
 		}
 		if e.HadDumper {
 			s.addData(e)

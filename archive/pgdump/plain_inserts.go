@@ -10,11 +10,11 @@ import (
 )
 
 // addInserts finds out how the rows of an entry are written that are INSERT statements, of which there may be none.
-func (s *Script) addInserts(ctx context.Context, e *scriptEntry, listed *archive.Entry) {
+func (s *Script) addInserts(e *scriptEntry, listed *archive.Entry) {
 	if s.inserts == nil {
 		s.inserts = newInsertTables(&s.cat, dialect{std: s.std, wide: s.wide})
 	}
-	s.inserts.add(ctx, listed, func() (io.ReadCloser, error) {
+	s.inserts.add(listed, func() (io.ReadCloser, error) {
 		if e.inserts.to == 0 {
 			return io.NopCloser(strings.NewReader(endOfInserts)), nil
 		}
@@ -47,7 +47,7 @@ func (s *Script) insertRows(ctx context.Context, id archive.StreamID, e *scriptE
 	if e.inserts.to == 0 {
 		return nil
 	}
-	x := newInsertReader(ctx, s.section(e.inserts), s.form(e.ID), s.inserts.dialect, fn)
+	x := newInsertReader(s.section(e.inserts), s.form(e.ID), s.inserts.dialect, ended(ctx), fn)
 	err := x.all(false)
 	var wrong *insertError
 	switch {

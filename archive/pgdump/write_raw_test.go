@@ -18,7 +18,7 @@ func recopy(t *testing.T, d *Dump, out io.Writer, o WriteOptions) error {
 	t.Helper()
 	h := d.TOC().Header
 	o.Compression, o.Created = h.Compression, h.Created.In(time.UTC)
-	w, err := NewCustomWriter(t.Context(), out, d.cat, o)
+	w, err := NewCustomWriter(t.Context(), out, d.TOC().Catalog(), o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -193,4 +193,44 @@ func firstData(cat *archive.Catalog) int32 {
 		}
 	}
 	return 0
+}
+
+// INSERT statements are copied as what they are, and not into an archive that says of them that they are COPY text.
+func TestCopyInserts(t *testing.T) {
+	d, err := Open("testdata/pg17-custom-none-inserts.dump", OpenOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	for _, e := range d.TOC().Entries {
+		if e.Kind == kindTableData && (e.Copy != "" || e.Nulls&archive.NullCopy == 0) {
+			t.Errorf("%s: the table of contents has %q", e.Name, e.Copy)
+		}
+	}
+	w, err := NewCustomWriter(t.Context(), &memFile{}, d.cat, WriteOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Abort()
+	if err := w.Copy(t.Context(), d, firstData(d.cat)); err == nil {
+		t.Error("they are copied as COPY text")
+	}
+	f := &memFile{}
+	if w, err = NewCustomWriter(t.Context(), f, d.cat, WriteOptions{Compression: CompressionZstd}); err != nil {
+		t.Fatal(err)
+	}
+	rewriteInto(t, d, w)
+	if _, err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	want, err := contents(t, d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := whole(t, f.b)
+	for name, rows := range want {
+		if got[name] != rows || len(want) < 4 {
+			t.Errorf("%s: %q, not %q", name, got[name], rows)
+		}
+	}
 }
