@@ -22,7 +22,11 @@
 // that they belong there. [ToPostgres] translates what only Greenplum understands. [WriteScript] and [ListTOC] write what pg_restore would.
 //
 // [PgDump.Globals] reads roles and tablespaces (globals.go and the files beside it), and [RestoreGlobals] makes those that are not there.
-// [DumpCluster], [RestoreCluster] and [WriteClusterScript] take all databases of a server together (cluster_archive_dump.go and the files
+// [DumpStock], [ConvertArchive] and [ConvertSource] write pg_dump's formats (stock_write.go), in which rows stand in one order (ordered.go);
+// [ImportSource] makes an archive of another program's dump, and [RestoreSource] restores it. closure.go finds what objects depend on,
+// redirect.go and the files beside it have a plan's objects made in other schemas.
+//
+// [DumpCluster], [RestoreCluster], [WriteClusterScript] and [DumpClusterScript] take all databases of a server together (cluster_archive_dump.go and the files
 // beside it).
 //
 // Memory does not depend on the size of tables or rows: pipeline.go and [Restore] state the bounds. No session and no
