@@ -14,7 +14,7 @@
 //
 // primitives.go has the integers, strings and offsets that everything else is made of, header.go the
 // header, toc.go the entries; custom.go, members.go (directories) and tar.go find the data, decompress.go decodes it, dump_rows.go
-// gives it; plain.go begins the reading of scripts, insert_rows.go makes rows of INSERT statements. write.go has the writing, write_pipeline.go
-// the goroutines of it, write_raw.go the copying of data as it is, encode.go and encode_gzip.go the compression, version.go and downgrade.go
-// the conversion between versions.
+// gives it; plain.go begins the reading of scripts. insert_form.go and insert_rows.go read rows that are INSERT statements, of all formats, as COPY
+// text. write.go has the writing, write_pipeline.go the goroutines of it, write_raw.go the copying of data as it is, encode.go and
+// encode_gzip.go the compression, version.go and downgrade.go the conversion between versions.
 package pgdump

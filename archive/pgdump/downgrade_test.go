@@ -56,11 +56,12 @@ func TestVersionsOfSamples(t *testing.T) {
 		defer d.Close()
 		for minor := uint8(minorOldestWritten); minor <= minorNewestWritten; minor++ {
 			t.Run(fmt.Sprintf("%s 1.%d", filepath.Base(file), minor), func(t *testing.T) {
-				toc, notes := convert(t, d.cat, minor)
+				cat := d.toc.Catalog()
+				toc, notes := convert(t, cat, minor)
 				if diff := cmp.Diff(objectNumbers(d.toc), objectNumbers(toc)); diff != "" {
 					t.Error(diff)
 				}
-				checkConversion(t, d.cat, toc, notes)
+				checkConversion(t, cat, toc, notes)
 				if minor != d.toc.Header.Version.Minor {
 					return
 				}

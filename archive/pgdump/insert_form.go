@@ -157,7 +157,6 @@ type insertTables struct {
 	forms   map[int32]*insertForm
 	refused map[int32]error // why the rows of an entry can't be given
 	reasons []string        // the same, for people
-	count   int             // tables that have statements
 	ignore  bool            // the statements leave conflicts alone, which all of a dump do, or none
 	sniffs  int             // tables that may still be looked at to find that out
 }
@@ -215,7 +214,6 @@ func (t *insertTables) form(e *archive.Entry, open func() (io.ReadCloser, error)
 	if f.defaults && len(f.names()) > 0 {
 		return nil, fmt.Errorf("%w: its rows have no values (DEFAULT VALUES), and its definition has columns", ErrDamaged)
 	}
-	t.count++
 	if t.sniffs > 0 && !f.defaults {
 		t.sniff(io.MultiReader(bytes.NewReader(text), io.LimitReader(r, sniffMost)), f)
 	}
@@ -249,9 +247,6 @@ func (t *insertTables) emptyTarget(e *archive.Entry) string {
 // warnings are sentences on what differs from COPY.
 func (t *insertTables) warnings() []string {
 	var all []string
-	if t.count > 0 {
-		all = append(all, fmt.Sprintf("the rows of %d tables are INSERT statements (pg_dump --inserts): they are read as COPY text", t.count))
-	}
 	if t.ignore {
 		all = append(all, "the statements have ON CONFLICT DO NOTHING, which COPY text has not: a row that is in a table already will be an error")
 	}

@@ -165,6 +165,24 @@ func TestInsertsOfServer(t *testing.T) {
 	}
 }
 
+// Version 18 has generated columns that are not stored, and constraints of NOT NULL.
+func TestInsertsOfServer18(t *testing.T) {
+	program := pgtest.StockClient(t, 18, "pg_dump")
+	srv := pgtest.Start(t, pgtest.WithBinDir(filepath.Dir(program)))
+	db := insertDB(t, srv)
+	srv.Exec(t, db, `SET search_path = ins; CREATE TABLE virtual (v integer GENERATED ALWAYS AS (a + 1), a integer CONSTRAINT named NOT NULL, w text GENERATED ALWAYS AS (b) STORED, b text NOT NULL);
+		INSERT INTO virtual (a, b) VALUES (1, 'x'), (2, 'y'); CREATE TABLE virtual2 (CONSTRAINT own NOT NULL b) INHERITS (virtual); INSERT INTO virtual2 (a, b) VALUES (3, 'z')`)
+	args := []string{"-d", srv.Conninfo(db), "--no-sync"}
+	copied := openAny(t, stockDump(t, program, append(args, "-Fc", "-Z0")...))
+	for _, flags := range []string{"--inserts", "--column-inserts --rows-per-insert=2"} {
+		for _, format := range []string{"-Fc", "-Fp"} {
+			t.Run(flags+" "+format, func(t *testing.T) {
+				compareInserts(t, copied, openAny(t, stockDump(t, program, append(append(args, format), strings.Fields(flags)...)...)), flags)
+			})
+		}
+	}
+}
+
 func compareInserts(t *testing.T, copied, src archive.Source, flags string) {
 	t.Helper()
 	want, got := wholeContents(t, copied), wholeContents(t, src)

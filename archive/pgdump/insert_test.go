@@ -270,7 +270,7 @@ func TestTableColumnsOfRoot(t *testing.T) {
 
 // A dump that is cut off anywhere within its rows gives an error, whatever the format, and never fewer rows.
 func TestInsertsTruncated(t *testing.T) {
-	files, err := filepath.Glob("testdata/*-inserts*")
+	files, err := filepath.Glob("testdata/inserts-*")
 	if err != nil || len(files) != 3 {
 		t.Fatal(files, err)
 	}
@@ -340,3 +340,72 @@ func FuzzInserts(f *testing.F) {
 		}
 	})
 }
+
+// Scripts of pg_dumps before 2018 name tables by the search path, and some have lost their comments.
+func TestInsertsOfScripts(t *testing.T) {
+	s := openTestScript(t, []byte(`--
+-- PostgreSQL database dump
+--
+
+SET client_encoding = 'LATIN1';
+SET standard_conforming_strings = off;
+SET search_path = "S s", pg_catalog;
+
+--
+-- Name: t; Type: TABLE; Schema: S s; Owner: o
+--
+
+CREATE TABLE t (
+    a integer,
+    b text
+);
+
+
+--
+-- Data for Name: t; Type: TABLE DATA; Schema: S s; Owner: o
+--
+
+INSERT INTO t VALUES (1, 'x\\y''');
+INSERT INTO t VALUES (2, NULL);
+
+
+--
+-- PostgreSQL database dump complete
+--
+
+`))
+	got, err := contents(t, s)
+	if d := cmp.Diff(map[string]string{"S s.t(a,b)": "1\tx\\\\y'\n2\t\\N\n"}, got); d != "" || err != nil {
+		t.Error(d, err)
+	}
+	cat, err := s.Catalog()
+	if err != nil || cat.Entries[len(cat.Entries)-1].Copy != "COPY t (a, b) FROM stdin;\n" {
+		t.Errorf("%+v, %v", cat, err)
+	}
+	whole := sampleFile(t, "testdata/inserts-pg18.sql")
+	want, err := contents(t, openTestScript(t, whole))
+	if err != nil {
+		t.Fatal(err)
+	}
+	delete(want, "s.empty(a)") // nothing tells of rows that are none
+	got, err = contents(t, openTestScript(t, stripComments(whole)))
+	if d := cmp.Diff(want, got); d != "" || err != nil {
+		t.Error(d, err)
+	}
+	// A file that changes after it was opened.
+	b := append([]byte(nil), whole...)
+	r := &shrinking{b: b}
+	s, err = readScript(t.Context(), r, int64(len(b)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.b = b[:bytes.Index(b, []byte("INSERT INTO s.t VALUES (2"))]
+	if _, err := contents(t, s); !errors.Is(err, ErrTruncated) {
+		t.Errorf("a file that has become shorter: %v", err)
+	}
+}
+
+// shrinking is a file that may be cut.
+type shrinking struct{ b []byte }
+
+func (s *shrinking) ReadAt(p []byte, at int64) (int, error) { return bytes.NewReader(s.b).ReadAt(p, at) }

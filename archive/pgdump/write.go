@@ -117,7 +117,7 @@ func newWriter(ctx context.Context, cat *archive.Catalog, format Format, directo
 
 // ErrInserts says that the rows of a table are statements (pg_dump --inserts) that can't be given as COPY text, which the readers give
 // of all others, nor written as such. A custom archive with its own table of contents can be copied, see [Writer.Copy].
-var ErrInserts = errors.New("its rows are INSERT statements (pg_dump --inserts) that can't be read as rows")
+var ErrInserts = errors.New("its rows are INSERT statements (pg_dump --inserts) that can't be read")
 
 var (
 	errOrder    = errors.New("internal error: data of an archive in wrong order")

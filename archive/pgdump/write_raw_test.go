@@ -43,7 +43,7 @@ func TestCopySamples(t *testing.T) {
 	if err != nil || len(files) < 10 {
 		t.Fatal(files, err)
 	}
-	for _, file := range files {
+	for _, file := range append(files, "testdata/inserts-pg17-custom.dump") {
 		t.Run(filepath.Base(file), func(t *testing.T) {
 			want, err := os.ReadFile(file)
 			if err != nil {
@@ -197,7 +197,7 @@ func firstData(cat *archive.Catalog) int32 {
 
 // INSERT statements are copied as what they are, and not into an archive that says of them that they are COPY text.
 func TestCopyInserts(t *testing.T) {
-	d, err := Open("testdata/pg17-custom-none-inserts.dump", OpenOptions{})
+	d, err := Open("testdata/inserts-pg17-custom.dump", OpenOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}

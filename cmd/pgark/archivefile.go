@@ -194,6 +194,13 @@ func holdings(a *archive.Reader) map[int32]*holding {
 // sourceHoldings are those of a dump of another program: as its format tells, or as a survey of it has found.
 func sourceHoldings(src archive.Source, cat *archive.Catalog, counted *verify.Survey) map[int32]*holding {
 	all := make(map[int32]*holding)
+	if r, ok := src.(archive.RowRefuser); ok {
+		for i := range cat.Entries {
+			if id := cat.Entries[i].ID; r.Refused(id) != nil {
+				all[id] = &holding{unknown: true} // it has rows, and nobody can count them
+			}
+		}
+	}
 	if counted != nil {
 		for _, s := range counted.Streams() {
 			if all[s.Entry] == nil {
