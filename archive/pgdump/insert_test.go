@@ -408,4 +408,6 @@ INSERT INTO t VALUES (2, NULL);
 // shrinking is a file that may be cut.
 type shrinking struct{ b []byte }
 
-func (s *shrinking) ReadAt(p []byte, at int64) (int, error) { return bytes.NewReader(s.b).ReadAt(p, at) }
+func (s *shrinking) ReadAt(p []byte, at int64) (int, error) {
+	return bytes.NewReader(s.b).ReadAt(p, at)
+}

@@ -63,7 +63,7 @@ func (o *sourceOptions) open(ctx context.Context, path string, through func(*os.
 	var src archive.Source
 	switch kind {
 	case kindStock:
-		src, err = opened(pgdump.Open(path, pgdump.OpenOptions{Through: through})) //nolint:contextcheck // it reads the table of contents, and of INSERT statements the first
+		src, err = opened(pgdump.Open(path, pgdump.OpenOptions{Through: through}))
 	case kindGpbackup:
 		src, err = opened(gpbackup.Open(path, gpbackup.Options{
 			Timestamp: o.timestamp, Dirs: o.dirs, Replicated: o.replicated, Distributed: o.distributed,
