@@ -143,7 +143,8 @@ func (f *columnFinder) parse(e *archive.Entry) ([]tableColumn, error) {
 	case err != nil:
 		return nil, err
 	case d.partitionOf:
-		return nil, errors.New("its definition (PARTITION OF) has no columns: those of the table that it is a partition of may stand in another order")
+		return nil, errors.New("its definition (PARTITION OF) has no columns: " +
+			"those of the table that it is a partition of may stand in another order")
 	case d.partitioned && f.roots:
 		return nil, errors.New("they come from its partitions, whose columns may stand in another order")
 	case d.ofType.name != "":

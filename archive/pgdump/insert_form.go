@@ -248,7 +248,8 @@ func (t *insertTables) emptyTarget(e *archive.Entry) string {
 func (t *insertTables) warnings() []string {
 	var all []string
 	if t.ignore {
-		all = append(all, "the statements have ON CONFLICT DO NOTHING, which COPY text has not: a row that is in a table already will be an error")
+		all = append(all, "the statements have ON CONFLICT DO NOTHING, which COPY text has not: "+
+			"a row that is in a table already will be an error")
 	}
 	all = append(all, t.reasons...)
 	if more := len(t.refused) - len(t.reasons); more > 0 {
