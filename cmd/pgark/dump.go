@@ -213,7 +213,9 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	yieldToServer()
+	if o.jobs != 1 { // one session has the pauses of its own reading, and does better without
+		yieldToServer()
+	}
 	if o.databases.all {
 		return o.runAll(ctx)
 	}
