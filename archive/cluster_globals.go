@@ -20,3 +20,21 @@ func (e *Entry) Global() bool {
 	}
 	return false
 }
+
+// GlobalTable is the system catalog that holds global objects of a kind, by its OID, which is the same in all releases; 0 for kinds that have
+// none of their own.
+func GlobalTable(kind string) uint32 {
+	switch kind {
+	case "ROLE":
+		return 1260 // pg_authid
+	case "ROLE MEMBERSHIP":
+		return 1261 // pg_auth_members
+	case "TABLESPACE":
+		return 1213 // pg_tablespace
+	case "ROLE SETTING":
+		return 2964 // pg_db_role_setting
+	case "PARAMETER ACL":
+		return 6243 // pg_parameter_acl
+	}
+	return 0
+}

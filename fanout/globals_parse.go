@@ -146,7 +146,7 @@ func (g *globalsParser) put(kind, name, key, text string, deps ...int32) int {
 	if key == "" || !ok {
 		i = len(g.entries)
 		g.entries = append(g.entries, archive.Entry{
-			ID: g.next, TableOID: globalTable(kind), Kind: kind, Name: name, Section: archive.SectionNone, Nulls: globalNulls,
+			ID: g.next, TableOID: archive.GlobalTable(kind), Kind: kind, Name: name, Section: archive.SectionNone, Nulls: globalNulls,
 		})
 		g.next++
 		if key != "" {
@@ -161,24 +161,6 @@ func (g *globalsParser) put(kind, name, key, text string, deps ...int32) int {
 		}
 	}
 	return i
-}
-
-// globalTable is the catalog that holds objects of a kind: the same in all releases.
-func globalTable(kind string) uint32 {
-	switch kind {
-	case kindRole:
-		return 1260 // pg_authid
-	case kindMembership:
-		return 1261 // pg_auth_members
-	case kindTablespace:
-		return 1213 // pg_tablespace
-	case kindRoleSetting:
-		return 2964 // pg_db_role_setting
-	case kindParameterACL:
-		return 6243 // pg_parameter_acl
-	default:
-		return 0
-	}
 }
 
 // id is that of the entry with a key, 0 if there is none.

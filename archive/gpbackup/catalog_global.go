@@ -101,26 +101,11 @@ func (b *catalogBuilder) put(kind, name, st string, deps ...int32) {
 	k := objectKey{kind, "", name}
 	id := b.cluster[k]
 	if id == 0 {
-		id = b.add(archive.Entry{TableOID: clusterTable(kind), Kind: kind, Name: name, Section: archive.SectionNone})
+		id = b.add(archive.Entry{TableOID: archive.GlobalTable(kind), Kind: kind, Name: name, Section: archive.SectionNone})
 		b.cluster[k] = id
 	}
 	b.more[id] = append(b.more[id], st+";\n")
 	b.depend(id, deps...)
-}
-
-// clusterTable is the catalog that has objects of a kind.
-func clusterTable(kind string) uint32 {
-	switch kind {
-	case kindRole:
-		return 1260 // pg_authid
-	case kindMembership:
-		return 1261 // pg_auth_members
-	case kindTablespace:
-		return 1213 // pg_tablespace
-	case kindSetting:
-		return 2964 // pg_db_role_setting
-	}
-	return 0
 }
 
 // database adds the database, with its owner, rights and settings.

@@ -80,16 +80,13 @@ func (o *restoreOptions) printClusterPlan(c *openedCluster) error {
 
 // scriptCluster writes the script of pg_dumpall.
 func (o *restoreOptions) scriptCluster(ctx context.Context, c *openedCluster) error {
-	return writeClusterScript(ctx, o.app, o.file, o.force, c, fanout.ClusterScriptOptions{NoGlobals: o.noGlobals(), Script: o.scripts.engine(o.planOptions())})
-}
-
-func writeClusterScript(ctx context.Context, a *app, file string, force bool, c *openedCluster, options fanout.ClusterScriptOptions) error {
-	out, err := a.createOut(file, force)
+	options := fanout.ClusterScriptOptions{NoGlobals: o.noGlobals(), Script: o.scripts.engine(o.planOptions())}
+	options.Script.Create, options.Script.Globals = false, false // which follow from the archive
+	out, err := o.app.createOut(o.file, o.force)
 	if err != nil {
 		return err
 	}
 	defer out.Discard()
-	options.Script.Create, options.Script.Globals = false, false // which follow from the archive
 	err = fanout.WriteClusterScript(ctx, out, c.Cluster, options)
 	if err == nil {
 		err = context.Cause(ctx)

@@ -76,6 +76,9 @@ func newConvert(a *app) *cobra.Command {
 			if o.asIs && (f.Changed("compress") || f.Changed("intra-table") || o.stock.format != fanout.FormatCustom) {
 				return usagef("--as-is is for -F custom, and neither for -Z nor for --intra-table: data stays as it is compressed")
 			}
+			if o.rolePasswords && o.stock.stock() {
+				return usagef("--role-passwords is for -F pgark: pg_dump's formats have no roles")
+			}
 			return o.Run(cmd.Context(), args[0])
 		},
 	}

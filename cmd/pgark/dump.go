@@ -213,7 +213,7 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if o.jobs != 1 { // one session has the pauses of its own reading, and does better without
+	if jobsOrDefault(o.jobs) != 1 { // one session has the pauses of its own reading, and does better without
 		yieldToServer()
 	}
 	if o.databases.all {

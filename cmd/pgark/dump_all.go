@@ -80,7 +80,7 @@ func (o *dumpOptions) runAll(ctx context.Context) error {
 		err = out.commit(ctx)
 	}
 	if err != nil {
-		return &stateError{err: err, state: leftover(out.file)}
+		return &stateError{err: err, state: out.leftover()}
 	}
 	if o.stock.stock() {
 		result.Summary.Bytes = uint64(max(out.file.written, 0))

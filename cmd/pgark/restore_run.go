@@ -31,6 +31,9 @@ func (o *restoreOptions) restore(ctx context.Context, path string) error {
 		return err
 	}
 	if o.globals && o.volumes.database != "" && archive.IsCluster(path) {
+		if _, err := o.plan(a.Reader); err != nil { // before anything is changed
+			return refusal(a.Reader, err)
+		}
 		if err := o.makeGlobals(ctx, path, cluster); err != nil {
 			return err
 		}
