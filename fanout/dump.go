@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/archive/pgdump"
 	"github.com/pgark/pgark/wire"
 )
 
@@ -203,10 +204,11 @@ type dumper struct {
 	scope    scope
 	result   *DumpResult
 	created  time.Time
-	set      archive.SetID   // of a dump to several volumes
-	workers  Workers         // that have written them, or nil
-	unsure   map[uint32]bool // tables that pg_dump, against expectation, has no rows of
-	stock    stockWrite      // writes a dump in a format of pg_dump; nil for an archive of pgark
+	set      archive.SetID                   // of a dump to several volumes
+	workers  Workers                         // that have written them, or nil
+	unsure   map[uint32]bool                 // tables that pg_dump, against expectation, has no rows of
+	stock    stockWrite                      // writes a dump in a format of pg_dump; nil for an archive of pgark
+	encoder  func() (*pgdump.Encoder, error) // likewise: for rows that are encoded where they are read, see [orderedPipe]
 }
 
 // session opens a session on a node with the settings that fix the text of rows, in the encoding of the

@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -37,6 +38,7 @@ func DumpStock(ctx context.Context, t StockTarget, o DumpOptions, s StockOptions
 	if s.Created.IsZero() {
 		s.Created = d.created
 	}
+	d.encoder = s.encoder()
 	d.stock = func(ctx context.Context, cat *archive.Catalog, feed rowFeed) error {
 		sum, err := writeStock(ctx, t, cat, feed, s)
 		if err == nil {
@@ -134,7 +136,7 @@ func (f *feedSource) entry(id int32) *archive.Entry {
 
 func (f *feedSource) Rows(ctx context.Context, entry int32, fn func(text []byte) error) error {
 	buf := make([]byte, archive.FrameTarget)
-	return f.feed.rows(ctx, f.entry(entry), func(fetch func([]byte) ([]byte, error), done func()) error {
+	to := textSink(func(fetch func([]byte) ([]byte, error), done func()) error {
 		text, err := fetch(buf)
 		if err == nil {
 			*f.bytes += uint64(len(text))
@@ -144,7 +146,17 @@ func (f *feedSource) Rows(ctx context.Context, entry int32, fn func(text []byte)
 			done()
 		}
 		return err
-	}, func(uint64) error { return nil })
+	})
+	return f.feed.rows(ctx, f.entry(entry), to, func(uint64) error { return nil })
+}
+
+// textSink is a [pieceSink] for rows that are wanted as text.
+type textSink func(fetch func([]byte) ([]byte, error), done func()) error
+
+func (f textSink) Add(fetch func([]byte) ([]byte, error), done func()) error { return f(fetch, done) }
+
+func (f textSink) AddEncoded(*pgdump.Encoded, func()) error {
+	return errors.New("internal error: rows that are wanted as text came encoded")
 }
 
 func (f *feedSource) LargeObjects(ctx context.Context, entry int32, fn func(oid uint32, offset int64, data []byte) error) error {

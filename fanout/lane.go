@@ -138,7 +138,10 @@ func (a *attempt) read(ctx context.Context) error {
 		return err
 	}
 	for _, l := range a.lanes {
-		holder := a.reader(l, l.member.conn)
+		holder, err := a.reader(l, l.member.conn)
+		if err != nil {
+			return err
+		}
 		for _, u := range l.queue.units {
 			if err := a.readHeld(ctx, holder, u); err != nil {
 				return err
@@ -148,12 +151,14 @@ func (a *attempt) read(ctx context.Context) error {
 	return nil
 }
 
-func (a *attempt) reader(l *lane, conn *wire.Conn) *reader {
+func (a *attempt) reader(l *lane, conn *wire.Conn) (*reader, error) {
 	r := &reader{conn: conn, p: a.p, snapshot: l.member.snapshot, node: l.member.node.Name}
-	if a.ordered != nil {
-		r.p = a.ordered.session()
+	if a.ordered == nil {
+		return r, nil
 	}
-	return r
+	s, err := a.ordered.session()
+	r.p = s
+	return r, err
 }
 
 // pass has the session that holds a lane's locks read a unit that another session could not lock: at the end, or at once
@@ -165,7 +170,11 @@ func (a *attempt) pass(ctx context.Context, l *lane, u unit) error {
 	}
 	l.holder.Lock()
 	defer l.holder.Unlock()
-	return a.readHeld(ctx, a.reader(l, l.member.conn), u)
+	holder, err := a.reader(l, l.member.conn)
+	if err != nil {
+		return err
+	}
+	return a.readHeld(ctx, holder, u)
 }
 
 func (a *attempt) readHeld(ctx context.Context, holder *reader, u unit) error {
@@ -202,7 +211,10 @@ func (a *attempt) worker(ctx context.Context, l *lane, joined *wire.Conn) error 
 		}
 		defer closeSession(ctx, conn)
 	}
-	r := a.reader(l, conn)
+	r, err := a.reader(l, conn)
+	if err != nil {
+		return err
+	}
 	if joined == nil {
 		if err := r.join(ctx); err != nil {
 			return err

@@ -37,7 +37,7 @@ WITH RECURSIVE chunk(off, data) AS (
   UNION ALL SELECT c.off + %[1]d, pg_catalog.lo_get(m.oid, c.off + %[1]d, %[1]d) FROM chunk c
     WHERE pg_catalog.length(c.data) = %[1]d)
 SELECT off, data FROM chunk WHERE off = 0 OR pg_catalog.length(data) > 0) x) TO STDOUT`, archive.LargeObjectChunk, where),
-		table: &tally{units: 1},
+		table: &tally{units: 1}, blobs: true,
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/archive/pgdump"
 )
 
 // orderedPipe carries rows from the sessions to a writer that takes them in one order only, entry after entry, as the
@@ -17,15 +18,24 @@ import (
 // first unit that is not written is always one that some session is at work on with slots of its own to come back,
 // or one that is read to its end: nothing can wait for ever.
 //
-// Memory: each session has orderedSlots slots of at most FrameTarget bytes, 4 MiB.
+// Where the codec is fast, each session encodes its rows as soon as it has read them, in small pieces, and slots hold what was
+// encoded. Measured with 591 MB in 4 million rows from PostgreSQL 15 on the same two cores, as custom format with zstd:1, seconds of wall
+// time and of the client's CPU: MEASURE
+//
+// Memory: each session has orderedSlots slots of at most FrameTarget bytes, 4 MiB; or one of [pgdump.EarlyPiece], earlySlots of at most
+// that much, and what the encoder takes, less than 4 MiB.
 type orderedPipe struct {
 	units    []*orderedUnit           // in the order of writing; unit.seq is the place in it
 	byEntry  map[int32][]*orderedUnit // likewise
 	progress Progress
+	encoder  func() (*pgdump.Encoder, error) // one for each session; nil where whoever writes encodes
 }
 
-// orderedSlots is how far a session reads ahead: one range of [orderedRange] bytes of a table, whose text may be larger than it.
-const orderedSlots = 6
+// How far a session reads ahead: one range of [orderedRange] bytes of a table, whose text may be larger than it.
+const (
+	orderedSlots = 6
+	earlySlots   = orderedSlots * archive.FrameTarget / pgdump.EarlyPiece
+)
 
 // orderedUnit is one unit in its place.
 type orderedUnit struct {
@@ -54,48 +64,88 @@ func (p *orderedPipe) lane(i int) []unit {
 }
 
 // session returns the pipe's end for one session.
-func (p *orderedPipe) session() *orderedSession {
+func (p *orderedPipe) session() (*orderedSession, error) {
 	s := &orderedSession{pipe: p, free: make(chan *slot, orderedSlots)}
 	for range orderedSlots {
 		s.free <- &slot{home: s.free}
 	}
-	return s
+	if p.encoder == nil {
+		return s, nil
+	}
+	var err error
+	if s.encoder, err = p.encoder(); err != nil || s.encoder == nil {
+		return s, err
+	}
+	s.early, s.read = make(chan *slot, earlySlots), &slot{}
+	for range earlySlots {
+		s.early <- &slot{home: s.early, early: new(pgdump.Encoded)}
+	}
+	return s, nil
 }
 
 // orderedSession is a [rowPipe] with the slots of one session.
 type orderedSession struct {
 	pipe *orderedPipe
 	free chan *slot
+
+	encoder *pgdump.Encoder // nil where whoever writes encodes
+	read    *slot           // rows before they are encoded
+	early   chan *slot      // for what was encoded
 }
 
 func (s *orderedSession) open(_ context.Context, u *unit) (*stream, error) {
-	st := &stream{unit: u, filled: make(chan *slot, orderedSlots)}
+	st := &stream{unit: u, filled: make(chan *slot, max(orderedSlots, cap(s.early))), early: s.encoder != nil && !u.blobs}
 	s.pipe.units[u.seq].opened <- st // a unit is read once
 	return st, nil
 }
 
-func (s *orderedSession) take(ctx context.Context, _ *stream) (*slot, error) {
-	select {
-	case x := <-s.free:
-		if x.buf == nil {
-			x.buf = make([]byte, archive.FrameTarget)
+func (s *orderedSession) take(ctx context.Context, st *stream) (*slot, error) {
+	if st.early {
+		if s.read.buf == nil {
+			s.read.buf = make([]byte, pgdump.EarlyPiece)
 		}
-		return x, nil
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+		return s.read, nil
+	}
+	x, err := receive(ctx, s.free)
+	if err == nil && x.buf == nil {
+		x.buf = make([]byte, archive.FrameTarget)
+	}
+	return x, err
+}
+
+func (s *orderedSession) giveBack(x *slot) {
+	if x != s.read {
+		s.free <- x
 	}
 }
 
-func (s *orderedSession) giveBack(x *slot) { s.free <- x }
-
-func (s *orderedSession) rows(_ context.Context, st *stream, x *slot, n int, _ bool) error {
+func (s *orderedSession) rows(ctx context.Context, st *stream, x *slot, n int, _ bool) error {
 	// A line feed within a value is written as \n.
 	rows := uint64(bytes.Count(x.buf[:n], []byte{'\n'}))
 	st.seen += rows
+	if st.early {
+		to, err := receive(ctx, s.early)
+		if err != nil {
+			return err
+		}
+		if err := s.encoder.Encode(to.early, x.buf[:n]); err != nil {
+			return err
+		}
+		x = to
+	}
 	x.n = n
 	st.filled <- x // there is room for all slots of the session
 	s.pipe.progress.Advance(rows, uint64(n))
 	return nil
+}
+
+func receive(ctx context.Context, c <-chan *slot) (*slot, error) {
+	select {
+	case x := <-c:
+		return x, nil
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
 }
 
 func (s *orderedSession) close(_ context.Context, st *stream, copied uint64) error {

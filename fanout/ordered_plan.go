@@ -18,7 +18,7 @@ const orderedRange = 16 << 20
 
 // planOrdered puts all units into the order of the catalog's entries. The catalog must be there.
 func (a *attempt) planOrdered() (*orderedPipe, error) {
-	p := &orderedPipe{byEntry: make(map[int32][]*orderedUnit), progress: a.progress}
+	p := &orderedPipe{byEntry: make(map[int32][]*orderedUnit), progress: a.progress, encoder: a.encoder}
 	if !a.o.wantsData() {
 		return p, nil
 	}
@@ -213,7 +213,7 @@ func (l *liveFeed) size(e *archive.Entry) uint64 {
 	return bytes
 }
 
-func (l *liveFeed) rows(ctx context.Context, e *archive.Entry, add addPiece, cut func(uint64) error) error {
+func (l *liveFeed) rows(ctx context.Context, e *archive.Entry, to pieceSink, cut func(uint64) error) error {
 	var total uint64
 	units, err := l.units(e)
 	if err != nil {
@@ -221,8 +221,11 @@ func (l *liveFeed) rows(ctx context.Context, e *archive.Entry, add addPiece, cut
 	}
 	for _, u := range units {
 		rows, err := u.each(ctx, func(s *slot) error {
+			if s.early != nil {
+				return to.AddEncoded(s.early, func() { s.home <- s })
+			}
 			data := s.buf[:s.n]
-			return add(func([]byte) ([]byte, error) { return data, nil }, func() { s.home <- s })
+			return to.Add(func([]byte) ([]byte, error) { return data, nil }, func() { s.home <- s })
 		})
 		if err != nil {
 			return err

@@ -9,6 +9,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/archive/pgdump"
 )
 
 // pipeline carries rows from the sessions into an archive:
@@ -51,8 +52,9 @@ type slot struct {
 	frame   archive.Frame
 	encoded chan error // capacity 1: the encoder's word that frame is ready
 
-	n    int        // of an ordered pipe: bytes in buf
-	home chan *slot // likewise: where it goes back to
+	n     int             // of an ordered pipe: bytes in buf
+	home  chan *slot      // likewise: where it goes back to
+	early *pgdump.Encoded // likewise, in place of buf: rows that were encoded where they were read
 }
 
 // op is one thing for the appender to do; exactly one field is set.
@@ -74,6 +76,7 @@ type stream struct {
 
 	filled chan *slot // of an ordered pipe, closed by close
 	seen   uint64     // likewise: rows so far
+	early  bool       // likewise: its rows are encoded where they are read
 }
 
 // maxSlots bounds the memory of a dump from many nodes: 320 MiB. Sessions take turns then.

@@ -7,18 +7,24 @@ import (
 	"fmt"
 
 	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/archive/pgdump"
 )
 
-// addPiece takes the next piece of some rows: COPY text that may end anywhere, at most archive.FrameTarget bytes of it. fetch
-// gives it, on whatever goroutine, once; it may put it into buf, which has room for so much. done, if not nil, is
-// called when it is not needed any more.
-type addPiece func(fetch func(buf []byte) ([]byte, error), done func()) error
+// pieceSink takes rows in pieces: [pgdump.Writer] is one.
+type pieceSink interface {
+	// Add takes the next piece of some rows: COPY text that may end anywhere, at most archive.FrameTarget bytes of it. fetch
+	// gives it, on whatever goroutine, once; it may put it into buf, which has room for so much. done, if not nil, is
+	// called when it is not needed any more.
+	Add(fetch func(buf []byte) ([]byte, error), done func()) error
+	// AddEncoded takes one that was encoded. Only rows of a dump that [orderedPipe] was told to encode come so.
+	AddEncoded(piece *pgdump.Encoded, done func()) error
+}
 
 // rowFeed gives a dump's contents to who writes them entry by entry.
 type rowFeed interface {
-	// rows gives the rows of a TABLE DATA entry to add, in order. Each entry is asked for once, in the order of the catalog. Now and
+	// rows gives the rows of a TABLE DATA entry, in order. Each entry is asked for once, in the order of the catalog. Now and
 	// then, where a row ends, it calls cut with the number of bytes since the last time, as far as size counts them.
-	rows(ctx context.Context, e *archive.Entry, add addPiece, cut func(bytes uint64) error) error
+	rows(ctx context.Context, e *archive.Entry, to pieceSink, cut func(bytes uint64) error) error
 	// size is about how many bytes the rows of an entry take, 0 where that is not known.
 	size(e *archive.Entry) uint64
 	// largeObjects gives those of a BLOBS entry, object by object and front to back. An empty one has an empty piece.
@@ -55,7 +61,7 @@ func (x *archiveFeed) size(e *archive.Entry) uint64 {
 	return raw
 }
 
-func (x *archiveFeed) rows(ctx context.Context, e *archive.Entry, add addPiece, cut func(uint64) error) error {
+func (x *archiveFeed) rows(ctx context.Context, e *archive.Entry, to pieceSink, cut func(uint64) error) error {
 	streams := x.archive.TableStreams(e.ID)
 	if len(streams) == 0 {
 		return x.src.missing()
@@ -63,7 +69,7 @@ func (x *archiveFeed) rows(ctx context.Context, e *archive.Entry, add addPiece, 
 	var total uint64
 	for i := range streams {
 		s := &streams[i]
-		if err := x.stream(ctx, e, s, add, cut); err != nil {
+		if err := x.stream(ctx, e, s, to, cut); err != nil {
 			return fmt.Errorf("stream %d: %w", s.ID, err)
 		}
 		total += s.Digest.Rows
@@ -74,7 +80,7 @@ func (x *archiveFeed) rows(ctx context.Context, e *archive.Entry, add addPiece, 
 
 // stream adds the blocks of a stream; those of a partition whose columns have another order, with their fields in
 // that of the entry's COPY statement.
-func (x *archiveFeed) stream(ctx context.Context, e *archive.Entry, s *archive.Stream, add addPiece, cut func(uint64) error) error {
+func (x *archiveFeed) stream(ctx context.Context, e *archive.Entry, s *archive.Stream, to pieceSink, cut func(uint64) error) error {
 	order, err := fieldOrder(s.Columns, copyColumns(e.Copy))
 	if err != nil {
 		return err
@@ -82,7 +88,7 @@ func (x *archiveFeed) stream(ctx context.Context, e *archive.Entry, s *archive.S
 	if order != nil || !loadable(s.Form) {
 		d := <-x.decoders
 		defer func() { x.decoders <- d }()
-		if err := streamText(ctx, x.archive, d, s, e.Copy, func(text []byte) error { return addCopies(ctx, text, add) }); err != nil {
+		if err := streamText(ctx, x.archive, d, s, e.Copy, func(text []byte) error { return addCopies(ctx, text, to) }); err != nil {
 			return err
 		}
 		return cut(s.Raw)
@@ -92,7 +98,7 @@ func (x *archiveFeed) stream(ctx context.Context, e *archive.Entry, s *archive.S
 			return context.Cause(ctx)
 		}
 		if b.Parts > 1 || b.Raw > archive.FrameTarget {
-			if err := x.largeBlock(ctx, b, add); err != nil {
+			if err := x.largeBlock(ctx, b, to); err != nil {
 				return err
 			}
 			if err := cut(b.Raw); err != nil {
@@ -100,7 +106,7 @@ func (x *archiveFeed) stream(ctx context.Context, e *archive.Entry, s *archive.S
 			}
 			continue
 		}
-		err := add(func(buf []byte) ([]byte, error) {
+		err := to.Add(func(buf []byte) ([]byte, error) {
 			d := <-x.decoders
 			defer func() { x.decoders <- d }()
 			buf = buf[:0]
@@ -122,22 +128,22 @@ func (x *archiveFeed) stream(ctx context.Context, e *archive.Entry, s *archive.S
 }
 
 // largeBlock adds a block of several parts, which is one row, part by part: they can't be decoded side by side.
-func (x *archiveFeed) largeBlock(ctx context.Context, b archive.Block, add addPiece) error {
+func (x *archiveFeed) largeBlock(ctx context.Context, b archive.Block, to pieceSink) error {
 	d := <-x.decoders
 	defer func() { x.decoders <- d }()
 	defer x.progress.Advance(uint64(b.Rows), b.Raw)
-	return d.Block(b, func(part []byte) error { return addCopies(ctx, part, add) })
+	return d.Block(b, func(part []byte) error { return addCopies(ctx, part, to) })
 }
 
 // addCopies adds copies of text that is gone when this returns.
-func addCopies(ctx context.Context, text []byte, add addPiece) error {
+func addCopies(ctx context.Context, text []byte, to pieceSink) error {
 	if err := ctx.Err(); err != nil {
 		return context.Cause(ctx)
 	}
 	for len(text) > 0 {
 		n := min(len(text), archive.FrameTarget)
 		own := bytes.Clone(text[:n])
-		if err := add(func([]byte) ([]byte, error) { return own, nil }, nil); err != nil {
+		if err := to.Add(func([]byte) ([]byte, error) { return own, nil }, nil); err != nil {
 			return err
 		}
 		text = text[n:]
@@ -159,7 +165,7 @@ type sourceFeed struct {
 // size is not known: another program's dump does not say how much there is before it is read.
 func (x *sourceFeed) size(*archive.Entry) uint64 { return 0 }
 
-func (x *sourceFeed) rows(ctx context.Context, e *archive.Entry, add addPiece, _ func(uint64) error) error {
+func (x *sourceFeed) rows(ctx context.Context, e *archive.Entry, to pieceSink, _ func(uint64) error) error {
 	var total uint64
 	streams := x.source.TableStreams(e.ID)
 	if len(streams) == 0 {
@@ -170,7 +176,7 @@ func (x *sourceFeed) rows(ctx context.Context, e *archive.Entry, add addPiece, _
 			rows := uint64(bytes.Count(text, []byte{'\n'}))
 			total += rows
 			x.progress.Advance(rows, uint64(len(text)))
-			return addCopies(ctx, text, add)
+			return addCopies(ctx, text, to)
 		})
 		if err != nil {
 			return err

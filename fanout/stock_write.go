@@ -131,17 +131,35 @@ func writeStockArchive(ctx context.Context, t StockTarget, cat *archive.Catalog,
 	return &StockSummary{Version: fmt.Sprintf("1.%d", sum.Minor), RawBytes: sum.RawBytes, Bytes: sum.Bytes, Notes: sum.Notes}, nil
 }
 
+// encoder makes encoders for rows that are encoded where they are read; nil where the format has no place for what they make.
+func (o *StockOptions) encoder() func() (*pgdump.Encoder, error) {
+	c, ok := stockCompression(o.Codec)
+	if o.Format != FormatCustom && o.Format != FormatDirectory || !ok {
+		return nil
+	}
+	return func() (*pgdump.Encoder, error) { return pgdump.NewEncoder(c, o.Level) }
+}
+
+// stockCompression is a codec as the formats of pg_dump know it.
+func stockCompression(c archive.Codec) (to pgdump.Compression, ok bool) {
+	switch c {
+	case archive.CodecNone:
+		return pgdump.CompressionNone, true
+	case archive.CodecGzip:
+		return pgdump.CompressionGzip, true
+	case archive.CodecLZ4:
+		return pgdump.CompressionLZ4, true
+	case archive.CodecZstd:
+		return pgdump.CompressionZstd, true
+	default:
+		return 0, false
+	}
+}
+
 func newStockWriter(ctx context.Context, t StockTarget, cat *archive.Catalog, o StockOptions) (*pgdump.Writer, error) {
 	options := pgdump.WriteOptions{Level: o.Level, Created: o.Created, Jobs: o.jobs()}
-	switch o.Codec {
-	case archive.CodecNone:
-	case archive.CodecGzip:
-		options.Compression = pgdump.CompressionGzip
-	case archive.CodecLZ4:
-		options.Compression = pgdump.CompressionLZ4
-	case archive.CodecZstd:
-		options.Compression = pgdump.CompressionZstd
-	default:
+	var ok bool
+	if options.Compression, ok = stockCompression(o.Codec); !ok {
 		return nil, fmt.Errorf("%w: pg_restore does not read %s", ErrUsage, o.Codec)
 	}
 	if o.Version != "" {
@@ -173,7 +191,7 @@ func writeData(ctx context.Context, w *pgdump.Writer, e *archive.Entry, sources 
 	}
 	parts := split.begin(w, e.ID)
 	for _, id := range sources {
-		if err := feed.rows(ctx, byID[id], w.Add, parts.cut); err != nil {
+		if err := feed.rows(ctx, byID[id], w, parts.cut); err != nil {
 			return err
 		}
 	}
@@ -199,7 +217,7 @@ func writeBlobs(ctx context.Context, w *pgdump.Writer, e *archive.Entry, sources
 				}
 				open, last = true, oid
 			}
-			return addCopies(ctx, data, w.Add)
+			return addCopies(ctx, data, w)
 		})
 		if err != nil {
 			return err

@@ -17,6 +17,7 @@ type unit struct {
 	bytes uint64             // estimate, to put the largest first
 	table *tally             // shared by the units of one table; the appender's
 	seq   int                // of an ordered pipe: its place in the order
+	blobs bool               // its rows are large objects
 }
 
 // tally counts what is left of a table whose rows come in several units.

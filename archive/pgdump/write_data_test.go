@@ -146,11 +146,28 @@ func given(b []byte) func([]byte) ([]byte, error) {
 	return func([]byte) ([]byte, error) { return b, nil }
 }
 
-// put gives a writer bytes in pieces, every second one through its buffer; cut says how long the next one is.
+// put gives a writer bytes in pieces, every second one through its buffer, and every third one encoded, where that can be; cut says how
+// long the next one is.
 func put(w *Writer, b []byte, cut func() int) error {
+	early, err := NewEncoder(w.options.Compression, w.options.Level)
+	if err != nil {
+		return err
+	}
+	encoded := make(chan *Encoded, 2)
+	for range cap(encoded) {
+		encoded <- new(Encoded)
+	}
 	for i := 0; len(b) > 0; i++ {
 		n := min(cut(), len(b), MaxPiece)
 		piece := b[:n]
+		if early != nil && !w.blobs && i%3 == 2 {
+			e := <-encoded
+			if err := errors.Join(early.Encode(e, piece), w.AddEncoded(e, func() { encoded <- e })); err != nil {
+				return err
+			}
+			b = b[n:]
+			continue
+		}
 		fetch := given(piece)
 		if i%2 == 0 {
 			fetch = func(buf []byte) ([]byte, error) { return append(buf[:0], piece...), nil }
