@@ -22,8 +22,9 @@ const closeTimeout = 5 * time.Second
 type attempt struct {
 	*dumper
 	m       *moment
-	p       *pipeline    // of a dump to an archive of pgark
-	ordered *orderedPipe // of one in another format
+	p       *pipeline      // of a dump to an archive of pgark
+	ordered *orderedPipe   // of one in another format
+	ahead   [][]*wire.Conn // likewise: sessions by lane that are open before there is work for them; may be nil
 	lanes   []*lane
 	tallies map[uint32]*tally // by OID of the table
 	ready   chan struct{}     // closed when catalog and entries are set

@@ -44,7 +44,13 @@ type DumpOptions struct {
 
 	LockWait   time.Duration // how long to wait for the locks, 0 for as long as it takes
 	PgDumpPath string        // of the pg_dump to use; "" looks for one
-	Tool       string        // recorded in the archive: "pgark 0.1.0"
+	PgDump     *PgDumpSearch // one that is under way, in place of PgDumpPath; may be nil
+
+	// Session is one with the coordinator that the dump may go on with, and closes; nil opens one. A new one costs the server a process,
+	// which has to read the catalog anew: 30 ms and more.
+	Session *wire.Conn
+
+	Tool string // recorded in the archive: "pgark 0.1.0"
 
 	Log      *slog.Logger // nil is silent
 	Progress Progress     // nil is silent
@@ -80,6 +86,9 @@ func (o *DumpOptions) wantsData() bool {
 // Errors wrap those of package wire, [ErrPgDumpMissing] and [ErrPgDumpTooOld] of the search for pg_dump, ctx's error,
 // and what w returned.
 func Dump(ctx context.Context, w io.Writer, o DumpOptions) (*DumpResult, error) {
+	if o.Session != nil {
+		defer closeSession(ctx, o.Session)
+	}
 	d, routes, passed, err := newDumper(ctx, &o)
 	if err != nil {
 		return nil, err
@@ -129,11 +138,18 @@ func newDumper(ctx context.Context, o *DumpOptions) (d *dumper, routes []Route, 
 	if routes, passed, err = o.Cluster.candidates(o.Route); err != nil {
 		return nil, nil, nil, err
 	}
-	if d.tool, err = FindPgDump(ctx, o.PgDumpPath, o.Cluster.Dialect); err != nil {
+	if d.tool, err = o.findPgDump(ctx); err != nil {
 		return nil, nil, nil, err
 	}
 	d.result.PgDump = d.tool.Path + " " + d.tool.Version
 	return d, routes, passed, nil
+}
+
+func (o *DumpOptions) findPgDump(ctx context.Context) (PgDump, error) {
+	if o.PgDump != nil {
+		return o.PgDump.Find(ctx, o.Cluster.Dialect)
+	}
+	return FindPgDump(ctx, o.PgDumpPath, o.Cluster.Dialect)
 }
 
 func (o *DumpOptions) setDefaults() {
@@ -214,6 +230,22 @@ type dumper struct {
 // session opens a session on a node with the settings that fix the text of rows, in the encoding of the
 // database.
 func (d *dumper) session(ctx context.Context, node *Node, lockTimeout string) (*wire.Conn, error) {
+	return wire.Connect(ctx, node.Config, d.settings(lockTimeout))
+}
+
+// leaderSession is the one that takes the moment: the session that the dump was given, for its first attempt.
+func (d *dumper) leaderSession(ctx context.Context) (*wire.Conn, error) {
+	if conn := d.o.Session; conn != nil {
+		d.o.Session = nil
+		if err := conn.Apply(ctx, d.settings(d.leaderLockTimeout())); err == nil {
+			return conn, nil
+		}
+		closeSession(ctx, conn)
+	}
+	return d.session(ctx, &d.o.Cluster.Coordinator, d.leaderLockTimeout())
+}
+
+func (d *dumper) settings(lockTimeout string) wire.Settings {
 	settings := wire.TextSettings("")
 	settings.ApplicationName = "pgark dump"
 	for i, s := range settings.Optional {
@@ -226,7 +258,7 @@ func (d *dumper) session(ctx context.Context, node *Node, lockTimeout string) (*
 		[2]string{"enable_tidscan", "on"},
 		[2]string{"max_parallel_workers_per_gather", "0"},
 	)
-	return wire.Connect(ctx, node.Config, settings)
+	return settings
 }
 
 // leaderLockTimeout is lock_timeout for the session that takes the moment.

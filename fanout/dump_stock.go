@@ -27,6 +27,9 @@ func DumpStock(ctx context.Context, t StockTarget, o DumpOptions, s StockOptions
 	if o.Route == RouteCursors {
 		return nil, fmt.Errorf("%w: the route cursors can't be read in the order that the formats of pg_dump need; take segments or coordinator", ErrUsage)
 	}
+	if o.Session != nil {
+		defer closeSession(ctx, o.Session)
+	}
 	d, routes, passed, err := newDumper(ctx, &o)
 	if err != nil {
 		return nil, err

@@ -128,8 +128,13 @@ func (a *attempt) read(ctx context.Context) error {
 	for i, l := range a.lanes {
 		for job := range a.o.Jobs {
 			var joined *wire.Conn
-			if i == 0 && job < len(a.m.joined) {
+			switch {
+			case i == 0 && job < len(a.m.joined):
 				joined = a.m.joined[job]
+			case a.ordered != nil && a.o.Jobs == 1 && l.member.locks:
+				joined = l.member.conn // the catalog is there, so it is free: a server process less
+			case a.ahead != nil && a.ahead[i] != nil:
+				joined = a.ahead[i][job]
 			}
 			g.Go(func() error { return a.worker(gctx, l, joined) })
 		}
@@ -186,6 +191,54 @@ func (a *attempt) readHeld(ctx context.Context, holder *reader, u unit) error {
 	return err
 }
 
+// openWorker opens a session on a lane's node that shows the moment.
+func (a *attempt) openWorker(ctx context.Context, l *lane) (*wire.Conn, error) {
+	timeout := workerLockTimeout
+	if !l.member.locks {
+		timeout = a.leaderLockTimeout() // nobody else has the lock
+	}
+	conn, err := a.session(ctx, l.member.node, timeout)
+	if err != nil {
+		return nil, fmt.Errorf("node %s: %w", l.member.node.Name, err)
+	}
+	r := &reader{conn: conn, snapshot: l.member.snapshot, node: l.member.node.Name}
+	if err := r.join(ctx); err != nil {
+		closeSession(ctx, conn)
+		return nil, err
+	}
+	return conn, nil
+}
+
+// openAhead opens the sessions of a dump in order while pg_dump gives the catalog, where there is enough to read for all of them. What can't be
+// opened is left to who needs it, and who has an error to tell. The caller closes them.
+func (a *attempt) openAhead(ctx context.Context) (opened [][]*wire.Conn) {
+	var g errgroup.Group
+	opened = make([][]*wire.Conn, len(a.lanes))
+	for i, l := range a.lanes {
+		var bytes uint64
+		for j := range l.member.parts {
+			bytes += l.member.parts[j].bytes
+		}
+		if a.o.Jobs == 1 || bytes < uint64(a.o.Jobs)*rangeMin || len(a.m.joined) > 0 { //nolint:gosec // positive
+			continue
+		}
+		opened[i] = make([]*wire.Conn, a.o.Jobs)
+		for job := range opened[i] {
+			g.Go(func() error {
+				conn, err := a.openWorker(ctx, l)
+				if err != nil {
+					a.log.Debug("no session ahead", "error", err)
+					return nil
+				}
+				opened[i][job] = conn
+				return nil
+			})
+		}
+	}
+	_ = g.Wait()
+	return opened
+}
+
 // worker reads a lane's batches over one session: one of its own, or one that shows the moment already.
 func (a *attempt) worker(ctx context.Context, l *lane, joined *wire.Conn) error {
 	// A dump without rows, or with fewer units than sessions, opens no session in vain.
@@ -201,24 +254,15 @@ func (a *attempt) worker(ctx context.Context, l *lane, joined *wire.Conn) error 
 	}
 	conn := joined
 	if conn == nil {
-		timeout := workerLockTimeout
-		if !l.member.locks {
-			timeout = a.leaderLockTimeout() // nobody else has the lock
-		}
 		var err error
-		if conn, err = a.session(ctx, l.member.node, timeout); err != nil {
-			return fmt.Errorf("node %s: %w", l.member.node.Name, err)
+		if conn, err = a.openWorker(ctx, l); err != nil {
+			return err
 		}
 		defer closeSession(ctx, conn)
 	}
 	r, err := a.reader(l, conn)
 	if err != nil {
 		return err
-	}
-	if joined == nil {
-		if err := r.join(ctx); err != nil {
-			return err
-		}
 	}
 	pass := func(u unit) error { return a.pass(ctx, l, u) }
 	read := func(batch []unit) error { return r.readOrPass(ctx, batch, pass) }

@@ -53,7 +53,7 @@ func (d *dumper) takeMoment(ctx context.Context, route Route) (m *moment, err er
 		m.route.Promise = PromiseNone
 	}
 	coordinator := &d.o.Cluster.Coordinator
-	leader, err := d.session(ctx, coordinator, d.leaderLockTimeout())
+	leader, err := d.leaderSession(ctx)
 	if err != nil {
 		return m, err
 	}

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/wire"
 )
 
 // orderedRange is how many bytes of a table one session reads at once: what it has of the text while another's is
@@ -166,10 +167,22 @@ func orderedBatches(units []unit) [][]unit {
 
 // runOrdered has the catalog, the readers and whoever writes work side by side.
 func (a *attempt) runOrdered(ctx context.Context, write stockWrite) error {
-	if err := a.getCatalog(ctx); err != nil {
+	opened := make(chan [][]*wire.Conn, 1)
+	go func() { opened <- a.openAhead(ctx) }()
+	err := a.getCatalog(ctx)
+	a.ahead = <-opened
+	defer func() {
+		for _, conns := range a.ahead {
+			for _, c := range conns {
+				if c != nil {
+					closeSession(ctx, c)
+				}
+			}
+		}
+	}()
+	if err != nil {
 		return err
 	}
-	var err error
 	if a.ordered, err = a.planOrdered(); err != nil {
 		return err
 	}

@@ -18,14 +18,14 @@ const pgDumpVersionTimeout = 10 * time.Second
 // is PostgreSQL's.
 func askPgDump(ctx context.Context, path string) (PgDump, error) {
 	p := PgDump{Path: path}
-	out, err := p.ask(ctx, "--version")
+	out, help, err := p.askBoth(ctx)
 	if err != nil {
 		// Greenplum's finds no libpq unless it is told where.
 		p.Libraries = librariesOf(path)
 		if p.Libraries == "" {
 			return PgDump{}, err
 		}
-		if out, err = p.ask(ctx, "--version"); err != nil {
+		if out, help, err = p.askBoth(ctx); err != nil {
 			return PgDump{}, err
 		}
 	}
@@ -33,8 +33,6 @@ func askPgDump(ctx context.Context, path string) (PgDump, error) {
 	if p.Version, p.Major, ok = parsePgDumpVersion(out); !ok {
 		return PgDump{}, fmt.Errorf("%w: %s says it is %.80q, which is no pg_dump", ErrPgDumpMissing, path, strings.TrimSpace(out))
 	}
-	// A program that can't say what it does will say why when it is run.
-	help, _ := p.ask(ctx, "--help")
 	p.Segmented = strings.Contains(help, "--gp-syntax") || namesSegmented(help) || namesSegmented(out)
 	if p.Segmented {
 		p.Libraries = librariesOf(path)
@@ -45,6 +43,17 @@ func askPgDump(ctx context.Context, path string) (PgDump, error) {
 func namesSegmented(text string) bool {
 	text = strings.ToLower(text)
 	return strings.Contains(text, "greenplum") || strings.Contains(text, "cloudberry")
+}
+
+// askBoth runs the program for its version and its help at the same time. A program that can't say what it does will say why when it is run.
+func (p *PgDump) askBoth(ctx context.Context) (version, help string, err error) {
+	helps := make(chan string, 1)
+	go func() {
+		text, _ := p.ask(ctx, "--help")
+		helps <- text
+	}()
+	version, err = p.ask(ctx, "--version")
+	return version, <-helps, err
 }
 
 // ask runs the program with one argument.

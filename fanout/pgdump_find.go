@@ -21,24 +21,90 @@ import (
 // the packages of the usual systems put theirs. The errors say what was found and what to install:
 // [ErrPgDumpMissing], [ErrPgDumpTooOld], [ErrPgDumpProduct].
 func FindPgDump(ctx context.Context, explicit string, d Dialect) (PgDump, error) {
-	if explicit != "" {
-		return explicitPgDump(ctx, explicit, d)
+	s := StartPgDumpSearch(ctx, explicit)
+	defer s.Stop()
+	return s.Find(ctx, d)
+}
+
+// PgDumpSearch asks programs one after the other what they are, while it is not known yet what server they are for: each takes 30 ms
+// and more. Stop ends it.
+type PgDumpSearch struct {
+	explicit string
+	answers  chan pgDumpAnswer // closed after the last; not by Stop
+	stop     context.CancelFunc
+	done     chan struct{}
+}
+
+type pgDumpAnswer struct {
+	tool PgDump
+	err  error
+}
+
+// StartPgDumpSearch begins to look for a pg_dump as [FindPgDump] does.
+func StartPgDumpSearch(ctx context.Context, explicit string) *PgDumpSearch {
+	ctx, stop := context.WithCancel(ctx)
+	s := &PgDumpSearch{explicit: explicit, answers: make(chan pgDumpAnswer), stop: stop, done: make(chan struct{})}
+	go func() {
+		defer close(s.done)
+		s.ask(ctx)
+	}()
+	return s
+}
+
+// ask is one program ahead of who takes the answers.
+func (s *PgDumpSearch) ask(ctx context.Context) {
+	paths := []string{s.explicit}
+	if s.explicit == "" {
+		paths = pgDumpCandidates(os.Getenv("PATH"))
 	}
+	for _, path := range paths {
+		var a pgDumpAnswer
+		if s.explicit != "" {
+			path, a.err = lookPgDump(path)
+		}
+		if a.err == nil {
+			a.tool, a.err = askPgDump(ctx, path)
+		}
+		select {
+		case s.answers <- a:
+		case <-ctx.Done():
+			return
+		}
+	}
+	close(s.answers)
+}
+
+// Stop ends the search, and waits for what it runs.
+func (s *PgDumpSearch) Stop() {
+	s.stop()
+	<-s.done
+}
+
+// Find gives the pg_dump for a server, as [FindPgDump] does. It may be called once.
+func (s *PgDumpSearch) Find(ctx context.Context, d Dialect) (PgDump, error) {
 	var found []PgDump
-	for _, path := range pgDumpCandidates(os.Getenv("PATH")) {
-		p, err := askPgDump(ctx, path)
-		if ctx.Err() != nil {
+	for {
+		select {
+		case a, ok := <-s.answers:
+			switch {
+			case !ok:
+				return chooseNewer(found, d)
+			case s.explicit != "" && a.err != nil:
+				return PgDump{}, a.err
+			case s.explicit != "":
+				return a.tool, checkExplicit(a.tool, d)
+			case a.err != nil: // a broken one is no reason not to use a good one
+			case a.tool.fits(d) && a.tool.Major == dialectMajor(d):
+				return a.tool, nil
+			default:
+				found = append(found, a.tool)
+			}
+		case <-ctx.Done():
 			return PgDump{}, ctx.Err()
+		case <-s.done: // it was stopped, or its context has ended
+			return PgDump{}, context.Canceled
 		}
-		if err != nil {
-			continue // a broken one is no reason not to use a good one
-		}
-		if p.fits(d) && p.Major == dialectMajor(d) {
-			return p, nil
-		}
-		found = append(found, p)
 	}
-	return chooseNewer(found, d)
 }
 
 // chooseNewer takes the next newer one where there is none of the server's own version, and says what is missing.
@@ -68,25 +134,28 @@ func chooseNewer(found []PgDump, d Dialect) (PgDump, error) {
 	return *best, nil
 }
 
-func explicitPgDump(ctx context.Context, name string, d Dialect) (PgDump, error) {
+// lookPgDump finds a program that was named.
+func lookPgDump(name string) (string, error) {
 	path, err := exec.LookPath(name)
 	if err != nil && !errors.Is(err, exec.ErrDot) {
-		return PgDump{}, fmt.Errorf("%w: %w", ErrPgDumpMissing, err)
+		return "", fmt.Errorf("%w: %w", ErrPgDumpMissing, err)
 	}
-	p, err := askPgDump(ctx, path)
+	return path, nil
+}
+
+// checkExplicit says what a program that was named can't do for a server.
+func checkExplicit(p PgDump, d Dialect) error {
 	switch {
-	case err != nil:
-		return PgDump{}, err
 	case !p.fits(d) && p.Segmented:
-		return PgDump{}, fmt.Errorf("%w: %s (%s) is Greenplum's or Cloudberry's, and the server is %s %s\nhint: %s",
+		return fmt.Errorf("%w: %s (%s) is Greenplum's or Cloudberry's, and the server is %s %s\nhint: %s",
 			ErrPgDumpProduct, p.Path, p.Version, productName(d), d.Version, installHint(d))
 	case !p.fits(d):
-		return PgDump{}, fmt.Errorf("%w: %s (%s) is PostgreSQL's, which does not know how %s %s distributes and stores its tables\nhint: %s",
+		return fmt.Errorf("%w: %s (%s) is PostgreSQL's, which does not know how %s %s distributes and stores its tables\nhint: %s",
 			ErrPgDumpProduct, p.Path, p.Version, d.Product, d.Version, installHint(d))
 	case p.Major < dialectMajor(d):
-		return PgDump{}, tooOld([]PgDump{p}, d)
+		return tooOld([]PgDump{p}, d)
 	}
-	return p, nil
+	return nil
 }
 
 // fits tells whether the program is of the server's product.

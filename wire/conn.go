@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"strconv"
 	"time"
 
@@ -113,6 +114,18 @@ func translate(err error) error {
 		return ce.Unwrap()
 	}
 	return err
+}
+
+// Apply applies settings to a session that is open, on top of those that it has. Settings that go with the request for a session are
+// an error.
+func (c *Conn) Apply(ctx context.Context, s Settings) error {
+	if s.Startup {
+		return errors.New("internal error: these settings are for a session's begin")
+	}
+	if s.ApplicationName != "" && c.cfg.pg.RuntimeParams["application_name"] == "" {
+		s.Set = append(slices.Clone(s.Set), [2]string{"application_name", s.ApplicationName})
+	}
+	return c.setUp(ctx, s)
 }
 
 // setUp applies the settings and finds out whether the process that answers queries is the one that let us in.

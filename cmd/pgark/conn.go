@@ -102,8 +102,20 @@ func (o *connOptions) fillURI() (string, error) {
 	return u.String(), nil
 }
 
+// discoverKeeping is discover, and keeps the session with the coordinator for who goes on with it; it may be nil. The caller closes it.
+func (o *connOptions) discoverKeeping(ctx context.Context, a *app) (cluster *topology.Cluster, session *wire.Conn, err error) {
+	cluster, err = o.find(ctx, a, func(c *wire.Conn) { session = c })
+	return cluster, session, err
+}
+
 // discover finds the cluster, asking for a password where the server wants one and a person is there to type it.
 func (o *connOptions) discover(ctx context.Context, a *app) (*topology.Cluster, error) {
+	return o.find(ctx, a, nil)
+}
+
+func (o *connOptions) find(ctx context.Context, a *app, keep func(*wire.Conn)) (*topology.Cluster, error) {
+	options := o.nodes.options(a)
+	options.Session = keep
 	cfg, err := o.config()
 	if err != nil {
 		return nil, err
@@ -113,13 +125,13 @@ func (o *connOptions) discover(ctx context.Context, a *app) (*topology.Cluster, 
 			return nil, err
 		}
 	}
-	cluster, err := topology.Discover(ctx, cfg, o.nodes.options(a))
+	cluster, err := topology.Discover(ctx, cfg, options)
 	if err != nil && cfg.Password() == "" && !o.noPassword && !o.password && wantsPassword(err) {
 		asked, askErr := a.askPassword(cfg)
 		if askErr != nil {
 			return nil, withHint(err, "the server wants a password: set PGPASSWORD, write ~/.pgpass, or run pgark in a terminal")
 		}
-		cluster, err = topology.Discover(ctx, asked, o.nodes.options(a))
+		cluster, err = topology.Discover(ctx, asked, options)
 	}
 	return cluster, err
 }

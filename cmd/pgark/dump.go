@@ -220,16 +220,21 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 		return o.runAll(ctx)
 	}
 	begun := time.Now()
-	cluster, err := o.conn.discover(ctx, o.app)
+	search := fanout.StartPgDumpSearch(ctx, o.pgDump)
+	defer search.Stop()
+	cluster, session, err := o.conn.discoverKeeping(ctx, o.app)
 	if err != nil {
 		return err
+	}
+	if session != nil {
+		defer func() { _ = session.Close(context.WithoutCancel(ctx)) }() // it is, where a dump went on with it
 	}
 	name := o.file
 	if name == "" {
 		name = defaultName(databaseName(cluster), begun, o.stock.extension())
 	}
 	if o.stock.stock() {
-		return o.runStock(ctx, cluster, name, begun)
+		return o.runStock(ctx, cluster, name, begun, session, search)
 	}
 	volumes, err := o.volumes.engine(cluster, name, o.force)
 	if err != nil {
@@ -245,7 +250,7 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 	}
 	m := o.app.startMeter("dumped")
 	options := o.engine(cluster, m)
-	options.Volumes = volumes
+	options.Volumes, options.Session, options.PgDump = volumes, session, search
 	result, err := fanout.Dump(ctx, out, options)
 	m.end()
 	if err == nil && volumes == nil {

@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pgark/pgark/fanout"
+	"github.com/pgark/pgark/wire"
 )
 
 // plainOptions are what pg_dump has for a script.
@@ -30,14 +31,16 @@ func (o *plainOptions) validate(format string) error {
 }
 
 // runStock writes a dump in a format of pg_dump.
-func (o *dumpOptions) runStock(ctx context.Context, cluster *fanout.Cluster, name string, begun time.Time) error {
+func (o *dumpOptions) runStock(ctx context.Context, cluster *fanout.Cluster, name string, begun time.Time, session *wire.Conn, search *fanout.PgDumpSearch) error {
 	out, err := o.stock.create(o.app, name, o.force)
 	if err != nil {
 		return err
 	}
 	defer out.discard()
 	m := o.app.startMeter("dumped")
-	result, err := fanout.DumpStock(ctx, out.StockTarget, o.engine(cluster, m), o.stock.engine(0, fanout.PlanOptions{
+	options := o.engine(cluster, m)
+	options.Session, options.PgDump = session, search
+	result, err := fanout.DumpStock(ctx, out.StockTarget, options, o.stock.engine(0, fanout.PlanOptions{
 		Create: o.plain.create, Clean: o.plain.clean, IfExists: o.plain.ifExists,
 		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments,
 	}))

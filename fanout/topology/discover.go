@@ -34,7 +34,7 @@ type (
 var ErrNode = errors.New("a node can't be used")
 
 // Discover connects to a server, finds the cluster that it belongs to, and tries every node once. All sessions are closed
-// when it returns.
+// when it returns, but one that [Options] ask for.
 //
 // A node that can't be used is no error: the cluster names it (see Node.Err), and the routes that need it say so. Errors
 // are those of [wire.Connect] to the coordinator and of its queries; a server that is no coordinator; wrong options, which
@@ -45,7 +45,12 @@ func Discover(ctx context.Context, cfg *wire.Config, o Options) (*Cluster, error
 	if err != nil {
 		return nil, explainCoordinator(err)
 	}
-	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	kept := false
+	defer func() {
+		if !kept {
+			_ = conn.Close(context.WithoutCancel(ctx))
+		}
+	}()
 	banner, err := conn.QueryString(ctx, "SELECT pg_catalog.version()")
 	if err != nil {
 		return nil, fmt.Errorf("ask %s for its version: %w", conn.Addr(), err)
@@ -61,6 +66,10 @@ func Discover(ctx context.Context, cfg *wire.Config, o Options) (*Cluster, error
 	}
 	if err := ctx.Err(); err != nil {
 		return nil, fmt.Errorf("find the cluster of %s: %w", conn.Addr(), context.Cause(ctx))
+	}
+	if o.Session != nil && conn.Err() == nil && c.Coordinator.Config == cfg {
+		kept = true
+		o.Session(conn)
 	}
 	return c, nil
 }

@@ -19,6 +19,8 @@ type Options struct {
 	// DataNodes list the databases of a cluster that an application shards itself; see [fanout.LayoutEqual]. With them
 	// the catalog is not asked for nodes.
 	DataNodes []DataNode
+	// Session, if not nil, gets the session with the coordinator, open and idle, where discovery has succeeded: the caller closes it.
+	Session func(*wire.Conn)
 	// Log gets what is worth knowing and is no error; nil is silent.
 	Log *slog.Logger
 }
