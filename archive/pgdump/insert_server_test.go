@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -81,16 +82,24 @@ func insertDB(t *testing.T, srv *pgtest.Server) string {
 	return db
 }
 
-// stockPrograms are pg_dumps of several versions.
+// stockPrograms are pg_dumps of several versions, which refuse a server newer than they are.
 func stockPrograms(t *testing.T, srv *pgtest.Server) map[string]string {
 	t.Helper()
 	own, err := pgtest.FindClient(srv.BinDir(), "pg_dump")
 	if err != nil {
 		t.Skip(err)
 	}
-	return map[string]string{
-		"own": own, "17": pgtest.StockClient(t, 17, "pg_dump"), "18": pgtest.StockClient(t, 18, "pg_dump"),
+	all := map[string]string{"own": own}
+	server, err := strconv.Atoi(srv.QueryString(t, "postgres", "SHOW server_version_num"))
+	if err != nil {
+		t.Fatal(err)
 	}
+	for _, major := range pgtest.StockMajors(0) {
+		if major >= server/10000 {
+			all[strconv.Itoa(major)] = pgtest.StockClient(t, major, "pg_dump")
+		}
+	}
+	return all
 }
 
 func stockDump(t *testing.T, program string, args ...string) string {

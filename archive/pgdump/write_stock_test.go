@@ -19,10 +19,11 @@ import (
 // stockVersions are the major versions of pg_restore that read an archive version, of those that tests have. 0 is that of the
 // server on this machine, 13 or later.
 func stockVersions(minor uint8) []int {
+	majors := pgtest.StockMajors(int(minor))
 	if minor >= minorCodec {
-		return []int{17, 18}
+		return majors
 	}
-	return []int{0, 17, 18}
+	return append([]int{0}, majors...)
 }
 
 func stockClient(t *testing.T, major int, program string) string {
