@@ -75,7 +75,7 @@ func TestCopySamples(t *testing.T) {
 
 // A copy in another version holds the same rows and large objects, also where several entries of large objects become one.
 func TestCopyVersions(t *testing.T) {
-	for _, file := range []string{"pg15-custom-gzip-pipe.dump", "pg17-custom-gzip.dump", "pg18-custom-gzip-statistics.dump", "pg18-custom-zstd.dump", "pg17-custom-lz4.dump", "pg17-custom-none.dump", "greenplum6-custom-gzip.dump"} {
+	for _, file := range []string{"pg15-custom-gzip-pipe.dump", "pg16-custom-lz4.dump", "pg17-custom-gzip.dump", "pg18-custom-gzip-statistics.dump", "pg18-custom-zstd.dump", "pg17-custom-lz4.dump", "pg17-custom-none.dump", "greenplum6-custom-gzip.dump"} {
 		d, err := Open(filepath.Join("testdata", file), OpenOptions{})
 		if err != nil {
 			t.Fatal(err)
