@@ -19,7 +19,9 @@ import (
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/archive/pgdump"
 	"github.com/pgark/pgark/fanout"
+	"github.com/pgark/pgark/fanout/topology"
 	"github.com/pgark/pgark/internal/pgtest"
+	"github.com/pgark/pgark/wire"
 )
 
 // allKindsAndMore makes a database with every kind of object, large objects, and a table large enough to be read in ranges.
@@ -123,6 +125,7 @@ func TestDumpPlainFaults(t *testing.T) {
 			srv.Exec(t, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+db+"' AND "+which)
 		}
 	}
+	plain, custom := fanout.StockOptions{Format: fanout.FormatPlain}, fanout.StockOptions{Format: fanout.FormatCustom, Codec: archive.CodecZstd}
 	for name, c := range map[string]struct {
 		fault func(context.CancelFunc)
 		err   error // of the writer
@@ -133,22 +136,63 @@ func TestDumpPlainFaults(t *testing.T) {
 		"cancelled":                   {fault: func(c context.CancelFunc) { c() }, want: func(err error) bool { return errors.Is(err, context.Canceled) }},
 		"disk full":                   {fault: func(context.CancelFunc) {}, err: syscall.ENOSPC, want: func(err error) bool { return errors.Is(err, syscall.ENOSPC) }},
 	} {
-		t.Run(name, func(t *testing.T) {
-			ctx, cancel := context.WithCancel(t.Context())
-			defer cancel()
-			g := newGate(c.err)
-			go func() {
-				<-g.reached
-				c.fault(cancel)
-				close(g.open)
-			}()
-			_, err := fanout.DumpStock(ctx, fanout.StockTarget{Out: g}, fanout.DumpOptions{Cluster: cluster(t, srv.Conninfo(db)), Jobs: 2},
-				fanout.StockOptions{Format: fanout.FormatPlain})
-			if err == nil || !c.want(err) {
-				t.Errorf("error: %v", err)
+		for _, o := range []struct {
+			jobs int
+			fanout.StockOptions
+		}{{2, plain}, {2, custom}, {1, custom}} {
+			if o.jobs == 1 && strings.Contains(name, "leader") {
+				continue // it reads the rows
 			}
-			srv.WaitNoSessions(t, db)
-		})
+			t.Run(fmt.Sprintf("%s, %s over %d", name, o.Format, o.jobs), func(t *testing.T) {
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				g := newGate(c.err)
+				go func() {
+					<-g.reached
+					c.fault(cancel)
+					close(g.open)
+				}()
+				_, err := fanout.DumpStock(ctx, fanout.StockTarget{Out: g}, fanout.DumpOptions{Cluster: cluster(t, srv.Conninfo(db)), Jobs: o.jobs}, o.StockOptions)
+				if err == nil || !c.want(err) {
+					t.Errorf("error: %v", err)
+				}
+				srv.WaitNoSessions(t, db)
+			})
+		}
+	}
+}
+
+// TestDumpStockSessions: one session reads everything where one was asked for, the one that the dump was given, and it is closed at the end.
+func TestDumpStockSessions(t *testing.T) {
+	srv := pgtest.Shared(t)
+	db := srv.CreateDB(t)
+	manyTables(t, srv, db)
+	cfg, err := wire.ParseConfig(srv.Conninfo(db))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for jobs, want := range map[int]string{1: "1", 2: "3"} {
+		var session *wire.Conn
+		c, err := topology.Discover(t.Context(), cfg, topology.Options{Session: func(x *wire.Conn) { session = x }})
+		if err != nil || session == nil {
+			t.Fatalf("no session: %v", err)
+		}
+		g := newGate(nil)
+		sessions := make(chan string, 1)
+		go func() {
+			<-g.reached
+			sessions <- srv.QueryString(t, "postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = '"+db+"'")
+			close(g.open)
+		}()
+		r, err := fanout.DumpStock(t.Context(), fanout.StockTarget{Out: g}, fanout.DumpOptions{Cluster: c, Jobs: jobs, Session: session},
+			fanout.StockOptions{Format: fanout.FormatCustom, Codec: archive.CodecZstd})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := <-sessions; got != want || r.Summary.Rows != 174000 {
+			t.Errorf("%d jobs: %s sessions, want %s; %d rows", jobs, got, want, r.Summary.Rows)
+		}
+		srv.WaitNoSessions(t, db)
 	}
 }
 

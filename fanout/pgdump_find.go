@@ -30,7 +30,8 @@ func FindPgDump(ctx context.Context, explicit string, d Dialect) (PgDump, error)
 // and more. Stop ends it.
 type PgDumpSearch struct {
 	explicit string
-	answers  chan pgDumpAnswer // closed after the last; not by Stop
+	answers  chan pgDumpAnswer // closed at the end
+	err      error             // by then: why it was given up
 	stop     context.CancelFunc
 	done     chan struct{}
 }
@@ -46,13 +47,14 @@ func StartPgDumpSearch(ctx context.Context, explicit string) *PgDumpSearch {
 	s := &PgDumpSearch{explicit: explicit, answers: make(chan pgDumpAnswer), stop: stop, done: make(chan struct{})}
 	go func() {
 		defer close(s.done)
-		s.ask(ctx)
+		defer close(s.answers)
+		s.err = s.ask(ctx)
 	}()
 	return s
 }
 
 // ask is one program ahead of who takes the answers.
-func (s *PgDumpSearch) ask(ctx context.Context) {
+func (s *PgDumpSearch) ask(ctx context.Context) error {
 	paths := []string{s.explicit}
 	if s.explicit == "" {
 		paths = pgDumpCandidates(os.Getenv("PATH"))
@@ -68,10 +70,10 @@ func (s *PgDumpSearch) ask(ctx context.Context) {
 		select {
 		case s.answers <- a:
 		case <-ctx.Done():
-			return
+			return context.Cause(ctx)
 		}
 	}
-	close(s.answers)
+	return nil
 }
 
 // Stop ends the search, and waits for what it runs.
@@ -87,12 +89,18 @@ func (s *PgDumpSearch) Find(ctx context.Context, d Dialect) (PgDump, error) {
 		select {
 		case a, ok := <-s.answers:
 			switch {
+			case !ok && s.err != nil:
+				return PgDump{}, s.err
 			case !ok:
 				return chooseNewer(found, d)
-			case s.explicit != "" && a.err != nil:
-				return PgDump{}, a.err
 			case s.explicit != "":
-				return a.tool, checkExplicit(a.tool, d)
+				if a.err == nil {
+					a.err = checkExplicit(a.tool, d)
+				}
+				if a.err != nil {
+					return PgDump{}, a.err
+				}
+				return a.tool, nil
 			case a.err != nil: // a broken one is no reason not to use a good one
 			case a.tool.fits(d) && a.tool.Major == dialectMajor(d):
 				return a.tool, nil
@@ -101,8 +109,6 @@ func (s *PgDumpSearch) Find(ctx context.Context, d Dialect) (PgDump, error) {
 			}
 		case <-ctx.Done():
 			return PgDump{}, ctx.Err()
-		case <-s.done: // it was stopped, or its context has ended
-			return PgDump{}, context.Canceled
 		}
 	}
 }
