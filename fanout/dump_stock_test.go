@@ -196,6 +196,32 @@ func TestDumpStockSessions(t *testing.T) {
 	}
 }
 
+// TestDumpUnwatched: a dump goes on where the server has no session to spare from which to watch, or where none is needed.
+func TestDumpUnwatched(t *testing.T) {
+	srv := pgtest.Shared(t)
+	db := srv.CreateDB(t)
+	manyTables(t, srv, db)
+	for jobs, sessions := range map[int]int{1: 1, 2: 3} {
+		t.Run(fmt.Sprintf("%d jobs", jobs), func(t *testing.T) {
+			t.Parallel()
+			role := fmt.Sprintf("%s_%d", db, jobs)
+			srv.Exec(t, db, fmt.Sprintf("CREATE ROLE %[1]q LOGIN CONNECTION LIMIT %[2]d; GRANT SELECT ON ALL TABLES IN SCHEMA public TO %[1]q", role, sessions))
+			t.Cleanup(func() { srv.Exec(t, db, fmt.Sprintf("DROP OWNED BY %[1]q; DROP ROLE %[1]q", role)) })
+			g := newGate(nil)
+			go func() {
+				<-g.reached
+				time.Sleep(22 * time.Second) // more than a watcher waits
+				close(g.open)
+			}()
+			r, err := fanout.DumpStock(t.Context(), fanout.StockTarget{Out: g}, fanout.DumpOptions{Cluster: cluster(t, srv.Conninfo(db)+" user="+role), Jobs: jobs},
+				fanout.StockOptions{Format: fanout.FormatCustom, Codec: archive.CodecZstd})
+			if err != nil || r.Summary.Rows != 174000 {
+				t.Errorf("%+v, error %v", r, err)
+			}
+		})
+	}
+}
+
 // TestDumpStockShards: rows of several nodes come together in one dump of one moment, while money moves between shards.
 func TestDumpStockShards(t *testing.T) {
 	sh, db := bankOverShards(t)

@@ -131,8 +131,8 @@ func (a *attempt) read(ctx context.Context) error {
 			switch {
 			case i == 0 && job < len(a.m.joined):
 				joined = a.m.joined[job]
-			case a.ordered != nil && a.o.Jobs == 1 && l.member.locks:
-				joined = l.member.conn // the catalog is there, so it is free: a server process less
+			case a.readsItself(l.member):
+				joined = l.member.conn
 			case a.ahead != nil && a.ahead[i] != nil:
 				joined = a.ahead[i][job]
 			}
@@ -189,6 +189,12 @@ func (a *attempt) readHeld(ctx context.Context, holder *reader, u unit) error {
 	}
 	_, err := holder.read(ctx, []unit{u})
 	return err
+}
+
+// readsItself tells the sessions that hold locks and snapshot and read the rows, too: one less for the server, where a dump in order is to be
+// read over one. In order nothing is read before pg_dump, which the leader's session serves, has given the catalog.
+func (a *attempt) readsItself(x *member) bool {
+	return a.stock != nil && a.o.Jobs == 1 && x.locks && len(a.m.joined) == 0
 }
 
 // openWorker opens a session on a lane's node that shows the moment.

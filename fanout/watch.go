@@ -80,6 +80,9 @@ func (a *attempt) watchHolders(ctx context.Context) error {
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	for _, x := range a.m.members {
+		if a.readsItself(x) {
+			continue // whose loss is seen at once
+		}
 		g.Go(func() error {
 			lost := fmt.Errorf("node %s: the session that held the snapshot was lost, so one moment is no longer certain", x.node.Name)
 			err := a.watchSession(gctx, x.node, x.conn.PID(), holderPoll, lost, nil)
@@ -90,7 +93,11 @@ func (a *attempt) watchHolders(ctx context.Context) error {
 			return nil
 		})
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	<-ctx.Done() // who watches no more must not end the dump
+	return nil
 }
 
 // lost tells whether a session is gone that holds a node's snapshot: another failure is then a consequence. The leader's
@@ -100,7 +107,11 @@ func (m *moment) lost(ctx context.Context) error {
 		return nil
 	}
 	for _, x := range m.members[1:] {
-		if _, err := x.conn.Exec(ctx, "SELECT 1"); err != nil && !errors.Is(err, wire.ErrClosed) { // we closed it after the failure
+		_, err := x.conn.Exec(ctx, "SELECT 1")
+		if errors.Is(err, wire.ErrClosed) || errors.Is(err, wire.ErrBusy) { // we closed it after the failure, or it was reading
+			continue
+		}
+		if err != nil {
 			return fmt.Errorf("node %s: the session that held the snapshot was lost: %w", x.node.Name, err)
 		}
 	}
