@@ -26,10 +26,11 @@ func FindPgDump(ctx context.Context, explicit string, d Dialect) (PgDump, error)
 	return s.Find(ctx, d)
 }
 
-// PgDumpSearch asks programs one after the other what they are, while it is not known yet what server they are for: each takes 30 ms
-// and more. Stop ends it.
+// PgDumpSearch asks the likeliest program what it is while it is not known yet what server it is for, which takes 30 ms and more; the
+// others when that was not the right one. Stop ends it.
 type PgDumpSearch struct {
 	explicit string
+	more     chan struct{}     // asks for the next answer
 	answers  chan pgDumpAnswer // closed at the end
 	err      error             // by then: why it was given up
 	stop     context.CancelFunc
@@ -44,7 +45,9 @@ type pgDumpAnswer struct {
 // StartPgDumpSearch begins to look for a pg_dump as [FindPgDump] does.
 func StartPgDumpSearch(ctx context.Context, explicit string) *PgDumpSearch {
 	ctx, stop := context.WithCancel(ctx)
-	s := &PgDumpSearch{explicit: explicit, answers: make(chan pgDumpAnswer), stop: stop, done: make(chan struct{})}
+	s := &PgDumpSearch{
+		explicit: explicit, more: make(chan struct{}), answers: make(chan pgDumpAnswer), stop: stop, done: make(chan struct{}),
+	}
 	go func() {
 		defer close(s.done)
 		defer close(s.answers)
@@ -53,13 +56,20 @@ func StartPgDumpSearch(ctx context.Context, explicit string) *PgDumpSearch {
 	return s
 }
 
-// ask is one program ahead of who takes the answers.
+// ask asks the first program at once.
 func (s *PgDumpSearch) ask(ctx context.Context) error {
 	paths := []string{s.explicit}
 	if s.explicit == "" {
 		paths = pgDumpCandidates(os.Getenv("PATH"))
 	}
-	for _, path := range paths {
+	for i, path := range paths {
+		if i > 0 {
+			select {
+			case <-s.more:
+			case <-ctx.Done():
+				return context.Cause(ctx)
+			}
+		}
 		var a pgDumpAnswer
 		if s.explicit != "" {
 			path, a.err = lookPgDump(path)
@@ -85,8 +95,11 @@ func (s *PgDumpSearch) Stop() {
 // Find gives the pg_dump for a server, as [FindPgDump] does. It may be called once.
 func (s *PgDumpSearch) Find(ctx context.Context, d Dialect) (PgDump, error) {
 	var found []PgDump
+	var more chan struct{} // nil for the first
 	for {
 		select {
+		case more <- struct{}{}:
+			more = nil
 		case a, ok := <-s.answers:
 			switch {
 			case !ok && s.err != nil:
@@ -107,6 +120,7 @@ func (s *PgDumpSearch) Find(ctx context.Context, d Dialect) (PgDump, error) {
 			default:
 				found = append(found, a.tool)
 			}
+			more = s.more
 		case <-ctx.Done():
 			return PgDump{}, ctx.Err()
 		}
