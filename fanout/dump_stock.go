@@ -158,7 +158,7 @@ type textSink func(fetch func([]byte) ([]byte, error), done func()) error
 
 func (f textSink) Add(fetch func([]byte) ([]byte, error), done func()) error { return f(fetch, done) }
 
-func (f textSink) AddEncoded(*pgdump.Encoded, func()) error {
+func (f textSink) AddEncoded(*pgdump.Encoded) error {
 	return errors.New("internal error: rows that are wanted as text came encoded")
 }
 

@@ -147,11 +147,7 @@ func TestDumpPlainFaults(t *testing.T) {
 				ctx, cancel := context.WithCancel(t.Context())
 				defer cancel()
 				g := newGate(c.err)
-				go func() {
-					<-g.reached
-					c.fault(cancel)
-					close(g.open)
-				}()
+				g.meanwhile(func() { c.fault(cancel) })
 				_, err := fanout.DumpStock(ctx, fanout.StockTarget{Out: g}, fanout.DumpOptions{Cluster: cluster(t, srv.Conninfo(db)), Jobs: o.jobs}, o.StockOptions)
 				if err == nil || !c.want(err) {
 					t.Errorf("error: %v", err)
@@ -179,11 +175,9 @@ func TestDumpStockSessions(t *testing.T) {
 		}
 		g := newGate(nil)
 		sessions := make(chan string, 1)
-		go func() {
-			<-g.reached
+		g.meanwhile(func() {
 			sessions <- srv.QueryString(t, "postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = '"+db+"'")
-			close(g.open)
-		}()
+		})
 		r, err := fanout.DumpStock(t.Context(), fanout.StockTarget{Out: g}, fanout.DumpOptions{Cluster: c, Jobs: jobs, Session: session},
 			fanout.StockOptions{Format: fanout.FormatCustom, Codec: archive.CodecZstd})
 		if err != nil {
@@ -208,11 +202,7 @@ func TestDumpUnwatched(t *testing.T) {
 			srv.Exec(t, db, fmt.Sprintf("CREATE ROLE %[1]q LOGIN CONNECTION LIMIT %[2]d; GRANT SELECT ON ALL TABLES IN SCHEMA public TO %[1]q", role, sessions))
 			t.Cleanup(func() { srv.Exec(t, db, fmt.Sprintf("DROP OWNED BY %[1]q; DROP ROLE %[1]q", role)) })
 			g := newGate(nil)
-			go func() {
-				<-g.reached
-				time.Sleep(22 * time.Second) // more than a watcher waits
-				close(g.open)
-			}()
+			g.meanwhile(func() { time.Sleep(22 * time.Second) }) // more than a watcher waits
 			r, err := fanout.DumpStock(t.Context(), fanout.StockTarget{Out: g}, fanout.DumpOptions{Cluster: cluster(t, srv.Conninfo(db)+" user="+role), Jobs: jobs},
 				fanout.StockOptions{Format: fanout.FormatCustom, Codec: archive.CodecZstd})
 			if err != nil || r.Summary.Rows != 174000 {

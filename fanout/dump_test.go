@@ -138,6 +138,15 @@ func newGate(err error) *gate {
 	return &gate{reached: make(chan struct{}), open: make(chan struct{}), err: err}
 }
 
+// meanwhile calls fn while the gate is closed, and then opens it.
+func (g *gate) meanwhile(fn func()) {
+	go func() {
+		<-g.reached
+		fn()
+		close(g.open)
+	}()
+}
+
 func (g *gate) Write(p []byte) (int, error) {
 	g.writes++
 	if g.writes == 2 {
@@ -214,11 +223,7 @@ func TestDumpFaults(t *testing.T) {
 			ctx, cancel := context.WithCancel(t.Context())
 			defer cancel()
 			g := newGate(c.err)
-			go func() {
-				<-g.reached
-				c.fault(cancel)
-				close(g.open)
-			}()
+			g.meanwhile(func() { c.fault(cancel) })
 			_, err := fanout.Dump(ctx, g, fanout.DumpOptions{Cluster: cluster(t, srv.Conninfo(db)), Jobs: 2})
 			if err == nil || !c.want(err) {
 				t.Errorf("error: %v", err)
@@ -239,11 +244,7 @@ func TestDumpServerStops(t *testing.T) {
 	db := srv.CreateDB(t)
 	manyTables(t, srv, db)
 	g := newGate(nil)
-	go func() {
-		<-g.reached
-		srv.Kill(t)
-		close(g.open)
-	}()
+	g.meanwhile(func() { srv.Kill(t) })
 	_, err := fanout.Dump(t.Context(), g, fanout.DumpOptions{Cluster: cluster(t, srv.Conninfo(db)), Jobs: 2})
 	if err == nil || !isServerOrLost(err) {
 		t.Errorf("error: %v", err)

@@ -245,6 +245,16 @@ func (a *attempt) openAhead(ctx context.Context) (opened [][]*wire.Conn) {
 	return opened
 }
 
+func (a *attempt) closeAhead(ctx context.Context) {
+	for _, conns := range a.ahead {
+		for _, c := range conns {
+			if c != nil {
+				closeSession(ctx, c)
+			}
+		}
+	}
+}
+
 // worker reads a lane's batches over one session: one of its own, or one that shows the moment already.
 func (a *attempt) worker(ctx context.Context, l *lane, joined *wire.Conn) error {
 	// A dump without rows, or with fewer units than sessions, opens no session in vain.

@@ -20,11 +20,11 @@ import (
 //
 // Where the codec is fast, each session encodes its rows as soon as it has read them, in small pieces, and slots hold what was
 // encoded. Rows are in the processor's cache then, and no goroutine that wakes up for reading takes the place of the server's. Measured
-// with 591 MB in 4 million rows from PostgreSQL 15 on the same two cores, as custom format with zstd:1, wall time by that of pg_dump 18
-// (medians of eight rounds, one after the other): encoders of their own and pieces of 4 MiB -j1 1.11 and -j2 0.92, so 1.02 and 0.88.
+// with 295 MB in 2 million rows from PostgreSQL 15 on the same two cores, as custom format with zstd:1, wall time by that of pg_dump 18 in the same
+// round (medians of ten): with encoders of their own, pieces of 4 MiB and the longer pauses of before -j1 1.16 and -j2 0.94, so 1.00 and 0.87.
 //
-// Memory: each session has orderedSlots slots of at most FrameTarget bytes, 4 MiB; or one of [pgdump.EarlyPiece], earlySlots of at most
-// that much, and what the encoder takes, less than 4 MiB.
+// Memory: each session has orderedSlots slots of at most FrameTarget bytes, 4 MiB; or as much in slots of what was encoded, one piece of rows, and
+// what the encoder takes, less than 4 MiB.
 type orderedPipe struct {
 	units    []*orderedUnit           // in the order of writing; unit.seq is the place in it
 	byEntry  map[int32][]*orderedUnit // likewise
@@ -32,11 +32,9 @@ type orderedPipe struct {
 	encoder  func() (*pgdump.Encoder, error) // one for each session; nil where whoever writes encodes
 }
 
-// How far a session reads ahead: one range of [orderedRange] bytes of a table, whose text may be larger than it.
-const (
-	orderedSlots = 6
-	earlySlots   = orderedSlots * archive.FrameTarget / pgdump.EarlyPiece
-)
+// orderedSlots is how far a session reads ahead, in slots of [archive.FrameTarget]: one range of [orderedRange] bytes of a table, whose text may be
+// larger than it.
+const orderedSlots = 6
 
 // orderedUnit is one unit in its place.
 type orderedUnit struct {
@@ -77,8 +75,9 @@ func (p *orderedPipe) session() (*orderedSession, error) {
 	if s.encoder, err = p.encoder(); err != nil || s.encoder == nil {
 		return s, err
 	}
-	s.early, s.read = make(chan *slot, earlySlots), &slot{}
-	for range earlySlots {
+	slots := orderedSlots * archive.FrameTarget / s.encoder.PieceSize()
+	s.early, s.read = make(chan *slot, slots), &slot{}
+	for range slots {
 		s.early <- &slot{home: s.early, early: new(pgdump.Encoded)}
 	}
 	return s, nil
@@ -103,7 +102,7 @@ func (s *orderedSession) open(_ context.Context, u *unit) (*stream, error) {
 func (s *orderedSession) take(ctx context.Context, st *stream) (*slot, error) {
 	if st.early {
 		if s.read.buf == nil {
-			s.read.buf = make([]byte, pgdump.EarlyPiece)
+			s.read.buf = make([]byte, s.encoder.PieceSize())
 		}
 		return s.read, nil
 	}

@@ -167,19 +167,16 @@ func orderedBatches(units []unit) [][]unit {
 
 // runOrdered has the catalog, the readers and whoever writes work side by side.
 func (a *attempt) runOrdered(ctx context.Context, write stockWrite) error {
+	opening, enough := context.WithCancel(ctx)
+	defer enough()
 	opened := make(chan [][]*wire.Conn, 1)
-	go func() { opened <- a.openAhead(ctx) }()
+	go func() { opened <- a.openAhead(opening) }()
 	err := a.getCatalog(ctx)
+	if err != nil {
+		enough()
+	}
 	a.ahead = <-opened
-	defer func() {
-		for _, conns := range a.ahead {
-			for _, c := range conns {
-				if c != nil {
-					closeSession(ctx, c)
-				}
-			}
-		}
-	}()
+	defer a.closeAhead(ctx)
 	if err != nil {
 		return err
 	}
@@ -235,7 +232,9 @@ func (l *liveFeed) rows(ctx context.Context, e *archive.Entry, to pieceSink, cut
 	for _, u := range units {
 		rows, err := u.each(ctx, func(s *slot) error {
 			if s.early != nil {
-				return to.AddEncoded(s.early, func() { s.home <- s })
+				err := to.AddEncoded(s.early)
+				s.home <- s
+				return err
 			}
 			data := s.buf[:s.n]
 			return to.Add(func([]byte) ([]byte, error) { return data, nil }, func() { s.home <- s })

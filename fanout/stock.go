@@ -17,7 +17,7 @@ type pieceSink interface {
 	// called when it is not needed any more.
 	Add(fetch func(buf []byte) ([]byte, error), done func()) error
 	// AddEncoded takes one that was encoded. Only rows of a dump that [orderedPipe] was told to encode come so.
-	AddEncoded(piece *pgdump.Encoded, done func()) error
+	AddEncoded(piece *pgdump.Encoded) error
 }
 
 // rowFeed gives a dump's contents to who writes them entry by entry.

@@ -38,3 +38,49 @@ func TestSettingsAtStartup(t *testing.T) {
 		t.Errorf("unknown parameter: %v, %v", c, err)
 	}
 }
+
+// A session that is open takes settings on top of its own.
+func TestApply(t *testing.T) {
+	ctx := testContext(t)
+	srv, db, _ := newDB(t)
+	for _, tt := range []struct{ conninfo, want string }{
+		{srv.Conninfo(db), "later"},
+		{srv.Conninfo(db) + " application_name=own", "own"}, // what the user wants stays
+	} {
+		cfg, err := ParseConfig(tt.conninfo)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c, err := Connect(ctx, cfg, Settings{Set: [][2]string{{"work_mem", "7MB"}, {"DateStyle", "SQL, DMY"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close(ctx)
+		s := TextSettings("LATIN1")
+		s.ApplicationName = "later"
+		for range 2 {
+			if err := c.Apply(ctx, s); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for _, kv := range append(s.Set, [2]string{"work_mem", "7MB"}, [2]string{"application_name", tt.want}) {
+			if got := mustQuery(t, c, "SHOW "+kv[0]); got != kv[1] && (kv[1] != "" || got != `""`) {
+				t.Errorf("%s is %q, want %q", kv[0], got, kv[1])
+			}
+		}
+		if c.Encoding() != "LATIN1" {
+			t.Errorf("encoding %q", c.Encoding())
+		}
+		s.Set = [][2]string{{"no_such_parameter", "1"}}
+		if err := c.Apply(ctx, s); err == nil {
+			t.Error("an unknown parameter was applied")
+		}
+		s.Startup = true
+		if err := c.Apply(ctx, s); err == nil {
+			t.Error("settings of a session's begin were applied")
+		}
+		if got := mustQuery(t, c, "SHOW work_mem"); got != "7MB" {
+			t.Errorf("after errors, work_mem is %s", got)
+		}
+	}
+}

@@ -232,7 +232,7 @@ func (w *Writer) next(raw bool) (*piece, error) {
 // flush hands the pending piece on, with what is to stand behind it.
 func (w *Writer) flush(suffix string) error {
 	p := w.pending
-	if p != nil && p.early != nil && suffix != "" { // what stands behind it becomes a piece of its own
+	if p != nil && p.raw && suffix != "" { // what stands behind it becomes a piece of its own
 		if err := w.flush(""); err != nil {
 			return err
 		}

@@ -150,10 +150,7 @@ func given(b []byte) func([]byte) ([]byte, error) {
 // long the next one is.
 func put(w *Writer, b []byte, cut func() int) error {
 	var early *Encoder
-	encoded := make(chan *Encoded, 2)
-	for range cap(encoded) {
-		encoded <- new(Encoded)
-	}
+	var encoded Encoded
 	for i := 0; len(b) > 0; i++ {
 		n := min(cut(), len(b), MaxPiece)
 		piece := b[:n]
@@ -164,8 +161,7 @@ func put(w *Writer, b []byte, cut func() int) error {
 			}
 		}
 		if early != nil && !w.blobs && i%3 == 2 {
-			e := <-encoded
-			if err := errors.Join(early.Encode(e, piece), w.AddEncoded(e, func() { encoded <- e })); err != nil {
+			if err := errors.Join(early.Encode(&encoded, piece), w.AddEncoded(&encoded)); err != nil {
 				return err
 			}
 			b = b[n:]

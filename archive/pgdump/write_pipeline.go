@@ -12,9 +12,8 @@ import (
 type piece struct {
 	fetch  func(buf []byte) ([]byte, error)
 	done   func()
-	raw    bool     // out is what is written: it was encoded before
-	early  *Encoded // likewise, in memory of whoever encoded it; done is called when it is written
-	suffix string   // added behind it before it is encoded
+	raw    bool   // out is what is written: it was encoded before
+	suffix string // added behind it before it is encoded; not of one that is raw
 	out    []byte
 	sum    pieceSum
 	bytes  int        // of what fetch gave
@@ -113,7 +112,7 @@ func (l *pipeline) hand(op writeOp) error {
 	}
 	switch p := op.piece; {
 	case p == nil:
-	case p.raw, p.early != nil:
+	case p.raw:
 		p.coded <- nil
 	default:
 		l.work <- p // there is room for all pieces
@@ -220,20 +219,13 @@ func (l *pipeline) write(p *piece) error {
 	if p.suffix != "" && l.last != '\n' {
 		return errRowEnd // the end of the data would be taken for the end of that row
 	}
-	out := p.out
-	if p.early != nil {
-		out = p.early.out
-		if p.done != nil {
-			defer p.done()
-		}
-	}
-	if len(out) == 0 {
+	if len(p.out) == 0 {
 		return nil
 	}
 	if s, ok := l.sink.(summing); ok {
 		s.addSum(p.sum)
 	}
-	return l.sink.write(out)
+	return l.sink.write(p.out)
 }
 
 // summing is a sink whose streams have a checksum of all pieces.

@@ -233,8 +233,10 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 	if name == "" {
 		name = defaultName(databaseName(cluster), begun, o.stock.extension())
 	}
+	options := o.engine(cluster)
+	options.Session, options.PgDump = session, search
 	if o.stock.stock() {
-		return o.runStock(ctx, cluster, name, begun, session, search)
+		return o.runStock(ctx, options, name, begun)
 	}
 	volumes, err := o.volumes.engine(cluster, name, o.force)
 	if err != nil {
@@ -249,8 +251,7 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 		volumes.Lead = out
 	}
 	m := o.app.startMeter("dumped")
-	options := o.engine(cluster, m)
-	options.Volumes, options.Session, options.PgDump = volumes, session, search
+	options.Volumes, options.Progress = volumes, m
 	result, err := fanout.Dump(ctx, out, options)
 	m.end()
 	if err == nil && volumes == nil {
@@ -292,14 +293,15 @@ func (o *dumpOptions) checkTarget() error {
 	return o.app.checkTarget(o.file, o.force)
 }
 
-func (o *dumpOptions) engine(cluster *fanout.Cluster, m *meter) fanout.DumpOptions {
+// engine is all but the progress, which the caller shows.
+func (o *dumpOptions) engine(cluster *fanout.Cluster) fanout.DumpOptions {
 	return fanout.DumpOptions{
 		Cluster: cluster, Jobs: o.jobs, Codec: o.stock.codec, Level: o.stock.level, Filter: o.filter,
 		SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly, Sections: o.sections,
 		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments,
 		Route: o.route, NoBarrier: o.noBarrier, BarrierTimeout: o.limit,
 		Globals: o.globals, RolePasswords: o.rolePasswords,
-		LockWait: o.wait, PgDumpPath: o.pgDump, Tool: toolName, Log: o.app.logger(), Progress: m,
+		LockWait: o.wait, PgDumpPath: o.pgDump, Tool: toolName, Log: o.app.logger(),
 	}
 }
 

@@ -89,7 +89,8 @@ func (o *dumpOptions) runAll(ctx context.Context) error {
 }
 
 func (o *dumpOptions) allEngine(first *topology.Cluster, m *meter) fanout.ClusterDumpOptions {
-	dump := o.engine(nil, m)
+	dump := o.engine(nil)
+	dump.Progress = m
 	dump.Globals = false // they come once
 	return fanout.ClusterDumpOptions{
 		Server: first.Coordinator.Config, ExcludeDatabases: o.databases.exclude, Dump: dump,

@@ -8,7 +8,6 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/pgark/pgark/fanout"
-	"github.com/pgark/pgark/wire"
 )
 
 // plainOptions are what pg_dump has for a script.
@@ -31,15 +30,14 @@ func (o *plainOptions) validate(format string) error {
 }
 
 // runStock writes a dump in a format of pg_dump.
-func (o *dumpOptions) runStock(ctx context.Context, cluster *fanout.Cluster, name string, begun time.Time, session *wire.Conn, search *fanout.PgDumpSearch) error {
+func (o *dumpOptions) runStock(ctx context.Context, options fanout.DumpOptions, name string, begun time.Time) error {
 	out, err := o.stock.create(o.app, name, o.force)
 	if err != nil {
 		return err
 	}
 	defer out.discard()
 	m := o.app.startMeter("dumped")
-	options := o.engine(cluster, m)
-	options.Session, options.PgDump = session, search
+	options.Progress = m
 	result, err := fanout.DumpStock(ctx, out.StockTarget, options, o.stock.engine(0, fanout.PlanOptions{
 		Create: o.plain.create, Clean: o.plain.clean, IfExists: o.plain.ifExists,
 		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments,
@@ -57,6 +55,6 @@ func (o *dumpOptions) runStock(ctx context.Context, cluster *fanout.Cluster, nam
 	if err := o.summary(result, strings.TrimSuffix(name, "/"), time.Since(begun)); err != nil {
 		return err
 	}
-	o.tellRoute(cluster, result)
+	o.tellRoute(options.Cluster, result)
 	return nil
 }
