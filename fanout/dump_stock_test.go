@@ -66,7 +66,7 @@ func stockScript(t *testing.T, srv *pgtest.Server, db string, flags ...string) s
 	if err != nil {
 		t.Skip(err)
 	}
-	out, err := exec.Command(program, append(flags, "--restrict-key=k", "-d", srv.Conninfo(db))...).Output()
+	out, err := pgtest.Output(t, exec.Command(program, append(flags, "--restrict-key=k", "-d", srv.Conninfo(db))...))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,7 +87,7 @@ func pgDumpall(t *testing.T, srv *pgtest.Server, args ...string) string {
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	out, err := pgtest.Output(t, cmd)
 	if err != nil {
 		t.Fatalf("pg_dumpall: %v\n%s", err, stderr.String())
 	}

@@ -248,7 +248,7 @@ func schemaOf(t *testing.T, srv *pgtest.Server, db string) string {
 	t.Helper()
 	path, err := pgtest.FindClient(srv.BinDir(), "pg_dump")
 	check(t, err)
-	out, err := exec.CommandContext(t.Context(), path, "-s", "-d", srv.Conninfo(db)).Output()
+	out, err := pgtest.Output(t, exec.CommandContext(t.Context(), path, "-s", "-d", srv.Conninfo(db)))
 	check(t, err)
 	// The key is random.
 	return regexp.MustCompile(`(?m)^\\(un)?restrict .*\n`).ReplaceAllString(string(out), "")

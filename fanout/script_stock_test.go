@@ -138,7 +138,7 @@ func pgRestore(tb testing.TB, srv *pgtest.Server, args ...string) string {
 	cmd := exec.Command(program, args...)
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC")
 	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	out, err := pgtest.Output(tb, cmd)
 	if err != nil && strings.Contains(stderr.String(), "unrecognized option '--restrict-key") {
 		tb.Skipf("%s is older than --restrict-key, without which its scripts are not the same twice", program)
 	}

@@ -45,7 +45,7 @@ func stockRestore(t *testing.T, srv *pgtest.Server, major int, stdin string, arg
 	}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	out, err := pgtest.Output(t, cmd)
 	if err != nil && !onlyTimeout(stderr.String()) {
 		t.Fatalf("pg_restore %d %s: %v\n%.3000s", major, strings.Join(args, " "), err, stderr.String())
 	}

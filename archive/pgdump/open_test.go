@@ -96,10 +96,11 @@ func contents(t *testing.T, src archive.Source) (map[string]string, error) {
 		return nil, err
 	}
 	all := make(map[string]string)
+	var b bytes.Buffer // one for all: to have it grow is much work for the race detector
 	for i := range cat.Entries {
 		e := &cat.Entries[i]
 		for _, s := range src.TableStreams(e.ID) {
-			var b bytes.Buffer
+			b.Reset()
 			if e.Kind == kindBlobs {
 				err := src.LargeObjects(t.Context(), e.ID, func(oid uint32, offset int64, data []byte) error {
 					fmt.Fprintf(&b, "%d %d %x\n", oid, offset, data)

@@ -51,12 +51,13 @@ func client(t *testing.T, major int, program string, stdin io.Reader, args ...st
 	cmd := exec.Command(stockClient(t, major, program), args...)
 	cmd.Stdin = stdin
 	cmd.Env = append(os.Environ(), "LC_ALL=C", "TZ=UTC")
-	var out, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &stderr
-	if err := cmd.Run(); err != nil || stderr.Len() > 0 {
-		return out.String(), fmt.Errorf("%s of %d %q: %w: %.2000s", program, major, args, err, stderr.String())
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	out, err := pgtest.Output(t, cmd)
+	if err != nil || stderr.Len() > 0 {
+		return string(out), fmt.Errorf("%s of %d %q: %w: %.2000s", program, major, args, err, stderr.String())
 	}
-	return out.String(), nil
+	return string(out), nil
 }
 
 // plainLines is a database as its own pg_dump writes it, without order: a parallel restore has another one.

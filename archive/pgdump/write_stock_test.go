@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -58,15 +57,16 @@ func stockScript(t *testing.T, major int, path string, pipe bool) ([]byte, error
 		}
 		defer func() { _ = cat.Wait() }()
 	}
-	var stdout, stderr bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &stdout, &stderr
-	if err := cmd.Run(); err != nil {
-		return stdout.Bytes(), fmt.Errorf("%w: %.1000s", err, stderr.String())
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	script, failed := pgtest.Output(t, cmd)
+	switch {
+	case failed != nil:
+		return script, fmt.Errorf("%w: %.1000s", failed, stderr.String())
+	case stderr.Len() > 0:
+		return script, fmt.Errorf("%.1000s", stderr.String())
 	}
-	if stderr.Len() > 0 {
-		return stdout.Bytes(), fmt.Errorf("%.1000s", stderr.String())
-	}
-	return stdout.Bytes(), nil
+	return script, nil
 }
 
 // inScript compares the rows and large objects in a script with what was written.
@@ -89,23 +89,19 @@ func (d *database) inScript(script []byte) error {
 	}
 	got := make(map[uint32][]byte)
 	open := uint32(0)
-	re := regexp.MustCompile(`^SELECT pg_catalog\.(lo_open\('|lowrite\(0, '\\x)(\w*)`)
 	for line := range bytes.Lines(script) {
-		if !bytes.HasPrefix(line, []byte("SELECT pg_catalog.lo")) {
-			continue
-		}
-		m := re.FindSubmatch(line)
-		switch {
-		case m == nil:
-		case strings.HasPrefix(string(m[1]), "lo_open"):
-			oid, err := strconv.ParseUint(string(m[2]), 10, 32)
+		if oid, ok := bytes.CutPrefix(line, []byte("SELECT pg_catalog.lo_open('")); ok {
+			oid, _, _ = bytes.Cut(oid, []byte("'"))
+			n, err := strconv.ParseUint(string(oid), 10, 32)
 			if err != nil {
 				return err
 			}
-			open = uint32(oid)
+			open = uint32(n)
 			got[open] = nil
-		default:
-			data, err := hex.AppendDecode(got[open], m[2])
+		}
+		if data, ok := bytes.CutPrefix(line, []byte(`SELECT pg_catalog.lowrite(0, '\x`)); ok {
+			data, _, _ = bytes.Cut(data, []byte("'"))
+			data, err := hex.AppendDecode(got[open], data)
 			if err != nil {
 				return err
 			}

@@ -252,7 +252,7 @@ func (s *Server) Psql(tb testing.TB, db string, args ...string) string {
 	cmd.Env = append(serverEnv(), "PGAPPNAME=pgtest")
 	var stderr strings.Builder
 	cmd.Stderr = &stderr
-	out, err := cmd.Output()
+	out, err := Output(tb, cmd)
 	if err != nil {
 		tb.Fatalf("psql: %v\n%s", err, stderr.String())
 	}
