@@ -1,7 +1,6 @@
 package archive
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"errors"
@@ -147,35 +146,15 @@ func (f *nestedFinder) follows(at int64) bool {
 
 // resync returns the offset of the next frame or trailer at or after from, the end of the file if there is none.
 func (f *nestedFinder) resync(ctx context.Context, from int64) (int64, error) {
-	if f.win == nil {
-		f.win = make([]byte, min(resyncWindow, f.size))
-	}
-	for from < f.size {
-		if err := ctx.Err(); err != nil {
-			return 0, err
+	at, found, err := f.search.next(ctx, f.r, f.size, from, func(at int64) (int64, bool) {
+		if h, _ := f.header(at); h != nil {
+			return at, true
 		}
-		win := f.win[:min(int64(len(f.win)), f.size-from)]
-		if err := readAt(f.r, win, from); err != nil {
-			return 0, err
-		}
-		for i := 0; ; i++ {
-			n := bytes.Index(win[i:], []byte(frameMagic))
-			if n < 0 {
-				break
-			}
-			i += n
-			at := from + int64(i)
-			if h, _ := f.header(at); h != nil {
-				return at, nil
-			}
-			if start := at - trailerCRC - 4; f.trailerAt(start) != nil { // both end in a magic that begins alike
-				return start, nil
-			}
-		}
-		if from+int64(len(win)) == f.size {
-			break
-		}
-		from += int64(len(win)) - int64(len(frameMagic)) + 1
+		start := at - trailerCRC - 4 // both end in a magic that begins alike
+		return start, f.trailerAt(start) != nil
+	})
+	if err != nil || found {
+		return at, err
 	}
 	return f.size, nil
 }

@@ -32,11 +32,11 @@ type found struct {
 }
 
 type scanner struct {
-	r    io.ReaderAt
-	size int64
-	tag  *[8]byte // frames of other volumes are no frames; nil takes all
-	buf  []byte
-	win  []byte // memory of resync
+	r      io.ReaderAt
+	size   int64
+	tag    *[8]byte // frames of other volumes are no frames; nil takes all
+	buf    []byte
+	search magicSearch
 }
 
 // scan calls fn for all of the volume in order. It ends with the first error of fn, of the reader below, or of ctx.
@@ -133,16 +133,32 @@ const resyncWindow = 1 << 20
 
 // resync returns the offset of the next frame at or after from: the trailer's or the volume's end if there is none.
 func (s *scanner) resync(ctx context.Context, from int64) (int64, error) {
-	if s.win == nil {
-		s.win = make([]byte, resyncWindow)
+	at, found, err := s.search.next(ctx, s.r, s.size, from, func(at int64) (int64, bool) {
+		h, _ := s.header(at)
+		return at, h != nil
+	})
+	if err != nil || found {
+		return at, err
 	}
-	for from < s.size {
+	return s.end(at), nil
+}
+
+// magicSearch looks for what frames begin with. Its memory, at most resyncWindow, is used again.
+type magicSearch struct{ win []byte }
+
+// next asks accept of each magic at or after from whether something begins there, and where. If there is nothing, at is where the last
+// look began.
+func (s *magicSearch) next(ctx context.Context, r io.ReaderAt, size, from int64, accept func(at int64) (int64, bool)) (at int64, found bool, err error) {
+	if s.win == nil {
+		s.win = make([]byte, min(resyncWindow, size))
+	}
+	for from < size {
 		if err := ctx.Err(); err != nil {
-			return 0, err
+			return 0, false, err
 		}
-		win := s.win[:min(int64(len(s.win)), s.size-from)]
-		if err := readAt(s.r, win, from); err != nil {
-			return 0, err
+		win := s.win[:min(int64(len(s.win)), size-from)]
+		if err := readAt(r, win, from); err != nil {
+			return 0, false, err
 		}
 		for i := 0; ; i++ {
 			n := bytes.Index(win[i:], []byte(frameMagic))
@@ -150,16 +166,16 @@ func (s *scanner) resync(ctx context.Context, from int64) (int64, error) {
 				break
 			}
 			i += n
-			if h, _ := s.header(from + int64(i)); h != nil {
-				return from + int64(i), nil
+			if at, ok := accept(from + int64(i)); ok {
+				return at, true, nil
 			}
 		}
-		if from+int64(len(win)) == s.size {
+		if from+int64(len(win)) == size {
 			break
 		}
 		from += int64(len(win)) - int64(len(frameMagic)) + 1
 	}
-	return s.end(from), nil
+	return from, false, nil
 }
 
 // end returns where the scan goes on when no frame comes any more: at a sound trailer, else at the end.
