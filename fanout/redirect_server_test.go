@@ -50,13 +50,14 @@ func allKindsToRedirect(t *testing.T, srv *pgtest.Server) (db string, b []byte) 
 func TestRedirectIsRename(t *testing.T) {
 	srv := pgtest.Shared(t)
 	_, b := allKindsToRedirect(t, srv)
+	whole := srv.CreateDB(t)
+	restored(t, srv, whole, b, RestoreOptions{Jobs: 2})
 	for from, to := range map[string]string{
 		"kinds": "other kinds", "owned": "own\"ed", "ext": "extensions", "UPPER": "lower", "select": "from", "empty": "e\\m'pty",
 		`with.dot, "quotes" and ünïcödé \ `: "plain", "public": "private",
 	} {
 		t.Run(from, func(t *testing.T) {
-			renamed, redirected := srv.CreateDB(t), srv.CreateDB(t)
-			restored(t, srv, renamed, b, RestoreOptions{Jobs: 2})
+			renamed, redirected := srv.CreateDB(t, pgtest.Template(whole)), srv.CreateDB(t)
 			srv.Exec(t, renamed, "ALTER SCHEMA "+wire.Ident(from)+" RENAME TO "+wire.Ident(to))
 			res := restored(t, srv, redirected, b, RestoreOptions{Jobs: 2, Redirect: map[string]string{from: to}})
 			for _, w := range res.Warnings {
