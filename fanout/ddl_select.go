@@ -77,7 +77,7 @@ func (c *chooser) wants(e *archive.Entry, section archive.Section) want {
 			return want{}
 		}
 	case kindStatistics, "EXTENDED STATISTICS DATA":
-		if c.opts.SchemaOnly || c.opts.DataOnly {
+		if c.opts.SchemaOnly || c.opts.DataOnly || c.opts.NoStatistics {
 			return want{}
 		}
 	}

@@ -292,7 +292,7 @@ func (o *restoreOptions) makeGlobals(ctx context.Context, path string, cluster *
 	r, err := fanout.RestoreCluster(ctx, c.Cluster, fanout.ClusterRestoreOptions{
 		Server: cluster.Coordinator.Config, Databases: []string{}, // none of them
 		Restore: fanout.RestoreOptions{
-			ExitOnError: o.exitOnError, NoACL: o.noACL, NoComments: o.noComments, ToPostgres: o.translate, Log: o.app.logger(),
+			ExitOnError: o.exitOnError, NoACL: o.noACL, NoComments: o.noComments, NoStatistics: o.noStatistics, ToPostgres: o.translate, Log: o.app.logger(),
 		},
 	})
 	if r != nil {

@@ -40,6 +40,7 @@ type restoreOptions struct {
 	schemaOnly, dataOnly       bool
 	sections                   []string
 	noOwner, noACL, noComments bool
+	noStatistics               bool
 	create, clean, ifExists    bool
 	single, exitOnError        bool
 	appendRows                 bool
@@ -137,6 +138,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVarP(&o.single, "single-transaction", "1", false, "all of it in one transaction, on one session, or nothing")
 	f.BoolVarP(&o.exitOnError, "exit-on-error", "e", false, "stop at the first error")
 	addSelectFlags(f, &o.schemaOnly, &o.dataOnly, &o.sections, &o.noOwner, &o.noACL, &o.noComments)
+	f.BoolVar(&o.noStatistics, "no-statistics", false, "leave out the statistics of tables")
 	f.StringArrayVarP(&o.sel.Schemas, "schema", "n", nil, "only objects in this `schema`")
 	f.StringArrayVarP(&o.sel.ExcludeSchemas, "exclude-schema", "N", nil, "no objects in this `schema`")
 	f.StringArrayVarP(&o.sel.Tables, "table", "t", nil, "only this `table`, view or sequence")
@@ -264,7 +266,7 @@ func (o *restoreOptions) validateRoute() error {
 func (o *restoreOptions) planOptions() fanout.PlanOptions {
 	return fanout.PlanOptions{
 		Create: o.create, Clean: o.clean, IfExists: o.ifExists, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
-		Sections: o.sections, Select: o.sel, NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, ToPostgres: o.translate,
+		Sections: o.sections, Select: o.sel, NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, NoStatistics: o.noStatistics, ToPostgres: o.translate,
 		WithDependencies: o.withDeps, FKTables: o.fkTables, Globals: o.globals, Redirect: o.to,
 	}
 }
