@@ -168,6 +168,8 @@ func (p *Plan) body(e *archive.Entry) []string {
 		body = append(body, blobCommands(e.DDL, "SELECT pg_catalog.lo_create('", "')"))
 	case e.Kind == kindACL && strings.HasPrefix(e.Name, "LARGE OBJECTS"):
 		body = append(body, p.blobACL(e)...)
+	case e.CatalogStatistics():
+		body = append(body, p.catalogSQL(e)...)
 	case e.DDL != "":
 		body = append(body, e.DDL)
 	}

@@ -13,6 +13,7 @@ func (w *renamer) literal(k int) {
 	switch {
 	case kind == "" && w.statisticsSchema(k):
 		w.wholeName(k)
+	case kind == "" && w.entry.CatalogStatistics(): // values of rows, which stay as the rows do
 	case kind == "":
 		if ok && w.mentions(content) {
 			w.left = append(w.left, shortened(w.text(k)))

@@ -239,6 +239,9 @@ func (r *restoreRun) run(ctx context.Context) error {
 	}
 	defer pool.close(ctx)
 	leader := pool.sessions[0]
+	if err := r.leaveStatistics(ctx, leader); err != nil {
+		return err
+	}
 	if err := r.lookBefore(ctx, leader); err != nil {
 		return err
 	}

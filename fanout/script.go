@@ -22,6 +22,8 @@ type ScriptOptions struct {
 	RestrictKey string
 	// NoRestrict leaves both out, for a psql from before August 2025 that does not know them.
 	NoRestrict bool
+
+	Warn func(message string) // told what is left out that the options select; nil: nobody
 }
 
 // WriteScript writes an archive as SQL for psql: the text that pg_restore of the release whose pg_dump gave the
@@ -46,6 +48,9 @@ func WriteScriptFrom(ctx context.Context, src Source, w io.Writer, o ScriptOptio
 	}
 	if err := plan.lookIntoRows(ctx, src); err != nil {
 		return err
+	}
+	if w := plan.withoutCatalogStatistics(); w != "" && o.Warn != nil {
+		o.Warn(w)
 	}
 	s := &script{w: bufio.NewWriterSize(w, 64<<10), src: src, plan: plan, single: o.SingleTransaction}
 	if s.key, err = restrictKey(&o); err != nil {

@@ -76,6 +76,7 @@ func writeStock(ctx context.Context, t StockTarget, cat *archive.Catalog, feed r
 	case FormatPlain:
 		out := &countingWriter{w: t.Out}
 		sum := &StockSummary{}
+		o.Script.Warn = func(message string) { sum.Notes = append(sum.Notes, message) }
 		err := WriteScriptFrom(ctx, &feedSource{cat: cat, feed: feed, bytes: &sum.RawBytes}, out, o.Script)
 		sum.Bytes = out.n
 		return sum, err

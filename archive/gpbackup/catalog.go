@@ -45,6 +45,7 @@ func (s *Set) fill(b *catalogBuilder) error {
 	post, keys := apart(post)
 	b.pieces(post, archive.SectionPostData)
 	b.pieces(append(late, keys...), archive.SectionPostData)
+	s.addStatistics(b)
 	b.finish()
 	return nil
 }

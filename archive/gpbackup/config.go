@@ -37,7 +37,6 @@ type config struct {
 	SingleFile      bool   `yaml:"singledatafile"`
 	Timestamp       string `yaml:"timestamp"`
 	EndTime         string `yaml:"endtime"`
-	WithStatistics  bool   `yaml:"withstatistics"`
 	Status          string `yaml:"status"`
 
 	IncludeSchemas   []string `yaml:"includeschemas"`

@@ -17,7 +17,8 @@ type madeSet struct {
 	config            string // more lines
 	global, pre, post []madePiece
 	tables            []madeTable
-	gap               string // text of metadata.sql behind all pieces
+	gap               string      // text of metadata.sql behind all pieces
+	stats             []madePiece // of statistics.sql
 }
 
 type madePiece struct{ of, schema, name, reference, text string }
@@ -54,6 +55,13 @@ func (m *madeSet) write(tb testing.TB) string {
 	section("globalentries", m.global)
 	section("predataentries", m.pre)
 	section("postdataentries", m.post)
+	metadata := sql.String()
+	if len(m.stats) > 0 {
+		sql.Reset()
+		sql.WriteString("SET client_encoding = 'UTF8';\n")
+		section("statisticsentries", m.stats)
+		put("gpbackup_"+madeStamp+"_statistics.sql", sql.String())
+	}
 	toc.WriteString("dataentries:\n")
 	for i, t := range m.tables {
 		fmt.Fprintf(&toc, "- {schema: s, name: %q, oid: %d, attributestring: %q, partitionroot: \"\"%s}\n", t.name, 100+i, t.columns, t.more)
@@ -65,7 +73,7 @@ func (m *madeSet) write(tb testing.TB) string {
 	put("gpbackup_"+madeStamp+"_config.yaml", fmt.Sprintf("backupversion: %s\nsegmentcount: %d\ndatabasename: db\ntimestamp: %q\n%s",
 		m.version, m.segments, madeStamp, m.config))
 	if !strings.Contains(m.config, "dataonly") {
-		put("gpbackup_"+madeStamp+"_metadata.sql", sql.String()+m.gap)
+		put("gpbackup_"+madeStamp+"_metadata.sql", metadata+m.gap)
 	}
 	return dir
 }

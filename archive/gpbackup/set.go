@@ -187,7 +187,6 @@ func (s *Set) describe() {
 	warn(c.DataOnly, "the set has rows only, no definitions")
 	warn(c.MetadataOnly, "the set has definitions only, no rows")
 	warn(len(c.IncludeSchemas)+len(c.ExcludeSchemas)+len(c.IncludeRelations)+len(c.ExcludeRelations) > 0, "the set was filtered when it was made: it does not have all of the database")
-	warn(c.WithStatistics || len(s.toc.Statistics) > 0, "the set's statistics are left out: run ANALYZE after a restore")
 }
 
 // makeMoment says what gpbackup promises.

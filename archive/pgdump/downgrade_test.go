@@ -138,6 +138,23 @@ func groups(t *testing.T) *archive.Catalog {
 	}}
 }
 
+// Statistics that only a Greenplum takes are in no version, and need none that others of that kind need.
+func TestCatalogStatisticsAreLeftOut(t *testing.T) {
+	cat := &archive.Catalog{Entries: []archive.Entry{
+		{ID: 1, Kind: "TABLE", Name: "t", Schema: "s", Section: archive.SectionPreData, Nulls: archive.NullTableAM},
+		{ID: 2, Kind: kindStatistics, Schema: "s", Name: "t", Section: archive.SectionPostData, DDL: archive.CatalogStatisticsMark + "SELECT 1;", Deps: []int32{1}},
+	}}
+	if got := MinorFor(cat, CompressionGzip); got != minorOldestWritten {
+		t.Errorf("needs 1.%d", got)
+	}
+	for _, minor := range []uint8{13, 16} {
+		toc, notes := convert(t, cat, minor)
+		if len(toc.Entries) != 1 || len(notes) != 1 || !strings.Contains(notes[0], "run ANALYZE): s.t") {
+			t.Errorf("1.%d: %d entries, notes %q", minor, len(toc.Entries), notes)
+		}
+	}
+}
+
 // Large objects that 1.16 has in groups become entries of their own, with their owner, rights and comments, and their data one block.
 func TestDowngrade(t *testing.T) {
 	cat := groups(t)

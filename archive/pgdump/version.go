@@ -37,7 +37,7 @@ func MinorFor(cat *archive.Catalog, c Compression) uint8 {
 	}
 	for i := range cat.Entries {
 		switch e := &cat.Entries[i]; {
-		case e.Kind == kindStatistics, e.RelKind == relkindParted && e.TableAM != "":
+		case e.Kind == kindStatistics && !e.CatalogStatistics(), e.RelKind == relkindParted && e.TableAM != "":
 			return minorRelKind
 		case e.TableAM != "":
 			minor = max(minor, minorTableAM)
@@ -131,6 +131,11 @@ func (c *conversion) run(from []archive.Entry) {
 		e := from[i]
 		if e.Global() { // pg_dump's formats have none, and pg_restore would restore them always
 			c.lose("roles and tablespaces", &e)
+			c.dropped[e.ID] = 0
+			continue
+		}
+		if e.CatalogStatistics() { // pg_restore would not restore them without errors
+			c.lose("statistics as rows of the server's catalog (run ANALYZE)", &e)
 			c.dropped[e.ID] = 0
 			continue
 		}

@@ -76,6 +76,7 @@ func (o *restoreOptions) script(ctx context.Context, a contents, source fanout.S
 	defer out.Discard()
 	options := o.scripts.engine(o.planOptions())
 	options.SingleTransaction = o.single
+	options.Warn = func(message string) { o.app.say("warning: %s", message) }
 	err = fanout.WriteScriptFrom(ctx, source, out, options)
 	if err == nil {
 		err = context.Cause(ctx)
