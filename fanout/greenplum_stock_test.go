@@ -263,6 +263,7 @@ func (g *greenplum) testSets(t *testing.T) {
 			g.restoreSource(t, floats, db)
 		})
 	}
+	t.Run("statistics", func(t *testing.T) { g.testStatistics(t, root) })
 }
 
 // digestsOf are the digests of tables by schema and name.
