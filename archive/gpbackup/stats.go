@@ -37,7 +37,7 @@ func (s *Set) addStatistics(b *catalogBuilder) {
 		why   string
 	}{
 		{x.strange, "statistics are left out that are not as gpbackup writes them, or of no table of the set; run ANALYZE for "},
-		{x.bound, "statistics of columns are left out that can't be told, or that mean another thing in another database; run ANALYZE for "},
+		{x.bound, "statistics are left out whose column can't be told, or that name operators or types by numbers that are others in another database; run ANALYZE for "},
 	} {
 		if len(left.names) > 0 {
 			s.desc.Warnings = append(s.desc.Warnings, left.why+someNames(left.names))
@@ -132,7 +132,7 @@ func (x *statsBuilder) named(name string, t *tableStats) map[int]string {
 		if column == "" {
 			column = strconv.Itoa(c.number)
 		}
-		if text := name + "." + column; !slices.Contains(x.bound, text) {
+		if text := name + "." + column; len(x.bound) == 0 || x.bound[len(x.bound)-1] != text { // it may have two rows
 			x.bound = append(x.bound, text)
 		}
 		return true
