@@ -88,6 +88,8 @@ type script struct {
 	state  State
 	single bool
 	key    string // of \restrict; "" for none
+
+	members map[int32]string // of a tar archive: the files that the server is to read an entry's data from; nil if the data is in the script
 }
 
 func (s *script) print(parts ...string) {
@@ -173,9 +175,15 @@ func (s *script) step(ctx context.Context, step *Step) error {
 		}
 	case step.Blobs():
 		s.definition(e, "Data for ")
+		if s.members != nil {
+			return s.lobMembers(e)
+		}
 		return s.largeObjects(ctx, e)
 	case step.Rows():
 		s.definition(e, "Data for ")
+		if s.members != nil {
+			return s.copyMember(e)
+		}
 		return s.rows(ctx, e)
 	}
 	return nil

@@ -5,11 +5,18 @@ import (
 	"strings"
 )
 
-// connect goes on in another database, whose name may hold anything but a line break: psql would take what follows one
-// for a command.
-func (s *script) connect(database string) error {
+// canConnect refuses a database with a line break in its name: psql would take what follows one for a command.
+func canConnect(database string) error {
 	if strings.ContainsAny(database, "\r\n") {
 		return fmt.Errorf("a script can't connect to a database with a line break in its name: %q", database)
+	}
+	return nil
+}
+
+// connect goes on in another database.
+func (s *script) connect(database string) error {
+	if err := canConnect(database); err != nil {
+		return err
 	}
 	if s.key != "" {
 		s.print(`\unrestrict `, s.key, "\n")

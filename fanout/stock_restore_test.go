@@ -34,14 +34,18 @@ func stockRestore(t *testing.T, srv *pgtest.Server, major int, stdin string, arg
 	cmd := exec.Command(program, args...)
 	if stdin != "" { // through a pipe, in which nobody can seek
 		cat := exec.Command("cat", stdin)
-		var err error
-		if cmd.Stdin, err = cat.StdoutPipe(); err != nil {
+		pipe, err := cat.StdoutPipe()
+		if err != nil {
 			t.Fatal(err)
 		}
+		cmd.Stdin = pipe
 		if err := cat.Start(); err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = cat.Wait() }()
+		defer func() { // of a tar archive it does not read the script at the end
+			_ = pipe.Close()
+			_ = cat.Wait()
+		}()
 	}
 	var stderr bytes.Buffer
 	cmd.Stderr = &stderr

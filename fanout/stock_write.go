@@ -173,6 +173,7 @@ func newStockWriter(ctx context.Context, t StockTarget, cat *archive.Catalog, o 
 		options.Partial = t.Partial
 		return pgdump.NewDirectoryWriter(ctx, t.Dir, cat, options)
 	case FormatTar:
+		options.RestoreSQL = func(w io.Writer, toc *pgdump.TOC) error { return writeTarScript(ctx, w, toc, cat, o.Script) }
 		return pgdump.NewTarWriter(ctx, t.Out, cat, options)
 	default:
 		return pgdump.NewCustomWriter(ctx, t.Out, cat, options)

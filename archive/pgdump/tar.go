@@ -154,7 +154,7 @@ func (s *tarStore) size() (bytes uint64, files int) { return uint64(max(s.length
 func (s *tarStore) problems(_ context.Context, toc *TOC) ([]archive.Problem, error) {
 	left := make(map[string]bool)
 	for _, name := range s.order {
-		left[name] = name != tocFile && name != "restore.sql" && !strings.HasPrefix(name, "blob_")
+		left[name] = name != tocFile && name != scriptFile && !strings.HasPrefix(name, "blob_")
 	}
 	var problems []archive.Problem
 	for i := range toc.Entries {

@@ -1,7 +1,6 @@
 package pgdump
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -38,12 +37,15 @@ func NewTarWriter(ctx context.Context, out io.Writer, cat *archive.Catalog, o Wr
 
 const tarBlock = 512
 
+// scriptFile is the member for people.
+const scriptFile = "restore.sql"
+
 // tarSink writes the members of a tar archive.
 type tarSink struct {
 	out    io.Writer
 	at     io.WriterAt // nil for a pipe
 	mtime  int64
-	script func(io.Writer) error
+	script func(io.Writer, *TOC) error
 	minor  uint8
 	pos    uint64
 
@@ -200,13 +202,16 @@ func (s *tarSink) beginBlob(e *Entry, oid uint32) error {
 func (s *tarSink) endBlob(*Entry, uint32) error { return s.finish() }
 
 // close writes the script and the end.
-func (s *tarSink) close(*TOC) (uint64, error) {
+func (s *tarSink) close(toc *TOC) (uint64, error) {
 	if s.script != nil {
-		var b bytes.Buffer
-		if err := s.script(&b); err != nil {
-			return 0, fmt.Errorf("write the script in the archive: %w", err)
+		if err := s.create(scriptFile); err != nil {
+			return 0, err
 		}
-		if err := s.small("restore.sql", b.Bytes()); err != nil {
+		err := s.script(writerFunc(func(b []byte) (int, error) { return len(b), s.write(b) }), toc)
+		if err != nil {
+			return 0, fmt.Errorf("write %s in the archive: %w", scriptFile, err)
+		}
+		if err := s.finish(); err != nil {
 			return 0, err
 		}
 	}
