@@ -34,14 +34,14 @@ type rowFeed interface {
 // archiveFeed are those of an archive of pgark. Blocks are decoded wherever fetch is called.
 type archiveFeed struct {
 	archive  *archive.Reader
-	decoders chan *archive.Decoder // as many as fetch may be called at once
+	decoders chan *archive.Decoder // as many as fetch may be called at once, and one for what is decoded before it is added
 	progress Progress
 	src      archiveSource
 }
 
 func newArchiveFeed(a *archive.Reader, jobs int, p Progress) *archiveFeed {
-	x := &archiveFeed{archive: a, decoders: make(chan *archive.Decoder, jobs), progress: p, src: archiveSource{a: a}}
-	for range jobs {
+	x := &archiveFeed{archive: a, decoders: make(chan *archive.Decoder, jobs+1), progress: p, src: archiveSource{a: a}}
+	for range cap(x.decoders) {
 		x.decoders <- a.NewDecoder()
 	}
 	return x
