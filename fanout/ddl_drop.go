@@ -63,7 +63,7 @@ func (p *Plan) dropStatement(e *archive.Entry) string {
 		fixed := *e
 		fixed.Drop = strings.TrimSuffix(e.Drop, ".") + ";\n"
 		return p.dropStatement(&fixed)
-	case e.Kind == kindBlobMetadata && p.Options.IfExists:
+	case e.Kind == kindBlobMetadata && (p.Options.IfExists || strings.HasPrefix(e.Drop, unlinkIfExists)): // of archives before 1.12 always
 		return blobCommands(e.DDL, unlinkIfExists, "'") + "\n\n"
 	case e.Kind == kindBlobMetadata:
 		return blobCommands(e.DDL, "SELECT pg_catalog.lo_unlink('", "')") + "\n\n"

@@ -183,9 +183,6 @@ func (d *Dump) LargeObjects(ctx context.Context, entry int32, fn func(oid uint32
 	if e == nil || e.Kind != kindBlobs {
 		return fmt.Errorf("entry %d has no large objects", entry)
 	}
-	if d.toc.Header.Version.Minor < minorBlobs {
-		return fmt.Errorf("%w: large objects of archives before 1.%d, which nothing in them creates", ErrVersion, minorBlobs)
-	}
 	buf := make([]byte, dataChunk)
 	err := d.store.blobs(ctx, e, func(oid uint32, r io.Reader) error {
 		for at := int64(0); ; {

@@ -46,6 +46,8 @@ type store interface {
 	data(e *Entry) (io.ReadCloser, error)
 	// blobs calls fn for each large object of a BLOBS entry.
 	blobs(ctx context.Context, e *Entry, fn func(oid uint32, r io.Reader) error) error
+	// blobIDs are the numbers of the large objects of a BLOBS entry; beside an error those that could be read.
+	blobIDs(e *Entry) ([]uint32, error)
 	// stored is how many bytes an entry's data takes in the file, 0 where that is not known.
 	stored(e *Entry) uint64
 	// problems says what is wrong with its structure.
@@ -151,6 +153,7 @@ func newDump(toc *TOC, s store, format string) (*Dump, error) {
 			d.addStream(e, archive.StreamInfo{OID: e.OID, Schema: e.Schema, Table: e.Name, Columns: columns})
 		}
 	}
+	d.addOldBlobs()
 	d.describe()
 	return d, nil
 }
