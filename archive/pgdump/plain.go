@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"os"
+	"slices"
 	"strings"
 
 	"github.com/pgark/pgark/archive"
@@ -50,25 +50,33 @@ func OpenPlain(path string) (archive.Source, error) {
 	return s, nil
 }
 
-// OpenScript is [OpenPlain] with a context, which ends the reading.
+// OpenScript is [OpenPlain] with a context, which ends the reading. A script that was compressed as a whole, with gzip, zstd, lz4 or xz, is
+// decompressed first, into a temporary file without a name.
 func OpenScript(ctx context.Context, path string) (*Script, error) {
-	f, err := os.Open(path)
+	f, err := openSourceFile(ctx, path)
 	if err != nil {
 		return nil, err
 	}
-	info, err := f.Stat()
-	if err == nil && !info.Mode().IsRegular() {
-		err = fmt.Errorf("%w: %s is not a regular file, and a script is read more than once", ErrRefused, path)
-	}
-	if err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	s, err := readScript(ctx, f, info.Size())
+	s, err := readScript(ctx, f, f.size)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), f.Close())
 	}
 	s.closer = f
+	if f.codec != "" {
+		s.unpacked(f)
+	}
 	return s, nil
+}
+
+// unpacked says of a script that it was compressed. How much of that its parts took is not known.
+func (s *Script) unpacked(f *sourceFile) {
+	s.desc.Codec, s.desc.Bytes = f.codec, uint64(f.packed) //nolint:gosec // a length
+	for i := range s.streams {
+		s.streams[i].Stored = 0
+	}
+	if f.codec == "gzip" || f.codec == "xz" { // others may have checksums
+		s.desc.Unproven = slices.DeleteFunc(s.desc.Unproven, func(u string) bool { return u == noChecksums })
+	}
 }
 
 // readScript reads the script in r, which it does not close.
@@ -147,7 +155,7 @@ func (s *Script) describe(p *scriptParser, size int64, whole bool) {
 		Format: "plain", Program: program, Created: p.created, Database: p.database, Codec: "none", Bytes: uint64(size), Files: 1,
 		Warnings: p.warnings,
 		Unproven: []string{
-			"a script has no checksums: a changed value, or damage to a definition, need not be seen",
+			noChecksums,
 			"the format does not record how many rows there are, nor a digest of them",
 		},
 	}
@@ -166,6 +174,9 @@ func (s *Script) describe(p *scriptParser, size int64, whole bool) {
 		Settings: map[string]string{"client_encoding": p.encoding, "standard_conforming_strings": onOff(s.std)},
 	}
 }
+
+// noChecksums is what the format itself can't prove.
+const noChecksums = "a script has no checksums: a changed value, or damage to a definition, need not be seen"
 
 func onOff(on bool) string {
 	if on {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -46,7 +45,8 @@ func (o *sourceOptions) validate() error {
 // kinds of what a path leads to
 const (
 	kindPgark    = "pgark"
-	kindStock    = "pg_dump" // custom, directory or tar
+	kindStock    = "pg_dump"            // custom, directory or tar
+	kindPacked   = "compressed pg_dump" // custom or tar, compressed as a whole
 	kindPlain    = "plain"
 	kindGpbackup = "gpbackup"
 )
@@ -64,6 +64,8 @@ func (o *sourceOptions) open(ctx context.Context, path string, through func(*os.
 	switch kind {
 	case kindStock:
 		src, err = opened(pgdump.Open(path, pgdump.OpenOptions{Through: through}))
+	case kindPacked:
+		src, err = opened(pgdump.OpenPacked(ctx, path))
 	case kindGpbackup:
 		src, err = opened(gpbackup.Open(path, gpbackup.Options{
 			Timestamp: o.timestamp, Dirs: o.dirs, Replicated: o.replicated, Distributed: o.distributed,
@@ -114,33 +116,20 @@ func kindOf(path string) (string, error) {
 	if gpbackup.IsSet(path) {
 		return kindGpbackup, nil
 	}
-	f, err := os.Open(path)
-	if err != nil {
+	head, codec, err := pgdump.Peek(path)
+	switch {
+	case codec != "" && err == nil && pgdump.IsArchive(head):
+		return kindPacked, nil
+	case codec != "":
+		return kindPlain, nil // which says what is wrong with one that can't be decompressed
+	case err != nil:
 		return "", err
-	}
-	defer f.Close()
-	head := make([]byte, 8<<10)
-	n, err := io.ReadFull(f, head)
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) {
-		return "", err
-	}
-	switch head = head[:n]; {
 	case pgdump.IsArchive(head):
 		return kindStock, nil
-	case pgdump.IsPlain(head), isCompressed(head), n > 0 && strings.HasSuffix(path, ".sql"):
-		return kindPlain, nil // which says of a compressed one what to do
+	case pgdump.IsPlain(head), len(head) > 0 && strings.HasSuffix(path, ".sql"):
+		return kindPlain, nil
 	}
 	return kindPgark, nil
-}
-
-// isCompressed tells a file that gzip, zstd or lz4 has compressed as a whole, as pg_dump does with scripts.
-func isCompressed(head []byte) bool {
-	for _, begin := range []string{"\x1f\x8b\x08", "\x28\xb5\x2f\xfd", "\x04\x22\x4d\x18"} {
-		if strings.HasPrefix(string(head), begin) {
-			return true
-		}
-	}
-	return false
 }
 
 // refuseSource refuses a dump of another program for a command that is for archives of pgark only.

@@ -171,8 +171,12 @@ func isDamage(err error) bool {
 func (o *verifyOptions) tooDamaged(path string, err error) error {
 	finding := verify.Finding{Class: verify.ClassDamaged, Volume: filepath.Base(path), Offset: -1, Block: -1, Message: err.Error()}
 	var where *pgdump.FormatError
-	if errors.As(err, &where) {
+	var script *pgdump.ScriptError
+	switch {
+	case errors.As(err, &where):
 		finding.Offset = where.Offset
+	case errors.As(err, &script):
+		finding.Offset = script.Offset
 	}
 	if o.json {
 		if err := writeJSON(o.app.stdout, &verify.Report{Findings: []verify.Finding{finding}}); err != nil {
