@@ -11,6 +11,16 @@ import (
 	"github.com/pgark/pgark/wire"
 )
 
+// Databases is what has several databases: an [archive.Cluster], or a script of pg_dumpall.
+type Databases interface {
+	// Catalog has what the databases share: roles, tablespaces and what belongs to them.
+	Catalog() (*archive.Catalog, error)
+	// Databases lists the databases in the order in which they are restored.
+	Databases() []archive.ClusterDatabase
+	// Find finds a database. The error wraps [archive.ErrNoDatabase].
+	Find(name string) (*archive.ClusterDatabase, error)
+}
+
 // ClusterRestoreOptions says what to restore of an archive of several databases, and where.
 type ClusterRestoreOptions struct {
 	// Server is a database to connect to first, usually postgres: from it roles, tablespaces and databases are made.
@@ -24,8 +34,10 @@ type ClusterRestoreOptions struct {
 	// first, if it is there, and made anew; of postgres and template1, which every server has, only the objects are.
 	Restore RestoreOptions
 
-	// Open opens the archive of a database; nil is [archive.Cluster.Open].
-	Open func(name string) (*archive.Reader, error)
+	// Open opens the archive of a database; nil is [archive.Cluster.Open]. OpenSource, if it is not nil, takes its place: what it opens
+	// is restored as by [RestoreSource], and is not closed.
+	Open       func(name string) (*archive.Reader, error)
+	OpenSource func(name string) (archive.Source, error)
 
 	Started func(name string, number, of int) // called before each database; may be nil
 	Done    func(d *DatabaseRestore)          // called after each; may be nil
@@ -58,7 +70,7 @@ func (r *ClusterRestoreResult) OK() bool {
 // A database that can't be restored is recorded in the result, and the others are, unless ExitOnError is set. The error of the call says
 // that it stopped before its end: options ([ErrUsage], [archive.ErrNoDatabase]), roles and tablespaces that could not be looked at, ctx's
 // error, or that of a database with ExitOnError. It returns a result in every case but wrong options.
-func RestoreCluster(ctx context.Context, c *archive.Cluster, o ClusterRestoreOptions) (*ClusterRestoreResult, error) {
+func RestoreCluster(ctx context.Context, c Databases, o ClusterRestoreOptions) (*ClusterRestoreResult, error) {
 	names, err := o.check(c)
 	if err != nil {
 		return nil, err
@@ -93,7 +105,7 @@ func stoppedAt(d *DatabaseRestore) error {
 }
 
 // check gives the names of the databases that are wanted, in the order of the archive.
-func (o *ClusterRestoreOptions) check(c *archive.Cluster) ([]string, error) {
+func (o *ClusterRestoreOptions) check(c Databases) ([]string, error) {
 	s := &o.Restore
 	switch {
 	case o.Server == nil:
@@ -109,7 +121,7 @@ func (o *ClusterRestoreOptions) check(c *archive.Cluster) ([]string, error) {
 }
 
 // chooseDatabases gives the names of some databases, or all, in the order of the archive.
-func chooseDatabases(c *archive.Cluster, wanted []string) ([]string, error) {
+func chooseDatabases(c Databases, wanted []string) ([]string, error) {
 	for _, name := range wanted {
 		if _, err := c.Find(name); err != nil {
 			return nil, err
@@ -147,7 +159,7 @@ func (r *clusterRestore) nameable(name string) error {
 
 // clusterRestore is one restore under way.
 type clusterRestore struct {
-	c      *archive.Cluster
+	c      Databases
 	o      ClusterRestoreOptions
 	result *ClusterRestoreResult
 }
@@ -220,11 +232,7 @@ func (r *clusterRestore) session(ctx context.Context, fn func(conn *wire.Conn) e
 // database restores one database.
 func (r *clusterRestore) database(ctx context.Context, name string) DatabaseRestore {
 	d := DatabaseRestore{Name: name}
-	open := r.o.Open
-	if open == nil {
-		open = r.c.Open
-	}
-	a, err := open(name)
+	run, err := r.open(name)
 	if err != nil {
 		d.Err = err
 		return d
@@ -237,6 +245,24 @@ func (r *clusterRestore) database(ctx context.Context, name string) DatabaseRest
 		return d
 	}
 	o.IfExists = o.Clean
-	d.Result, d.Err = Restore(ctx, a, o)
+	d.Result, d.Err = run(ctx, o)
 	return d
+}
+
+// open opens what there is of a database, and gives what restores it.
+func (r *clusterRestore) open(name string) (func(context.Context, RestoreOptions) (*RestoreResult, error), error) {
+	if r.o.OpenSource != nil {
+		src, err := r.o.OpenSource(name)
+		return func(ctx context.Context, o RestoreOptions) (*RestoreResult, error) { return RestoreSource(ctx, src, o) }, err
+	}
+	open := r.o.Open
+	if open == nil {
+		c, ok := r.c.(*archive.Cluster)
+		if !ok {
+			return nil, fmt.Errorf("%w: how a database is opened is not said", ErrUsage)
+		}
+		open = c.Open
+	}
+	a, err := open(name)
+	return func(ctx context.Context, o RestoreOptions) (*RestoreResult, error) { return Restore(ctx, a, o) }, err
 }

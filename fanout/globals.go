@@ -54,16 +54,26 @@ func (p PgDump) Globals(ctx context.Context, conn *wire.Conn, o GlobalsOptions) 
 	g := parseGlobals(text, 1, o.RolePasswords)
 	g.addSettingsOfAll(all)
 	g.warn(orDiscard(o.Log))
+	return globalsCatalog(g, archive.Catalog{
+		Encoding: conn.Encoding(), ServerVersion: conn.ServerVersion(), Product: productPostgreSQL, PgDumpVersion: p.Version,
+	}), nil
+}
+
+// globalsCatalog is a catalog with all entries, and with how strings are written in them.
+func globalsCatalog(g *globalsParser, cat archive.Catalog) *archive.Catalog {
 	std := archive.Entry{Kind: "STDSTRINGS", Name: "STDSTRINGS", Section: archive.SectionPreData, DDL: "SET standard_conforming_strings = 'on';\n"}
 	if !g.std {
 		std.DDL = "SET standard_conforming_strings = 'off';\n"
 	}
-	cat := &archive.Catalog{
-		Encoding: conn.Encoding(), ServerVersion: conn.ServerVersion(), Product: productPostgreSQL, PgDumpVersion: p.Version, Entries: g.entries,
-	}
-	std.ID, std.Nulls = int32(len(g.entries))+1, globalNulls
-	cat.Entries = append(cat.Entries, std)
-	return cat, nil
+	std.ID, std.Nulls = int32(len(g.entries))+1, globalNulls //nolint:gosec // as many as statements
+	cat.Entries = append(g.entries, std)
+	return &cat
+}
+
+// ParseGlobals gives a catalog of the statements on roles, tablespaces and what belongs to them that a pg_dumpall wrote, as
+// [PgDump.Globals] has it. Passwords are kept.
+func ParseGlobals(text, encoding, product, serverVersion string) *archive.Catalog {
+	return globalsCatalog(parseGlobals(text, 1, true), archive.Catalog{Encoding: encoding, Product: product, ServerVersion: serverVersion})
 }
 
 // globalsOver has pg_dumpall use a session that is open already.

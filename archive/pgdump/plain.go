@@ -85,6 +85,11 @@ func readScript(ctx context.Context, r io.ReaderAt, size int64) (*Script, error)
 	if err := p.run(); err != nil {
 		return nil, locate(r, err, p.currentEntry())
 	}
+	return p.script(ctx, r, size)
+}
+
+// script is what was read, size bytes of r.
+func (p *scriptParser) script(ctx context.Context, r io.ReaderAt, size int64) (*Script, error) {
 	if !p.encodingSet {
 		p.encoding = "UTF8"
 		p.warn("it does not say in which encoding it is: it is taken for UTF8")

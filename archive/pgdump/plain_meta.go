@@ -70,16 +70,25 @@ func (p *scriptParser) connect(t sqlToken, arg string) {
 }
 
 // connectsTo tells whether the argument of \connect is for a database, in the ways that pg_dump writes it.
-func connectsTo(arg, database string) bool {
+func connectsTo(arg, database string) bool { return database != "" && connectedTo(arg) == database }
+
+// connectedTo is the database that the argument of \connect is for, "" where it is not written as pg_dump does.
+func connectedTo(arg string) string {
 	if rest, ok := strings.CutPrefix(arg, "-reuse-previous=on "); ok {
 		info, ok := newSQLReader([]byte(rest), true, narrow).ident()
 		value, ok2 := strings.CutPrefix(info, "dbname=")
+		if !ok || !ok2 {
+			return ""
+		}
 		if strings.HasPrefix(value, "'") && strings.HasSuffix(value, "'") && len(value) > 1 {
 			value = strings.NewReplacer(`\\`, `\`, `\'`, `'`).Replace(value[1 : len(value)-1])
 		}
-		return ok && ok2 && value == database
+		return value
 	}
 	r := newSQLReader([]byte(arg), true, narrow)
 	name, ok := r.ident()
-	return ok && r.t.kind == sqlEnd && name == database
+	if !ok || r.t.kind != sqlEnd {
+		return ""
+	}
+	return name
 }

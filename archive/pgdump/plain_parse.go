@@ -18,6 +18,7 @@ type scriptParser struct {
 	in   *input
 	lx   *lexer
 	head scriptHead
+	part bool // of a script of pg_dumpall: it ends where the dump says that it is complete
 
 	block    commentBlock
 	env      scriptEnv
@@ -51,8 +52,14 @@ func newScriptParser(ctx context.Context, r io.ReaderAt, size int64) *scriptPars
 
 // run reads it all.
 func (p *scriptParser) run() error {
-	p.readHead()
+	if !p.part {
+		p.readHead()
+	}
 	for p.in.err == nil {
+		if p.part && p.complete && p.key == "" {
+			p.end()
+			return p.in.err
+		}
 		p.in.keep = -1
 		if p.cur != nil && !p.cur.ended {
 			p.in.keep = p.mark

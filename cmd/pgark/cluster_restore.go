@@ -24,7 +24,7 @@ func (o *restoreOptions) runCluster(ctx context.Context, path string) error {
 	defer c.Close()
 	switch {
 	case o.dryRun:
-		return o.printClusterPlan(c)
+		return o.printPlans(c, func(name string) (contents, error) { return c.Open(name) })
 	case o.file != "":
 		return o.scriptCluster(ctx, c)
 	}
@@ -53,24 +53,29 @@ func (o *restoreOptions) validateCluster(path string) error {
 // noGlobals tells whether roles and tablespaces are to be left out: --globals=false.
 func (o *restoreOptions) noGlobals() bool { return o.globalsGiven && !o.globals }
 
-func (o *restoreOptions) printClusterPlan(c *openedCluster) error {
+func (o *restoreOptions) printPlans(c severalDatabases, open func(name string) (contents, error)) error {
+	shared, err := c.Catalog()
+	if err != nil {
+		return err
+	}
+	text := c.decoder()
 	w := o.app.stdout
 	if !o.noGlobals() && !o.dataOnly {
 		fmt.Fprintln(w, "-- roles and tablespaces")
 		table := newColumns("step", ">id", "kind", "name")
-		for _, e := range fanout.GlobalEntries(c.shared) {
-			table.add("define", fmt.Sprint(e.ID), e.Kind, visible(c.text.String(e.Name)))
+		for _, e := range fanout.GlobalEntries(shared) {
+			table.add("define", fmt.Sprint(e.ID), e.Kind, visible(text.String(e.Name)))
 		}
 		if err := table.write(w); err != nil {
 			return quietPipe(err)
 		}
 	}
-	for _, d := range c.Databases() {
-		a, err := c.Open(d.Name)
+	for _, d := range c.databases().Databases() {
+		a, err := open(d.Name)
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(w, "\n-- database %s\n", c.name(d.Name))
+		fmt.Fprintf(w, "\n-- database %s\n", visible(text.String(d.Name)))
 		if err := o.printPlan(a); err != nil {
 			return err
 		}
@@ -109,7 +114,7 @@ func scriptLeftover(out *outFile) string {
 }
 
 // restoreCluster loads all databases.
-func (o *restoreOptions) restoreCluster(ctx context.Context, c *openedCluster) error {
+func (o *restoreOptions) restoreCluster(ctx context.Context, c severalDatabases) error {
 	begun := time.Now()
 	cluster, err := o.discover(ctx)
 	if err != nil {
@@ -122,11 +127,11 @@ func (o *restoreOptions) restoreCluster(ctx context.Context, c *openedCluster) e
 	all := clusterOutcome{o: o, c: c, databases: []restoredDatabase{}}
 	one := o.engine(cluster, m)
 	one.Target, one.Create, one.Globals = nil, false, false
-	r, err := fanout.RestoreCluster(ctx, c.Cluster, fanout.ClusterRestoreOptions{
-		Server: cluster.Coordinator.Config, NoGlobals: o.noGlobals(), Restore: one,
+	r, err := fanout.RestoreCluster(ctx, c.databases(), fanout.ClusterRestoreOptions{
+		Server: cluster.Coordinator.Config, NoGlobals: o.noGlobals(), Restore: one, OpenSource: c.source(),
 		Started: func(name string, number, of int) {
 			all.begun = time.Now()
-			m.Note(fmt.Sprintf("database %s (%d of %d)", c.name(name), number, of))
+			m.Note(fmt.Sprintf("database %s (%d of %d)", visible(c.decoder().String(name)), number, of))
 		},
 		Done: func(d *fanout.DatabaseRestore) { all.add(ctx, d, cluster) },
 	})
@@ -134,7 +139,7 @@ func (o *restoreOptions) restoreCluster(ctx context.Context, c *openedCluster) e
 	if r == nil {
 		return err
 	}
-	o.tellGlobals(r.Globals, c.text)
+	o.tellGlobals(r.Globals, c.decoder())
 	if o.json {
 		if err := writeJSON(o.app.stdout, all.json(r.Globals, err == nil, time.Since(begun))); err != nil {
 			return quietPipe(err)
@@ -174,14 +179,14 @@ type restoredDatabase struct {
 // clusterOutcome collects what became of each database.
 type clusterOutcome struct {
 	o         *restoreOptions
-	c         *openedCluster
+	c         severalDatabases
 	begun     time.Time
 	databases []restoredDatabase
 }
 
 // add tells what became of a database, and reads it back if that was asked for.
 func (x *clusterOutcome) add(ctx context.Context, d *fanout.DatabaseRestore, cluster *topology.Cluster) {
-	one := restoredDatabase{Database: x.c.text.String(d.Name), err: d.Err}
+	one := restoredDatabase{Database: x.c.decoder().String(d.Name), err: d.Err}
 	defer func() {
 		if one.err != nil {
 			one.OK, one.Error = false, one.err.Error()
@@ -192,7 +197,7 @@ func (x *clusterOutcome) add(ctx context.Context, d *fanout.DatabaseRestore, clu
 	if d.Result == nil || d.Err != nil {
 		return
 	}
-	a, err := x.c.Open(d.Name)
+	a, err := x.c.restored(d)
 	if err != nil {
 		one.err = err
 		return
@@ -267,7 +272,7 @@ func (x *clusterOutcome) json(g *fanout.GlobalsResult, ended bool, took time.Dur
 	if g != nil {
 		shared = &globals{append([]string{}, g.Made...), append([]string{}, g.Existed...), []string{}, append([]string{}, g.Warnings...)}
 		for _, f := range g.Failures {
-			shared.Failures = append(shared.Failures, x.c.text.String(f.Error()))
+			shared.Failures = append(shared.Failures, x.c.decoder().String(f.Error()))
 			ok = false
 		}
 	}
@@ -289,14 +294,18 @@ func (o *restoreOptions) makeGlobals(ctx context.Context, path string, cluster *
 		return err
 	}
 	defer c.Close()
-	r, err := fanout.RestoreCluster(ctx, c.Cluster, fanout.ClusterRestoreOptions{
+	return o.makeGlobalsOf(ctx, c, cluster)
+}
+
+func (o *restoreOptions) makeGlobalsOf(ctx context.Context, c severalDatabases, cluster *topology.Cluster) error {
+	r, err := fanout.RestoreCluster(ctx, c.databases(), fanout.ClusterRestoreOptions{
 		Server: cluster.Coordinator.Config, Databases: []string{}, // none of them
 		Restore: fanout.RestoreOptions{
 			ExitOnError: o.exitOnError, NoACL: o.noACL, NoComments: o.noComments, NoStatistics: o.noStatistics, ToPostgres: o.translate, Log: o.app.logger(),
 		},
 	})
 	if r != nil {
-		o.tellGlobals(r.Globals, c.text)
+		o.tellGlobals(r.Globals, c.decoder())
 	}
 	if err == nil && r.Globals != nil && !r.Globals.OK() {
 		o.globalsFailed = len(r.Globals.Failures)

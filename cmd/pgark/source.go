@@ -48,6 +48,7 @@ const (
 	kindStock    = "pg_dump"            // custom, directory or tar
 	kindPacked   = "compressed pg_dump" // custom or tar, compressed as a whole
 	kindPlain    = "plain"
+	kindDumpall  = "pg_dumpall"
 	kindGpbackup = "gpbackup"
 )
 
@@ -57,8 +58,11 @@ func (o *sourceOptions) open(ctx context.Context, path string, through func(*os.
 	if err != nil {
 		return nil, err
 	}
+	if kind == kindDumpall {
+		return o.openPart(ctx, path)
+	}
 	if kind != kindPgark && o.set.database != "" {
-		return nil, usagef("--database is for archives of pgark that hold several databases, and %s is none", quoteArg(path))
+		return nil, usagef("--database is for archives of pgark and scripts of pg_dumpall, which hold several databases, and %s is none", quoteArg(path))
 	}
 	var src archive.Source
 	switch kind {
@@ -120,6 +124,8 @@ func kindOf(path string) (string, error) {
 	switch {
 	case codec != "" && err == nil && pgdump.IsArchive(head):
 		return kindPacked, nil
+	case err == nil && pgdump.IsClusterScript(head):
+		return kindDumpall, nil
 	case codec != "":
 		return kindPlain, nil // which says what is wrong with one that can't be decompressed
 	case err != nil:

@@ -92,6 +92,15 @@ func (o *restoreOptions) restoreSource(ctx context.Context, src archive.Source, 
 	for _, w := range src.Description().Warnings {
 		o.app.say("warning: %s", visible(w))
 	}
+	if part, ok := src.(*scriptPart); ok && o.globals {
+		if _, err := o.plan(src); err != nil { // before anything is changed
+			return refusal(src, err)
+		}
+		if err := o.makeGlobalsOf(ctx, part.script, cluster); err != nil {
+			return err
+		}
+		o.globals = false // its own catalog has none
+	}
 	m := o.app.startMeter("restored")
 	r, err := fanout.RestoreSource(ctx, src, o.engine(cluster, m))
 	m.end()
