@@ -14,6 +14,9 @@ import (
 // maxGlobalsText bounds what a script says of roles, tablespaces and whatever else is of the whole server.
 const maxGlobalsText = 256 << 20
 
+// maxMadeText bounds what it says of one database outside of that one's part: how it is made, and who has rights on it.
+const maxMadeText = 16 << 20
+
 // ClusterScript is a script of pg_dumpall, or what pgark writes like it: statements on roles and tablespaces, then a script of pg_dump for
 // each database. It was read once, as a [Script] is. All methods but Close may be called from several goroutines at once.
 type ClusterScript struct {
@@ -97,10 +100,11 @@ type clusterParser struct {
 	globals  strings.Builder
 	title    string
 	complete bool
-	key      string            // of \restrict
-	database string            // of \connect, for the part that follows
-	connect  string            // that line
-	made     map[string]string // statements on databases that stand before their parts, as before version 11
+	key      string // of \restrict
+	database string // of \connect, for the part that follows
+	connect  string // that line
+
+	made map[string]*strings.Builder // statements on databases that stand before their parts, as before version 11
 }
 
 // readClusterScript reads the script in r, which it does not close.
@@ -117,7 +121,7 @@ func readClusterScript(ctx context.Context, r io.ReaderAt, size int64) (*Cluster
 		return nil, scriptErrorf(ErrRefused, 0, "its lines end in CR and LF: take the carriage returns off first, as dos2unix does")
 	}
 	p := &clusterParser{
-		r: r, size: size, title: h.title, c: &ClusterScript{encoding: "UTF8", parts: make(map[string]*Script)}, made: make(map[string]string),
+		r: r, size: size, title: h.title, c: &ClusterScript{encoding: "UTF8", parts: make(map[string]*Script)}, made: make(map[string]*strings.Builder),
 	}
 	p.in = newInput(r, 0, size, ctx.Err)
 	if bytes.HasPrefix(head, []byte(byteOrderMark)) {
@@ -274,7 +278,14 @@ func (p *clusterParser) statement(t sqlToken) {
 		p.set(t, text)
 	default:
 		if name := p.aboutDatabase(text); name != "" {
-			p.made[name] += text
+			made := p.made[name]
+			if made == nil {
+				made = new(strings.Builder)
+				p.made[name] = made
+			}
+			if made.WriteString(text); made.Len() > maxMadeText {
+				p.lx.failf(ErrDamaged, t.from, "more than %d bytes of statements on database %s", maxMadeText, sanitized(name))
+			}
 			return
 		}
 	}
@@ -333,7 +344,8 @@ func (p *clusterParser) part(ctx context.Context, from int64, title string) erro
 	}
 	r, begin := p.r, from
 	database := p.database
-	if text := p.made[database]; database != "" && text != "" {
+	if made := p.made[database]; database != "" && made != nil {
+		text := made.String()
 		// What stands before the part is read as if it stood in it: it has its length at least.
 		if strings.Contains(strings.ToLower(text), "create database") {
 			text += "\n" + p.connect + "\n"

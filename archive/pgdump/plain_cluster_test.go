@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/internal/pgtest"
 )
 
 // oldCluster is what pg_dumpall wrote before version 11, and that of Greenplum 6 writes: databases are made before the parts.
@@ -333,3 +334,38 @@ func FuzzClusterScript(f *testing.F) {
 }
 
 func (s *Script) entryKind(stream int) string { return s.entries[s.streams[stream].Entry].Kind }
+
+// What the pg_dumpall of each version writes holds the same databases, rows and roles.
+func TestClusterScriptOfServer(t *testing.T) {
+	srv := pgtest.Start(t)
+	srv.Exec(t, "postgres", `CREATE ROLE "ro""le"`)
+	srv.Exec(t, "postgres", `CREATE DATABASE "we ird"`)
+	srv.Exec(t, "we ird", `CREATE TABLE t (a text); INSERT INTO t VALUES (E'\n\\connect postgres\n'), ('ü'); ALTER TABLE t OWNER TO "ro""le"; SELECT lo_from_bytea(70000, 'large')`)
+	for _, major := range append([]int{0}, pgtest.StockMajors(15)...) {
+		for _, flags := range [][]string{nil, {"--clean", "--if-exists"}, {"--inserts", "--no-role-passwords"}} {
+			file := stockDump(t, stockClient(t, major, "pg_dumpall"), append(flags, "-d", srv.Conninfo("postgres"))...)
+			c, err := OpenClusterScript(t.Context(), file)
+			if err != nil {
+				t.Errorf("%d %q: %v", major, flags, err)
+				continue
+			}
+			var names []string
+			for _, d := range c.Databases() {
+				names = append(names, d.Name)
+			}
+			if !slices.Equal(names, []string{"template1", "postgres", "we ird"}) || !strings.Contains(c.Globals(), `CREATE ROLE "ro""le";`) {
+				t.Errorf("%d %q: databases %q, %s", major, flags, names, c.Globals())
+			}
+			part, err := c.Part("we ird")
+			if err != nil {
+				t.Fatal(err)
+			}
+			if rows := wholeContents(t, part)["public.t(a)"]; rows != "\\n\\\\connect postgres\\n\nü\n" {
+				t.Errorf("%d %q: rows %q", major, flags, rows)
+			}
+			if err := c.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+}
