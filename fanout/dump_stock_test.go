@@ -196,11 +196,11 @@ func TestDumpUnwatched(t *testing.T) {
 	db := srv.CreateDB(t)
 	manyTables(t, srv, db)
 	for jobs, sessions := range map[int]int{1: 1, 2: 3} {
+		role := fmt.Sprintf("%s_%d", db, jobs)
+		srv.Exec(t, db, fmt.Sprintf("CREATE ROLE %[1]q LOGIN CONNECTION LIMIT %[2]d; GRANT SELECT ON ALL TABLES IN SCHEMA public TO %[1]q", role, sessions))
+		t.Cleanup(func() { srv.Exec(t, db, fmt.Sprintf("DROP OWNED BY %[1]q; DROP ROLE %[1]q", role)) })
 		t.Run(fmt.Sprintf("%d jobs", jobs), func(t *testing.T) {
 			t.Parallel()
-			role := fmt.Sprintf("%s_%d", db, jobs)
-			srv.Exec(t, db, fmt.Sprintf("CREATE ROLE %[1]q LOGIN CONNECTION LIMIT %[2]d; GRANT SELECT ON ALL TABLES IN SCHEMA public TO %[1]q", role, sessions))
-			t.Cleanup(func() { srv.Exec(t, db, fmt.Sprintf("DROP OWNED BY %[1]q; DROP ROLE %[1]q", role)) })
 			g := newGate(nil)
 			g.meanwhile(func() { time.Sleep(22 * time.Second) }) // more than a watcher waits
 			r, err := fanout.DumpStock(t.Context(), fanout.StockTarget{Out: g}, fanout.DumpOptions{Cluster: cluster(t, srv.Conninfo(db)+" user="+role), Jobs: jobs},

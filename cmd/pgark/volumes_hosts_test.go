@@ -467,7 +467,7 @@ func TestVolumesNothingLeftOfRestores(t *testing.T) {
 		srv := b.shards.All()[rand.N(len(b.shards.All()))]
 		return srv.QueryString(t, "postgres", `SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE application_name = 'pgark restore' AND datname = '`+db+`' ORDER BY random() LIMIT 1`) == "t"
-	}, []int{exitFailed, exitConnect, exitFound}, false})
+	}, []int{exitFailed, exitConnect, exitFound}})
 	for i := range rounds {
 		blow := all[i%len(all)]
 		after := rand.N(took * 11 / 10)
