@@ -19,7 +19,7 @@ func NewTarWriter(ctx context.Context, out io.Writer, cat *archive.Catalog, o Wr
 	o.Compression, o.Level = CompressionNone, 0
 	return newWriter(ctx, cat, FormatTar, false, o, func(toc *TOC, o *WriteOptions) (sink, error) {
 		nameData(toc, false)
-		s := &tarSink{out: out, mtime: o.Created.Unix(), script: o.RestoreSQL, minor: o.Minor}
+		s := &tarSink{out: out, mtime: o.Created.Unix(), script: o.RestoreSQL, last: o.scriptLast, minor: o.Minor}
 		if o.Created.IsZero() {
 			s.mtime = 0
 		}
@@ -31,7 +31,17 @@ func NewTarWriter(ctx context.Context, out io.Writer, cat *archive.Catalog, o Wr
 		if err := s.put(head); err != nil {
 			return nil, err
 		}
-		return s, s.pad(uint64(len(head)))
+		if err := s.pad(uint64(len(head))); err != nil {
+			return nil, err
+		}
+		if s.last {
+			return s, nil
+		}
+		if err := s.writeScript(toc); err != nil {
+			s.abort()
+			return nil, err
+		}
+		return s, nil
 	})
 }
 
@@ -46,6 +56,7 @@ type tarSink struct {
 	at     io.WriterAt // nil for a pipe
 	mtime  int64
 	script func(io.Writer, *TOC) error
+	last   bool // the script is written behind the data
 	minor  uint8
 	pos    uint64
 
@@ -201,17 +212,26 @@ func (s *tarSink) beginBlob(e *Entry, oid uint32) error {
 
 func (s *tarSink) endBlob(*Entry, uint32) error { return s.finish() }
 
-// close writes the script and the end.
+// writeScript writes the script for people before the data, not behind it as pg_dump does: pg_restore closes a pipe after the last data that it wants,
+// which made an error of a dump into pg_restore where the script is larger than what a pipe holds.
+func (s *tarSink) writeScript(toc *TOC) error {
+	if s.script == nil {
+		return nil
+	}
+	if err := s.create(scriptFile); err != nil {
+		return err
+	}
+	err := s.script(writerFunc(func(b []byte) (int, error) { return len(b), s.write(b) }), toc)
+	if err != nil {
+		return fmt.Errorf("write %s in the archive: %w", scriptFile, err)
+	}
+	return s.finish()
+}
+
+// close writes the end.
 func (s *tarSink) close(toc *TOC) (uint64, error) {
-	if s.script != nil {
-		if err := s.create(scriptFile); err != nil {
-			return 0, err
-		}
-		err := s.script(writerFunc(func(b []byte) (int, error) { return len(b), s.write(b) }), toc)
-		if err != nil {
-			return 0, fmt.Errorf("write %s in the archive: %w", scriptFile, err)
-		}
-		if err := s.finish(); err != nil {
+	if s.last {
+		if err := s.writeScript(toc); err != nil {
 			return 0, err
 		}
 	}

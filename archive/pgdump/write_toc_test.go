@@ -59,7 +59,7 @@ func TestTarSamples(t *testing.T) {
 			if pipe {
 				out = struct{ io.Writer }{f}
 			}
-			w, err := NewTarWriter(t.Context(), out, d.cat, WriteOptions{Minor: h.Version.Minor, Created: h.Created.In(time.UTC), RestoreSQL: func(w io.Writer, _ *TOC) error {
+			w, err := NewTarWriter(t.Context(), out, d.cat, WriteOptions{Minor: h.Version.Minor, Created: h.Created.In(time.UTC), scriptLast: true, RestoreSQL: func(w io.Writer, _ *TOC) error {
 				_, err := io.Copy(w, script)
 				return err
 			}})
