@@ -1,7 +1,6 @@
 package fanout_test
 
 import (
-	"bytes"
 	"os/exec"
 	"slices"
 	"strings"
@@ -20,14 +19,7 @@ func TestEveryObjectWithDependencies(t *testing.T) {
 	srv := pgtest.Shared(t)
 	db := srv.CreateDB(t)
 	pgtest.AllKinds(t, srv, db)
-	var b bytes.Buffer
-	if _, err := fanout.Dump(t.Context(), &b, fanout.DumpOptions{Cluster: discover(t, srv.Conninfo(db))}); err != nil {
-		t.Fatal(err)
-	}
-	a, err := archive.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := dumpToMemory(t, fanout.DumpOptions{Cluster: discover(t, srv.Conninfo(db))})
 	cat, err := a.Catalog()
 	if err != nil {
 		t.Fatal(err)

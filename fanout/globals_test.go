@@ -1,11 +1,9 @@
 package fanout_test
 
 import (
-	"bytes"
 	"strings"
 	"testing"
 
-	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
 	"github.com/pgark/pgark/internal/pgtest"
 )
@@ -18,14 +16,7 @@ func TestGlobals(t *testing.T) {
 GRANT readers TO boss WITH ADMIN OPTION; ALTER ROLE boss SET work_mem = '5MB'; COMMENT ON ROLE readers IS 'who reads; only';
 CREATE SCHEMA s AUTHORIZATION boss; CREATE TABLE s.t AS SELECT 1 AS a; ALTER TABLE s.t OWNER TO "Odd; ""One"""; GRANT SELECT ON s.t TO readers`)
 	to.Exec(t, "postgres", "CREATE ROLE boss NOLOGIN")
-	var b bytes.Buffer
-	if _, err := fanout.Dump(t.Context(), &b, fanout.DumpOptions{Cluster: discover(t, from.Conninfo(db)), Globals: true}); err != nil {
-		t.Fatal(err)
-	}
-	a, err := archive.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := dumpToMemory(t, fanout.DumpOptions{Cluster: discover(t, from.Conninfo(db)), Globals: true})
 	cat, err := a.Catalog()
 	if err != nil {
 		t.Fatal(err)

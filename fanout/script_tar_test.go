@@ -72,14 +72,7 @@ func TestTarScript(t *testing.T) {
 		sameAsPgDump(t, srv, db, major)
 	}
 	cluster := discover(t, srv.Conninfo(db))
-	var b bytes.Buffer
-	if _, err := fanout.Dump(t.Context(), &b, fanout.DumpOptions{Cluster: cluster, Jobs: 2}); err != nil {
-		t.Fatal(err)
-	}
-	a, err := archive.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := dumpToMemory(t, fanout.DumpOptions{Cluster: cluster, Jobs: 2})
 	var pipe bytes.Buffer
 	if _, err := fanout.DumpStock(t.Context(), fanout.StockTarget{Out: &pipe}, fanout.DumpOptions{Cluster: cluster, Jobs: 2}, fanout.StockOptions{Format: fanout.FormatTar}); err != nil {
 		t.Fatal(err)

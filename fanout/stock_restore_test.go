@@ -100,6 +100,20 @@ func sameLines(t *testing.T, how string, want, got []string) {
 	t.Errorf("%s: %d lines, want %d", how, len(got), len(want))
 }
 
+// dumpToMemory gives the archive of a dump.
+func dumpToMemory(t *testing.T, o fanout.DumpOptions) *archive.Reader {
+	t.Helper()
+	var b bytes.Buffer
+	if _, err := fanout.Dump(t.Context(), &b, o); err != nil {
+		t.Fatal(err)
+	}
+	a, err := archive.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
+}
+
 // sortedCopy sorts lines: rows come in another order after a parallel restore.
 func sortedCopy(lines []string) []string {
 	lines = slices.Clone(lines)
@@ -114,14 +128,7 @@ func TestStockRestores(t *testing.T) {
 	db := allKindsAndMore(t, srv)
 	want := definitions(t, srv, db)
 	cluster := discover(t, srv.Conninfo(db))
-	var b bytes.Buffer
-	if _, err := fanout.Dump(t.Context(), &b, fanout.DumpOptions{Cluster: cluster, Jobs: 2, Codec: archive.CodecZstd}); err != nil {
-		t.Fatal(err)
-	}
-	a, err := archive.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := dumpToMemory(t, fanout.DumpOptions{Cluster: cluster, Jobs: 2, Codec: archive.CodecZstd})
 	all := stockMajors()
 	codecs, newest := pgtest.StockMajors(15), pgtest.StockMajors(16)
 	for _, x := range []struct {
@@ -288,14 +295,7 @@ func TestStockIntraTable(t *testing.T) {
 	srv.Exec(t, db, `CREATE TABLE wide AS SELECT g AS id, repeat(md5(g::text), 30) AS v FROM generate_series(1, 30000) g;
 CREATE TABLE narrow AS SELECT 1 AS id; ALTER TABLE wide ADD PRIMARY KEY (id); CREATE TABLE refers (id int REFERENCES wide); INSERT INTO refers VALUES (5)`)
 	cluster := discover(t, srv.Conninfo(db))
-	var b bytes.Buffer
-	if _, err := fanout.Dump(t.Context(), &b, fanout.DumpOptions{Cluster: cluster, Jobs: 2}); err != nil {
-		t.Fatal(err)
-	}
-	a, err := archive.NewReader(bytes.NewReader(b.Bytes()), int64(b.Len()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	a := dumpToMemory(t, fanout.DumpOptions{Cluster: cluster, Jobs: 2})
 	const sum = "SELECT (SELECT count(*) || ' ' || sum(id) || ' ' || sum(hashtext(v)::bigint) FROM wide), (SELECT count(*) FROM refers)"
 	for _, format := range []string{fanout.FormatCustom, fanout.FormatDirectory} {
 		for _, live := range []bool{true, false} {

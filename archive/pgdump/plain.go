@@ -50,7 +50,7 @@ func OpenPlain(path string) (archive.Source, error) {
 	return s, nil
 }
 
-// OpenScript is [OpenPlain] with a context, which ends the reading. A script that was compressed as a whole, with gzip, zstd, lz4 or xz, is
+// OpenScript is [OpenPlain] with a context, which ends the reading. A script that was compressed as a whole, with gzip, zstd or lz4, is
 // decompressed first, into a temporary file without a name.
 func OpenScript(ctx context.Context, path string) (*Script, error) {
 	f, err := openSourceFile(ctx, path)
@@ -74,7 +74,7 @@ func (s *Script) unpacked(f *sourceFile) {
 	for i := range s.streams {
 		s.streams[i].Stored = 0
 	}
-	if f.codec == "gzip" || f.codec == "xz" { // others may have checksums
+	if f.codec == "gzip" { // others may have checksums
 		s.desc.Unproven = slices.DeleteFunc(s.desc.Unproven, func(u string) bool { return u == noChecksums })
 	}
 }

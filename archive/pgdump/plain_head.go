@@ -67,18 +67,19 @@ func productOfTitle(title, serverVersion string) string {
 	}
 }
 
+// IsForeign tells by the first bytes of a file whether it is of a format that is not read, though its content may be a dump. [OpenScript]
+// says what to do with it.
+func IsForeign(head []byte) bool { return foreignFormat(head) != "" }
+
 // foreignFormat says what a file is that is no script, by its first bytes, and what to do with it; "" if that is not known.
 func foreignFormat(head []byte) string {
 	for magic, what := range map[string]string{
-		"\x1f\x8b":         "is compressed with gzip: decompress it first, with gzip -d or zcat",
-		"\x28\xb5\x2f\xfd": "is compressed with zstd: decompress it first, with zstd -d",
-		"\x04\x22\x4d\x18": "is compressed with lz4: decompress it first, with lz4 -d",
-		"\xfd7zXZ\x00":     "is compressed with xz: decompress it first, with xz -d",
-		"BZh":              "is compressed with bzip2: decompress it first, with bzip2 -d",
-		"PK\x03\x04":       "is a zip file: unpack it first, with unzip",
-		"\xff\xfe":         "is text in UTF-16: convert it first, with iconv -f UTF-16 -t UTF-8",
-		"\xfe\xff":         "is text in UTF-16: convert it first, with iconv -f UTF-16 -t UTF-8",
-		magic:              "is an archive of pg_dump in custom format, not a script",
+		"\xfd7zXZ\x00": "is compressed with xz: decompress it first, with xz -d",
+		"BZh":          "is compressed with bzip2: decompress it first, with bzip2 -d",
+		"PK\x03\x04":   "is a zip file: unpack it first, with unzip",
+		"\xff\xfe":     "is text in UTF-16: convert it first, with iconv -f UTF-16 -t UTF-8",
+		"\xfe\xff":     "is text in UTF-16: convert it first, with iconv -f UTF-16 -t UTF-8",
+		magic:          "is an archive of pg_dump in custom format, not a script",
 	} {
 		if bytes.HasPrefix(head, []byte(magic)) {
 			return what

@@ -104,8 +104,7 @@ func (p *scriptParser) readHead() {
 	p.head = readHead(head)
 	switch {
 	case p.head.cluster:
-		p.lx.failf(ErrRefused, 0, "it is a script of pg_dumpall, which makes several databases: restore it with psql, "+
-			"or dump each database with pg_dump")
+		p.lx.failf(ErrRefused, 0, "it is a script of pg_dumpall, of several databases and not of one")
 	case p.head.crlf:
 		p.lx.failf(ErrRefused, 0, "its lines end in CR and LF: take the carriage returns off first, as dos2unix does")
 	}

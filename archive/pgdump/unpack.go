@@ -1,7 +1,6 @@
 package pgdump
 
 import (
-	"bufio"
 	"bytes"
 	"context"
 	"encoding/binary"
@@ -29,12 +28,9 @@ const (
 	maxSkippableFirst = 64         // how many may stand at the beginning
 )
 
-// errTooLarge says that decompressing takes more memory than is given.
-var errTooLarge = errors.New("it asks for too much memory")
-
 // packedBy tells by its first bytes which program has compressed a file as a whole; "" for none that is read here.
 func packedBy(head []byte) string {
-	for _, c := range []struct{ magic, name string }{{gzipMagic, "gzip"}, {zstdMagic, "zstd"}, {lz4Magic, "lz4"}, {xzMagic, "xz"}} {
+	for _, c := range []struct{ magic, name string }{{gzipMagic, "gzip"}, {zstdMagic, "zstd"}, {lz4Magic, "lz4"}} {
 		if bytes.HasPrefix(head, []byte(c.magic)) {
 			return c.name
 		}
@@ -59,7 +55,7 @@ func codecOf(r io.ReaderAt) (string, error) {
 	return "", nil
 }
 
-// newUnpacker decompresses what one of these programs wrote, up to the end of r: members, frames or streams, one after the other. Its
+// newUnpacker decompresses what one of these programs wrote, up to the end of r: members or frames, one after the other. Its
 // memory is bounded whatever they say.
 func newUnpacker(r io.Reader, codec string) (io.ReadCloser, error) {
 	switch codec {
@@ -67,14 +63,12 @@ func newUnpacker(r io.Reader, codec string) (io.ReadCloser, error) {
 		return newDataReader(r, CompressionGzip, false)
 	case "zstd":
 		return newDataReader(r, CompressionZstd, false)
-	case "lz4":
+	default:
 		return newDataReader(r, CompressionLZ4, false)
 	}
-	b := bufio.NewReaderSize(r, compressedBuffer)
-	return &frameReader{in: b, r: &xzReader{in: b}}, nil
 }
 
-// Peek gives the first KiB of a file, decompressed if it was compressed as a whole, and says by which program: gzip, zstd, lz4 or xz; ""
+// Peek gives the first KiB of a file, decompressed if it was compressed as a whole, and says by which program: gzip, zstd or lz4; ""
 // where it is not compressed.
 func Peek(path string) (head []byte, codec string, err error) {
 	f, err := os.Open(path)
@@ -105,6 +99,7 @@ func Peek(path string) (head []byte, codec string, err error) {
 func readHeadOf(r io.Reader) ([]byte, error) {
 	head := make([]byte, 2*headLines)
 	n, err := io.ReadFull(r, head)
+	// A stream that is cut off has an error of its own, which io.ErrUnexpectedEOF is a part of.
 	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) && !errors.Is(err, io.EOF) || errors.Is(err, ErrTruncated) {
 		return nil, err
 	}
@@ -268,9 +263,9 @@ func unpackError(path, codec string, read int64, err error) error {
 			class = known
 		}
 	}
-	if errors.Is(err, errTooLarge) || errors.Is(err, zstd.ErrWindowSizeExceeded) {
-		return fmt.Errorf("%s: %w: decompressing it takes more than %d MiB of memory: decompress it first, with %s -d (and --long=31 for zstd)", path,
-			ErrRefused, maxZstdWindow>>20, codec)
+	if errors.Is(err, zstd.ErrWindowSizeExceeded) {
+		return fmt.Errorf("%s: %w: decompressing it takes more than %d MiB of memory: decompress it first, with zstd -d --long=31", path,
+			ErrRefused, maxZstdWindow>>20)
 	}
 	if known := (*os.PathError)(nil); errors.As(err, &known) {
 		return err

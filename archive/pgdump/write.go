@@ -22,7 +22,6 @@ type WriteOptions struct {
 	// RestoreSQL writes the script that a tar archive holds for people, behind the table of
 	// contents; nil for none. toc is that, with the names of the members.
 	RestoreSQL func(w io.Writer, toc *TOC) error
-	scriptLast bool // it stands behind all data, as pg_dump has it
 
 	// Partial is told the directory that the files of a directory archive are in until it is complete, as soon as it is made; nil for nobody.
 	// Who ends the program without Abort has to remove it.

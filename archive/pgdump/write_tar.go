@@ -19,7 +19,7 @@ func NewTarWriter(ctx context.Context, out io.Writer, cat *archive.Catalog, o Wr
 	o.Compression, o.Level = CompressionNone, 0
 	return newWriter(ctx, cat, FormatTar, false, o, func(toc *TOC, o *WriteOptions) (sink, error) {
 		nameData(toc, false)
-		s := &tarSink{out: out, mtime: o.Created.Unix(), script: o.RestoreSQL, last: o.scriptLast, minor: o.Minor}
+		s := &tarSink{out: out, mtime: o.Created.Unix(), script: o.RestoreSQL, minor: o.Minor}
 		if o.Created.IsZero() {
 			s.mtime = 0
 		}
@@ -33,9 +33,6 @@ func NewTarWriter(ctx context.Context, out io.Writer, cat *archive.Catalog, o Wr
 		}
 		if err := s.pad(uint64(len(head))); err != nil {
 			return nil, err
-		}
-		if s.last {
-			return s, nil
 		}
 		if err := s.writeScript(toc); err != nil {
 			s.abort()
@@ -56,7 +53,6 @@ type tarSink struct {
 	at     io.WriterAt // nil for a pipe
 	mtime  int64
 	script func(io.Writer, *TOC) error
-	last   bool // the script is written behind the data
 	minor  uint8
 	pos    uint64
 
@@ -229,12 +225,7 @@ func (s *tarSink) writeScript(toc *TOC) error {
 }
 
 // close writes the end.
-func (s *tarSink) close(toc *TOC) (uint64, error) {
-	if s.last {
-		if err := s.writeScript(toc); err != nil {
-			return 0, err
-		}
-	}
+func (s *tarSink) close(*TOC) (uint64, error) {
 	return s.pos + 2*tarBlock, s.put(make([]byte, 2*tarBlock))
 }
 

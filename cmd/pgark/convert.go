@@ -219,7 +219,7 @@ func (o *convertOptions) toPgark(ctx context.Context, a *archive.File, src archi
 		err = out.Commit()
 	}
 	if err != nil {
-		return nil, &stateError{err: err, state: leftover(out)}
+		return nil, &stateError{err: err, state: leftover(out, "archive")}
 	}
 	return &fanout.StockSummary{Rows: sum.Rows, RawBytes: sum.RawBytes, Bytes: sum.Bytes}, nil
 }

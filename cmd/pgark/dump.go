@@ -258,13 +258,13 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 		err = context.Cause(ctx) // a signal that came after the last row: still nothing may appear
 	}
 	if err != nil {
-		return &stateError{err: err, state: leftover(out) + leftVolumes(err)}
+		return &stateError{err: err, state: leftover(out, "archive") + leftVolumes(err)}
 	}
 	if volumes == nil { // else Dump has done it
 		err = out.Commit()
 	}
 	if err != nil {
-		return &stateError{err: err, state: leftover(out) + leftVolumes(err)}
+		return &stateError{err: err, state: leftover(out, "archive") + leftVolumes(err)}
 	}
 	if err := o.summary(result, name, time.Since(begun)); err != nil {
 		return err
@@ -305,17 +305,17 @@ func (o *dumpOptions) engine(cluster *fanout.Cluster) fanout.DumpOptions {
 	}
 }
 
-// leftover says what state things are in after a failure.
-func leftover(out *outFile) string {
+// leftover says what state things are in after a failure to write what.
+func leftover(out *outFile, what string) string {
 	switch {
 	case out.name == "-":
-		return "what went to standard output is not an archive: throw it away"
+		return "what went to standard output is no " + what + ": throw it away"
 	case out.named:
 		return out.name + " is complete, but may not survive a power cut"
 	case isSpecial(out.name):
-		return "what went to " + out.name + " is not an archive"
+		return "what went to " + out.name + " is no " + what
 	}
-	return "no archive was written"
+	return "no " + what + " was written"
 }
 
 // leftVolumes names what workers may have left of a set.

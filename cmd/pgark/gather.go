@@ -124,7 +124,7 @@ func (o *gatherOptions) write(ctx context.Context, a *openedSet, m *meter) (*arc
 		err = out.Commit()
 	}
 	if err != nil {
-		return nil, &stateError{err: err, state: leftover(out)}
+		return nil, &stateError{err: err, state: leftover(out, "archive")}
 	}
 	return report, nil
 }

@@ -81,10 +81,10 @@ func (o *salvageOptions) Run(ctx context.Context, path string) error {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return &stateError{err: fmt.Errorf("%s: %w", path, err), state: leftover(out)}
+		return &stateError{err: fmt.Errorf("%s: %w", path, err), state: leftover(out, "archive")}
 	}
 	if err := out.Commit(); err != nil {
-		return &stateError{err: err, state: leftover(out)}
+		return &stateError{err: err, state: leftover(out, "archive")}
 	}
 	if report == nil {
 		return o.reportCluster(all)

@@ -132,8 +132,8 @@ func kindOf(path string) (string, error) {
 		return "", err
 	case pgdump.IsArchive(head):
 		return kindStock, nil
-	case pgdump.IsPlain(head), len(head) > 0 && strings.HasSuffix(path, ".sql"):
-		return kindPlain, nil
+	case pgdump.IsPlain(head), pgdump.IsForeign(head), len(head) > 0 && strings.HasSuffix(path, ".sql"):
+		return kindPlain, nil // which says of one that is not read what to do
 	}
 	return kindPgark, nil
 }

@@ -267,5 +267,5 @@ func (s *stockOut) leftover() string {
 	if s.file == nil {
 		return filepath.Clean(s.Dir) + " was not written"
 	}
-	return strings.ReplaceAll(leftover(s.file), "archive", "dump")
+	return leftover(s.file, "dump")
 }
