@@ -21,7 +21,7 @@ import (
 // Where the codec is fast, each session encodes its rows as soon as it has read them, in small pieces, and slots hold what was
 // encoded. Rows are in the processor's cache then, and no goroutine that wakes up for reading takes the place of the server's. Measured
 // with 295 MB in 2 million rows from PostgreSQL 15 on the same two cores, as custom format with zstd:1, wall time by that of pg_dump 18 in the same
-// round (medians of ten): with encoders of their own, pieces of 4 MiB and the longer pauses of before -j1 1.16 and -j2 0.94, so 1.00 and 0.87.
+// round (medians of twelve): with encoders of their own, pieces of 4 MiB and the longer pauses of before -j1 1.21 and -j2 0.97, so 1.01 and 0.92.
 //
 // Memory: each session has orderedSlots slots of at most FrameTarget bytes, 4 MiB; or as much in slots of what was encoded, one piece of rows, and
 // what the encoder takes, less than 4 MiB.

@@ -20,8 +20,8 @@ import "syscall"
 // segments of a Greenplum by three programs at once took 10.2 instead of 11.7 s (medians of three).
 //
 // A pause must not be so long that the server finds the socket's buffer full, which holds 200 KiB of a unix socket's with all that belongs
-// to them. Twice the sizes below cost a slow server time: a dump of 295 MB with -F custom -Z zstd:1 -j1 took 1.06 of pg_dump's time, as they are 1.00,
-// without a pause 1.14 (medians of ten rounds). The last rows are late by one pause at most.
+// to them. Twice the sizes below cost a slow server time: a dump of 295 MB with -F custom -Z zstd:1 -j1 took 1.09 of pg_dump's time, as they are 1.01,
+// without a pause 1.03 and a third more of the client's CPU (medians of twelve rounds). The last rows are late by one pause at most.
 const (
 	pauseLeast = 200_000   // nanoseconds
 	pauseMost  = 2_000_000 // likewise

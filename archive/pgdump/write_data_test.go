@@ -305,3 +305,16 @@ func smallDatabase() *database {
 	d.add("escaped", []byte("\\\\.\n\\N\n\n"))
 	return d
 }
+
+// Level 3 of zstd makes of small pieces what is larger than its first level's.
+func TestPieceSize(t *testing.T) {
+	for level, want := range map[int]int{0: 256 << 10, 1: 256 << 10, 2: 256 << 10, 3: 512 << 10} {
+		e, err := NewEncoder(CompressionZstd, level)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := e.PieceSize(); got != want {
+			t.Errorf("level %d: %d bytes, not %d", level, got, want)
+		}
+	}
+}
