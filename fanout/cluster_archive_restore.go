@@ -7,19 +7,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/wire"
 )
-
-// Databases is what has several databases: an [archive.Cluster], or a script of pg_dumpall.
-type Databases interface {
-	// Catalog has what the databases share: roles, tablespaces and what belongs to them.
-	Catalog() (*archive.Catalog, error)
-	// Databases lists the databases in the order in which they are restored.
-	Databases() []archive.ClusterDatabase
-	// Find finds a database. The error wraps [archive.ErrNoDatabase].
-	Find(name string) (*archive.ClusterDatabase, error)
-}
 
 // ClusterRestoreOptions says what to restore of an archive of several databases, and where.
 type ClusterRestoreOptions struct {
@@ -34,10 +23,7 @@ type ClusterRestoreOptions struct {
 	// first, if it is there, and made anew; of postgres and template1, which every server has, only the objects are.
 	Restore RestoreOptions
 
-	// Open opens the archive of a database; nil is [archive.Cluster.Open]. OpenSource, if it is not nil, takes its place: what it opens
-	// is restored as by [RestoreSource], and is not closed.
-	Open       func(name string) (*archive.Reader, error)
-	OpenSource func(name string) (archive.Source, error)
+	OpenSource OpenSource // nil for an archive of pgark
 
 	Started func(name string, number, of int) // called before each database; may be nil
 	Done    func(d *DatabaseRestore)          // called after each; may be nil
@@ -232,7 +218,7 @@ func (r *clusterRestore) session(ctx context.Context, fn func(conn *wire.Conn) e
 // database restores one database.
 func (r *clusterRestore) database(ctx context.Context, name string) DatabaseRestore {
 	d := DatabaseRestore{Name: name}
-	run, err := r.open(name)
+	db, err := openDatabase(r.c, r.o.OpenSource, name)
 	if err != nil {
 		d.Err = err
 		return d
@@ -245,24 +231,6 @@ func (r *clusterRestore) database(ctx context.Context, name string) DatabaseRest
 		return d
 	}
 	o.IfExists = o.Clean
-	d.Result, d.Err = run(ctx, o)
+	d.Result, d.Err = db.restore(ctx, o)
 	return d
-}
-
-// open opens what there is of a database, and gives what restores it.
-func (r *clusterRestore) open(name string) (func(context.Context, RestoreOptions) (*RestoreResult, error), error) {
-	if r.o.OpenSource != nil {
-		src, err := r.o.OpenSource(name)
-		return func(ctx context.Context, o RestoreOptions) (*RestoreResult, error) { return RestoreSource(ctx, src, o) }, err
-	}
-	open := r.o.Open
-	if open == nil {
-		c, ok := r.c.(*archive.Cluster)
-		if !ok {
-			return nil, fmt.Errorf("%w: how a database is opened is not said", ErrUsage)
-		}
-		open = c.Open
-	}
-	a, err := open(name)
-	return func(ctx context.Context, o RestoreOptions) (*RestoreResult, error) { return Restore(ctx, a, o) }, err
 }

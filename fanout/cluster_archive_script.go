@@ -20,15 +20,14 @@ type ClusterScriptOptions struct {
 	// databases, tablespaces and roles, as pg_dumpall --clean; IfExists is about these. Without a RestrictKey each part has one of its own.
 	Script ScriptOptions
 
-	// Open opens the archive of a database; nil is [archive.Cluster.Open].
-	Open func(name string) (*archive.Reader, error)
+	OpenSource OpenSource // nil for an archive of pgark
 }
 
-// WriteClusterScript writes an archive of several databases as SQL for psql: the text that the pg_dumpall of PostgreSQL 15 would write of the
+// WriteClusterScript writes an archive of several databases, or a script of pg_dumpall anew, as SQL for psql: the text that the pg_dumpall of PostgreSQL 15 would write of the
 // server, rows included. It differs from it where pg_dumpall lacks something: settings of all roles (ALTER ROLE ALL SET); and in resource queues
 // and groups, which PostgreSQL's has not, and settings of roles in single databases, which stand behind the databases. It does not
 // close w. What it has written when it fails has no end: don't keep it.
-func WriteClusterScript(ctx context.Context, w io.Writer, c *archive.Cluster, o ClusterScriptOptions) error {
+func WriteClusterScript(ctx context.Context, w io.Writer, c Databases, o ClusterScriptOptions) error {
 	p := &o.Script
 	switch {
 	case p.SingleTransaction:
@@ -47,17 +46,13 @@ func WriteClusterScript(ctx context.Context, w io.Writer, c *archive.Cluster, o 
 	if err != nil {
 		return fmt.Errorf("read roles and tablespaces: %w", err)
 	}
-	open := o.Open
-	if open == nil {
-		open = c.Open
-	}
-	s := &clusterScript{w: bufio.NewWriterSize(w, 64<<10), o: o, cat: cat}
+	s, open := &clusterScript{w: bufio.NewWriterSize(w, 64<<10), o: o, cat: cat}, o.OpenSource
 	s.part = func(ctx context.Context, w io.Writer, name string, o ScriptOptions) error {
-		a, err := open(name)
+		db, err := openDatabase(c, open, name)
 		if err != nil {
 			return err
 		}
-		return WriteScript(ctx, a, w, o)
+		return db.script(ctx, w, o)
 	}
 	return s.run(ctx, names)
 }

@@ -56,6 +56,9 @@ func (c *ClusterScript) Close() error {
 	return c.f.Close()
 }
 
+// Size is the length of the script, in bytes, when it is not compressed.
+func (c *ClusterScript) Size() int64 { return c.f.size }
+
 // Globals are the statements on what the databases share, as they stand in the script, without those that drop something.
 func (c *ClusterScript) Globals() string { return c.globals }
 

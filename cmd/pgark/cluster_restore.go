@@ -12,19 +12,19 @@ import (
 	"github.com/pgark/pgark/wire"
 )
 
-// runCluster restores all databases of an archive, or shows what would be done.
+// runCluster restores all databases of an archive or a script, or shows what would be done.
 func (o *restoreOptions) runCluster(ctx context.Context, path string) error {
 	if err := o.validateCluster(path); err != nil {
 		return err
 	}
-	c, err := openCluster(path)
+	c, err := openSeveral(ctx, path)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
 	switch {
 	case o.dryRun:
-		return o.printPlans(c, func(name string) (contents, error) { return c.Open(name) })
+		return o.printPlans(c)
 	case o.file != "":
 		return o.scriptCluster(ctx, c)
 	}
@@ -53,7 +53,7 @@ func (o *restoreOptions) validateCluster(path string) error {
 // noGlobals tells whether roles and tablespaces are to be left out: --globals=false.
 func (o *restoreOptions) noGlobals() bool { return o.globalsGiven && !o.globals }
 
-func (o *restoreOptions) printPlans(c severalDatabases, open func(name string) (contents, error)) error {
+func (o *restoreOptions) printPlans(c severalDatabases) error {
 	shared, err := c.Catalog()
 	if err != nil {
 		return err
@@ -70,8 +70,8 @@ func (o *restoreOptions) printPlans(c severalDatabases, open func(name string) (
 			return quietPipe(err)
 		}
 	}
-	for _, d := range c.databases().Databases() {
-		a, err := open(d.Name)
+	for _, d := range c.Databases() {
+		a, err := c.open(d.Name)
 		if err != nil {
 			return err
 		}
@@ -84,15 +84,19 @@ func (o *restoreOptions) printPlans(c severalDatabases, open func(name string) (
 }
 
 // scriptCluster writes the script of pg_dumpall.
-func (o *restoreOptions) scriptCluster(ctx context.Context, c *openedCluster) error {
-	options := fanout.ClusterScriptOptions{NoGlobals: o.noGlobals(), Script: o.scripts.engine(o.planOptions())}
+func (o *restoreOptions) scriptCluster(ctx context.Context, c severalDatabases) error {
+	options := fanout.ClusterScriptOptions{NoGlobals: o.noGlobals(), Script: o.scripts.engine(o.planOptions()), OpenSource: c.source()}
 	options.Script.Create, options.Script.Globals = false, false // which follow from the archive
+	if err := o.app.warn(c); err != nil {
+		return err
+	}
+	options.Script.Warn = func(message string) { o.app.say("warning: %s", message) }
 	out, err := o.app.createOut(o.file, o.force)
 	if err != nil {
 		return err
 	}
 	defer out.Discard()
-	err = fanout.WriteClusterScript(ctx, out, c.Cluster, options)
+	err = fanout.WriteClusterScript(ctx, out, c, options)
 	if err == nil {
 		err = context.Cause(ctx)
 	}
@@ -120,6 +124,9 @@ func (o *restoreOptions) restoreCluster(ctx context.Context, c severalDatabases)
 	if err != nil {
 		return err
 	}
+	if err := o.app.warn(c); err != nil {
+		return err
+	}
 	if err := o.chooseTranslation(c, cluster); err != nil {
 		return err
 	}
@@ -127,7 +134,7 @@ func (o *restoreOptions) restoreCluster(ctx context.Context, c severalDatabases)
 	all := clusterOutcome{o: o, c: c, databases: []restoredDatabase{}}
 	one := o.engine(cluster, m)
 	one.Target, one.Create, one.Globals = nil, false, false
-	r, err := fanout.RestoreCluster(ctx, c.databases(), fanout.ClusterRestoreOptions{
+	r, err := fanout.RestoreCluster(ctx, c, fanout.ClusterRestoreOptions{
 		Server: cluster.Coordinator.Config, NoGlobals: o.noGlobals(), Restore: one, OpenSource: c.source(),
 		Started: func(name string, number, of int) {
 			all.begun = time.Now()
@@ -298,7 +305,7 @@ func (o *restoreOptions) makeGlobals(ctx context.Context, path string, cluster *
 }
 
 func (o *restoreOptions) makeGlobalsOf(ctx context.Context, c severalDatabases, cluster *topology.Cluster) error {
-	r, err := fanout.RestoreCluster(ctx, c.databases(), fanout.ClusterRestoreOptions{
+	r, err := fanout.RestoreCluster(ctx, c, fanout.ClusterRestoreOptions{
 		Server: cluster.Coordinator.Config, Databases: []string{}, // none of them
 		Restore: fanout.RestoreOptions{
 			ExitOnError: o.exitOnError, NoACL: o.noACL, NoComments: o.noComments, NoStatistics: o.noStatistics, ToPostgres: o.translate, Log: o.app.logger(),

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pgark/pgark/archive"
@@ -9,25 +11,6 @@ import (
 	"github.com/pgark/pgark/fanout"
 	"github.com/pgark/pgark/verify"
 )
-
-// severalDatabases is what has several databases: an archive of pgark, or a script of pg_dumpall.
-type severalDatabases interface {
-	contents // of what the databases share
-	databases() fanout.Databases
-	decoder() textDecoder // of the names of databases, and of what they share
-	// source opens a database of a script; nil for an archive of pgark.
-	source() func(name string) (archive.Source, error)
-	// restored is what a database that was restored is compared with.
-	restored(d *fanout.DatabaseRestore) (verify.Content, error)
-}
-
-func (c *openedCluster) databases() fanout.Databases                       { return c.Cluster }
-func (c *openedCluster) decoder() textDecoder                              { return c.text }
-func (c *openedCluster) source() func(name string) (archive.Source, error) { return nil }
-
-func (c *openedCluster) restored(d *fanout.DatabaseRestore) (verify.Content, error) {
-	return c.Open(d.Name)
-}
 
 // clusterScript is a script of pg_dumpall.
 type clusterScript struct {
@@ -57,29 +40,55 @@ func openClusterScript(ctx context.Context, path string) (*clusterScript, error)
 	return &clusterScript{s, cat, newTextDecoder(cat.Encoding)}, nil
 }
 
-// Catalog implements [fanout.Databases].
+// Catalog implements [fanout.Databases]: roles and tablespaces.
 func (c *clusterScript) Catalog() (*archive.Catalog, error) { return c.shared, nil }
 
-// Moment implements contents: a script does not tell when it was made.
+// Moment implements [fanout.Databases]: a script does not tell when it was made.
 func (c *clusterScript) Moment() (*archive.Moment, error) {
 	return &archive.Moment{Route: "coordinator", Nodes: []archive.Node{{Name: "coordinator", Content: -1}}}, nil
 }
 
-func (c *clusterScript) databases() fanout.Databases { return c }
-func (c *clusterScript) decoder() textDecoder        { return c.text }
+func (c *clusterScript) decoder() textDecoder               { return c.text }
+func (c *clusterScript) source() fanout.OpenSource          { return c.part }
+func (c *clusterScript) open(name string) (contents, error) { return c.part(name) }
 
-func (c *clusterScript) source() func(name string) (archive.Source, error) {
-	return func(name string) (archive.Source, error) {
-		part, err := c.Part(name)
-		if err != nil {
-			return nil, err
-		}
-		return fanout.WithFloats(part)
+// part opens the script of one database.
+func (c *clusterScript) part(name string) (archive.Source, error) {
+	part, err := c.Part(name)
+	if err != nil {
+		return nil, err
 	}
+	return fanout.WithFloats(part)
+}
+
+// sayings is what the parts say of themselves: each sentence once, a warning with the database that it is of.
+func (c *clusterScript) sayings() (said archive.Description, err error) {
+	said.Format = fanout.FormatPlain
+	for _, d := range c.Databases() {
+		part, err := c.part(d.Name)
+		if err != nil {
+			return said, err
+		}
+		one := part.Description()
+		for _, u := range one.Unproven {
+			if !slices.Contains(said.Unproven, u) {
+				said.Unproven = append(said.Unproven, u)
+			}
+		}
+		for _, w := range one.Warnings {
+			said.Warnings = append(said.Warnings, fmt.Sprintf("database %s: %s", visible(c.text.String(d.Name)), w))
+		}
+	}
+	return said, nil
+}
+
+func (c *clusterScript) warnings() ([]string, error) {
+	said, err := c.sayings()
+	return said.Warnings, err
 }
 
 func (c *clusterScript) restored(d *fanout.DatabaseRestore) (verify.Content, error) {
-	src, err := c.source()(d.Name)
+	src, err := c.part(d.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -115,13 +124,13 @@ func (o *sourceOptions) openPart(ctx context.Context, path string) (archive.Sour
 			names = append(names, visible(c.text.String(d.Name)))
 		}
 		return nil, withHint(closeAfter(c, usagef("%s is a script of pg_dumpall, of several databases and not of one: %s", quoteArg(path),
-			strings.Join(names, ", "))), "--database NAME takes one; `pgark restore` restores all of them")
+			strings.Join(names, ", "))), "--database NAME takes one")
 	}
 	for _, d := range c.Databases() {
 		if c.text.String(d.Name) != o.set.database {
 			continue
 		}
-		src, err := c.source()(d.Name)
+		src, err := c.part(d.Name)
 		if err != nil {
 			return nil, closeAfter(c, err)
 		}
@@ -129,29 +138,4 @@ func (o *sourceOptions) openPart(ctx context.Context, path string) (archive.Sour
 	}
 	_, err = c.Find(o.set.database)
 	return nil, closeAfter(c, pathError(path, err))
-}
-
-// isClusterScript tells whether a path leads to a script of pg_dumpall.
-func isClusterScript(path string) bool {
-	kind, err := kindOf(path)
-	return err == nil && kind == kindDumpall
-}
-
-// runClusterScript restores all databases of a script of pg_dumpall, or shows what would be done.
-func (o *restoreOptions) runClusterScript(ctx context.Context, path string) error {
-	if err := o.validateCluster(path); err != nil {
-		return err
-	}
-	if o.file != "" {
-		return withHint(usagef("-f/--file is for one database, and %s is a script of pg_dumpall already", quoteArg(path)), "--database NAME takes one")
-	}
-	c, err := openClusterScript(ctx, path)
-	if err != nil {
-		return err
-	}
-	defer c.Close()
-	if !o.dryRun {
-		return o.restoreCluster(ctx, c)
-	}
-	return o.printPlans(c, func(name string) (contents, error) { return c.source()(name) })
 }

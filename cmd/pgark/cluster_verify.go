@@ -30,7 +30,11 @@ func (o *verifyOptions) compareEach(ctx context.Context, path string, report *ve
 	defer m.end()
 	all := &verify.Report{OK: true, Findings: []verify.Finding{}}
 	for _, d := range c.Databases() {
-		one, err := o.compareDatabase(ctx, c, d.Name, first, m)
+		a, err := c.Open(d.Name)
+		if err != nil {
+			return nil, err
+		}
+		one, err := o.compareDatabase(ctx, a, d.Name, first, m)
 		if errors.Is(err, archive.ErrDamaged) && len(report.Findings) > 0 {
 			o.app.say("database %s was not compared: %v", c.name(d.Name), err)
 			continue
@@ -38,22 +42,85 @@ func (o *verifyOptions) compareEach(ctx context.Context, path string, report *ve
 		if err != nil {
 			return nil, fmt.Errorf("database %s: %w", c.name(d.Name), err)
 		}
-		for i := range one.Findings {
-			one.Findings[i].Database = d.Name
-		}
-		all.Tables += one.Tables
-		all.Rows += one.Rows
-		all.Bytes += one.Bytes
-		all.Merge(one)
+		join(all, one, d.Name)
 	}
 	return all, nil
 }
 
-func (o *verifyOptions) compareDatabase(ctx context.Context, c *openedCluster, name string, first *topology.Cluster, m *meter) (*verify.Report, error) {
-	a, err := c.Open(name)
-	if err != nil {
-		return nil, err
+// join adds the report on one of several databases.
+func join(all, one *verify.Report, database string) {
+	for i := range one.Findings {
+		one.Findings[i].Database = database
 	}
+	all.Tables += one.Tables
+	all.Rows += one.Rows
+	all.Blocks += one.Blocks
+	all.Bytes += one.Bytes
+	all.Merge(one)
+}
+
+// verifyScript checks all databases of a script of pg_dumpall, and compares each with the one of its name on the server.
+func (o *verifyOptions) verifyScript(ctx context.Context, path string) error {
+	if o.volumes.start != startNone {
+		return usagef("--start is for sets of volumes of pgark, and %s is a script of pg_dumpall", quoteArg(path))
+	}
+	c, err := openClusterScript(ctx, path)
+	if isDamage(err) {
+		return o.tooDamaged(path, err)
+	}
+	if err != nil {
+		return err
+	}
+	defer c.Close()
+	said, err := c.sayings()
+	if err != nil {
+		return pathError(path, err)
+	}
+	report := &verify.Report{OK: true, Findings: []verify.Finding{}}
+	var compared *verify.Report
+	var first *topology.Cluster
+	if o.conn.given {
+		if first, err = o.conn.discover(ctx, o.app); err != nil {
+			return err
+		}
+		compared = &verify.Report{OK: true, Findings: []verify.Finding{}}
+	}
+	texts := map[string]textDecoder{"": c.text}
+	for _, d := range c.Databases() {
+		texts[d.Name] = newTextDecoder(d.Encoding)
+		if err := o.verifyPart(ctx, path, c, d.Name, first, report, compared); err != nil {
+			return fmt.Errorf("database %s: %w", visible(c.text.String(d.Name)), err)
+		}
+	}
+	decodeEach(report, texts)
+	decodeEach(compared, texts)
+	return o.concludeSource(path, said, report, compared)
+}
+
+// verifyPart adds what is found in one database of a script; first is nil where nothing is compared.
+func (o *verifyOptions) verifyPart(ctx context.Context, path string, c *clusterScript, name string, first *topology.Cluster, report, compared *verify.Report) error {
+	src, err := c.part(name)
+	if err != nil {
+		return err
+	}
+	one, survey, err := o.checkSource(ctx, path, src)
+	if err != nil {
+		return err
+	}
+	join(report, one, name)
+	if first == nil {
+		return nil
+	}
+	m := o.app.startMeter("compared")
+	defer m.end()
+	if one, err = o.compareDatabase(ctx, survey, name, first, m); err != nil {
+		return err
+	}
+	join(compared, one, name)
+	return nil
+}
+
+func (o *verifyOptions) compareDatabase(ctx context.Context, a verify.Content, name string, first *topology.Cluster, m *meter) (*verify.Report, error) {
 	cluster, err := topology.Discover(ctx, first.Coordinator.Config.With(wire.Overrides{Database: name}), o.conn.nodes.options(o.app))
 	if isNoDatabase(err) {
 		return &verify.Report{Findings: []verify.Finding{{

@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -30,7 +32,7 @@ type convertOptions struct {
 
 const convertLong = `Write an archive or a dump in another format, without a database: from an archive of pgark (also a set of volumes), a dump of pg_dump
 in any of its formats, or a set of gpbackup, to pgark's format or any of pg_dump's. Rows are recompressed on all cores. An archive of all
-databases becomes the script of pg_dumpall (-F plain), or --database takes one out of it.
+databases becomes the script of pg_dumpall (-F plain), and such a script an archive; --database takes one out of it.
 
 To pgark's format all rows are read and digested: what comes out is verified and restored like any other archive. What the source's
 format could not prove stays unproven up to then.
@@ -88,7 +90,7 @@ func newConvert(a *app) *cobra.Command {
 	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`CODEC[:LEVEL]`: none, zstd, lz4, xz, gzip; custom and directory take gzip by default")
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` pieces that are compressed at once (default one per core, 8 at most)")
 	f.BoolVar(&o.json, "json", false, "print a summary as JSON")
-	f.BoolVar(&o.rolePasswords, "role-passwords", false, "of a set of gpbackup, to pgark's format: keep the hashes of the roles' passwords")
+	f.BoolVar(&o.rolePasswords, "role-passwords", false, "of a set of gpbackup or a script of pg_dumpall, to pgark's format: keep the hashes of the roles' passwords")
 	f.BoolVar(&o.asIs, "as-is", false, "from custom to custom: keep the data as it is compressed, and copy it without reading what is in it")
 	o.stock.addFlags(f, formatPgark)
 	o.plain.addFlags(f)
@@ -100,14 +102,14 @@ func newConvert(a *app) *cobra.Command {
 // Run converts.
 func (o *convertOptions) Run(ctx context.Context, path string) error {
 	begun := time.Now()
+	if o.volumes.severalIn(path) {
+		return o.convertSeveral(ctx, path, begun)
+	}
 	src, err := o.sources.open(ctx, path, nil)
 	if err != nil {
 		return err
 	}
 	var a *archive.File
-	if src == nil && o.volumes.severalIn(path) && o.stock.format == fanout.FormatPlain {
-		return o.convertCluster(ctx, path, begun)
-	}
 	if src == nil {
 		if a, err = o.volumes.open(path); err != nil {
 			return err
@@ -167,51 +169,90 @@ func (o *convertOptions) toStock(ctx context.Context, a *archive.File, src archi
 	return sum, nil
 }
 
-// convertCluster writes the script of pg_dumpall.
-func (o *convertOptions) convertCluster(ctx context.Context, path string, begun time.Time) error {
-	c, err := openCluster(path)
+// convertSeveral converts all databases of an archive or a script.
+func (o *convertOptions) convertSeveral(ctx context.Context, path string, begun time.Time) error {
+	to := map[string]func(context.Context, severalDatabases) (*fanout.StockSummary, error){
+		formatPgark: o.severalToPgark, fanout.FormatPlain: o.severalToScript,
+	}[o.stock.format]
+	switch {
+	case to == nil:
+		return withHint(usagef("format %s is for one database, and %s has several", o.stock.format, quoteArg(path)),
+			"--database NAME takes one; -F pgark and -F plain take all of them")
+	case o.plain.create:
+		return usagef("-C/--create is for one database: all of %s are created", quoteArg(path))
+	}
+	c, err := openSeveral(ctx, path)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	if o.plain.create {
-		return usagef("-C/--create is for one database: all of %s are created", quoteArg(path))
+	if err := o.app.warn(c); err != nil {
+		return err
 	}
-	out, err := o.stock.create(o.app, o.file, o.force)
+	sum, err := to(ctx, c)
 	if err != nil {
 		return err
 	}
+	return o.summary(sum, time.Since(begun))
+}
+
+// severalToScript writes the script of pg_dumpall.
+func (o *convertOptions) severalToScript(ctx context.Context, c severalDatabases) (*fanout.StockSummary, error) {
+	out, err := o.stock.create(o.app, o.file, o.force)
+	if err != nil {
+		return nil, err
+	}
 	defer out.discard()
-	err = fanout.WriteClusterScript(ctx, out.Out, c.Cluster, fanout.ClusterScriptOptions{
-		Script: o.stock.script.engine(fanout.PlanOptions{Clean: o.plain.clean, IfExists: o.plain.ifExists}),
-	})
+	script := o.stock.script.engine(fanout.PlanOptions{Clean: o.plain.clean, IfExists: o.plain.ifExists})
+	script.Warn = func(message string) { o.app.say("warning: %s", message) }
+	err = fanout.WriteClusterScript(ctx, out.Out, c, fanout.ClusterScriptOptions{Script: script, OpenSource: c.source()})
 	if err == nil {
 		err = out.commit(ctx)
 	}
 	if err != nil {
-		return &stateError{err: err, state: scriptLeftover(out.file)}
+		return nil, &stateError{err: err, state: scriptLeftover(out.file)}
 	}
 	sum := &fanout.StockSummary{Bytes: uint64(max(out.file.written, 0))}
 	for _, d := range c.Databases() {
 		sum.RawBytes += d.RawBytes
 	}
-	return o.summary(sum, time.Since(begun))
+	return sum, nil
+}
+
+// severalToPgark writes an archive of pgark.
+func (o *convertOptions) severalToPgark(ctx context.Context, c severalDatabases) (*fanout.StockSummary, error) {
+	m := o.app.startMeter("converted")
+	defer m.end()
+	return o.writePgark(ctx, m, func(w io.Writer, options fanout.ImportOptions) (archive.Summary, error) {
+		return fanout.ImportCluster(ctx, c, w, fanout.ClusterImportOptions{
+			Import: options, OpenSource: c.source(),
+			Started: func(name string, number, of int) {
+				m.Note(fmt.Sprintf("database %s (%d of %d)", visible(c.decoder().String(name)), number, of))
+			},
+		})
+	})
 }
 
 // toPgark writes an archive of pgark.
 func (o *convertOptions) toPgark(ctx context.Context, a *archive.File, src archive.Source, m *meter) (*fanout.StockSummary, error) {
+	return o.writePgark(ctx, m, func(w io.Writer, options fanout.ImportOptions) (archive.Summary, error) {
+		if src != nil {
+			return fanout.ImportSource(ctx, src, w, options)
+		}
+		return fanout.ImportArchive(ctx, a.Reader, w, options)
+	})
+}
+
+// writePgark has a file, which appears under its name once it is whole, written.
+func (o *convertOptions) writePgark(ctx context.Context, m *meter, write func(io.Writer, fanout.ImportOptions) (archive.Summary, error)) (*fanout.StockSummary, error) {
 	out, err := o.app.createOut(o.file, o.force)
 	if err != nil {
 		return nil, err
 	}
 	defer out.Discard()
-	options := fanout.ImportOptions{Codec: o.stock.codec, Level: o.stock.level, Jobs: jobsOrDefault(o.jobs), Tool: toolName, Progress: m, RolePasswords: o.rolePasswords}
-	var sum archive.Summary
-	if src != nil {
-		sum, err = fanout.ImportSource(ctx, src, out, options)
-	} else {
-		sum, err = fanout.ImportArchive(ctx, a.Reader, out, options)
-	}
+	sum, err := write(out, fanout.ImportOptions{
+		Codec: o.stock.codec, Level: o.stock.level, Jobs: jobsOrDefault(o.jobs), Tool: toolName, Progress: m, RolePasswords: o.rolePasswords,
+	})
 	if err == nil {
 		err = context.Cause(ctx)
 	}

@@ -47,6 +47,14 @@ func humanDuration(d time.Duration) string {
 	return fmt.Sprintf("%d:%02d h", int(d.Hours()), int(d.Minutes())%60)
 }
 
+// humanTime is a time to the second, or to less. Dumps of other programs need not tell theirs.
+func humanTime(t time.Time, layout string) string {
+	if t.IsZero() {
+		return "unknown"
+	}
+	return t.Format(layout)
+}
+
 // plural is "1 table", "2 tables".
 func plural(n uint64, noun string) string {
 	if n == 1 {

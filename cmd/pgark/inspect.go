@@ -51,6 +51,12 @@ Of dumps of pg_dump and sets of gpbackup it shows what their formats tell, and s
 
 // Run prints what the archive is.
 func (o *inspectOptions) Run(ctx context.Context, path string) error {
+	if o.volumes.severalIn(path) {
+		if isClusterScript(path) {
+			return o.inspectScript(ctx, path)
+		}
+		return o.inspectCluster(path)
+	}
 	src, err := o.sources.open(ctx, path, nil)
 	if err != nil {
 		return err
@@ -58,9 +64,6 @@ func (o *inspectOptions) Run(ctx context.Context, path string) error {
 	if src != nil {
 		defer src.Close()
 		return o.inspectSource(path, src)
-	}
-	if o.volumes.severalIn(path) {
-		return o.inspectCluster(path)
 	}
 	a, err := o.volumes.openPartial(path)
 	if err != nil {

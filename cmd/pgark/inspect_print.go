@@ -17,11 +17,11 @@ func (in *inspection) print(w io.Writer) {
 	}
 	field("database", "%s (%s)", in.DBName, in.Encoding)
 	field("server", "%s %s", in.Product, in.ServerVersion)
-	field("moment", "%s, route %s, promise %s", in.Moment.Format(time.RFC3339Nano), in.Route, in.Promise)
+	field("moment", "%s, route %s, promise %s", humanTime(in.Moment, time.RFC3339Nano), in.Route, in.Promise)
 	if in.RouteReason != "" {
 		field("route", "%s", in.RouteReason)
 	}
-	field("written", "%s by %s, catalog by pg_dump %s", in.Created.Format(time.RFC3339), in.Tool, in.PgDumpVersion)
+	field("written", "%s by %s, catalog by pg_dump %s", humanTime(in.Created, time.RFC3339), in.Tool, in.PgDumpVersion)
 	field("format", "%s, codec %s level %d", in.FormatVersion, in.Codec, in.Level)
 	field("root digest", "%s", in.RootDigest)
 	if in.Set != "" {

@@ -70,6 +70,9 @@ func newList(a *app) *cobra.Command {
 
 // Run prints the list.
 func (o *listOptions) Run(ctx context.Context, path string) error {
+	if o.volumes.severalIn(path) {
+		return o.listSeveral(ctx, path)
+	}
 	src, err := o.sources.open(ctx, path, nil)
 	if err != nil {
 		return err
@@ -77,9 +80,6 @@ func (o *listOptions) Run(ctx context.Context, path string) error {
 	if src != nil {
 		defer src.Close()
 		return o.listSource(ctx, path, src)
-	}
-	if o.volumes.severalIn(path) {
-		return o.listCluster(path)
 	}
 	open := o.volumes.lead()
 	if o.volumes.dir != "" {
@@ -114,17 +114,10 @@ func (o *listOptions) listSource(ctx context.Context, path string, src archive.S
 	if err != nil {
 		return pathError(path, err)
 	}
-	var counted *verify.Survey
-	var report *verify.Report
-	if o.count {
-		m := o.app.startMeter("read")
-		report, counted, err = verify.Source(ctx, src, verify.Options{Volume: filepath.Base(path), Jobs: jobsOrDefault(o.jobs), Progress: m})
-		m.end()
-		if err != nil {
-			return pathError(path, err)
-		}
+	held, findings, err := o.sourceHoldings(ctx, path, src, cat)
+	if err != nil {
+		return err
 	}
-	held := sourceHoldings(src, cat, counted)
 	if o.json {
 		err = writeJSON(o.app.stdout, listObjects(cat, held))
 	} else {
@@ -132,8 +125,27 @@ func (o *listOptions) listSource(ctx context.Context, path string, src archive.S
 		listForPeople(out, cat, held)
 		err = out.write(o.app.stdout)
 	}
-	if err == nil && report != nil && !report.OK {
-		return withHint(&foundError{message: fmt.Sprintf("%s: %s", path, plural(uint64(len(report.Findings)), "finding"))}, "`pgark verify` says what is wrong")
+	return o.conclude(path, findings, err)
+}
+
+// sourceHoldings says what a dump of another program holds, and how much was wrong if all of it was read.
+func (o *listOptions) sourceHoldings(ctx context.Context, path string, src archive.Source, cat *archive.Catalog) (held map[int32]*holding, findings int, err error) {
+	if !o.count {
+		return sourceHoldings(src, cat, nil), 0, nil
+	}
+	m := o.app.startMeter("read")
+	defer m.end()
+	report, counted, err := verify.Source(ctx, src, verify.Options{Volume: filepath.Base(path), Jobs: jobsOrDefault(o.jobs), Progress: m})
+	if err != nil {
+		return nil, 0, pathError(path, err)
+	}
+	return sourceHoldings(src, cat, counted), len(report.Findings), nil
+}
+
+// conclude ends the command, err being that of printing the list.
+func (o *listOptions) conclude(path string, findings int, err error) error {
+	if err == nil && findings > 0 {
+		return withHint(&foundError{message: fmt.Sprintf("%s: %s", path, plural(uint64(findings), "finding"))}, "`pgark verify` says what is wrong")
 	}
 	return quietPipe(err)
 }

@@ -292,9 +292,6 @@ func (o *restoreOptions) Run(ctx context.Context, path string) error {
 	if o.volumes.severalIn(path) {
 		return o.runCluster(ctx, path)
 	}
-	if o.volumes.database == "" && isClusterScript(path) {
-		return o.runClusterScript(ctx, path)
-	}
 	switch {
 	case o.list || o.dryRun:
 		if src, err := o.sources.open(ctx, path, nil); src != nil || err != nil {

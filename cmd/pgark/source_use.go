@@ -125,13 +125,9 @@ func (o *verifyOptions) verifySource(ctx context.Context, path string, src archi
 	if o.volumes.start != startNone {
 		return usagef("--start is for sets of volumes of pgark, and %s is a dump of %s", visible(path), src.Description().Program)
 	}
-	m := o.app.startMeter("verified")
-	report, survey, err := verify.Source(ctx, src, verify.Options{
-		Volume: filepath.Base(path), Jobs: jobsOrDefault(o.jobs), Quick: o.quick && !o.conn.given, Progress: m, Log: o.app.logger(),
-	})
-	m.end()
+	report, survey, err := o.checkSource(ctx, path, src)
 	if err != nil {
-		return pathError(path, err)
+		return err
 	}
 	var compared *verify.Report
 	if o.conn.given {
@@ -153,7 +149,25 @@ func (o *verifyOptions) verifySource(ctx context.Context, path string, src archi
 	text := newTextDecoder(cat.Encoding)
 	decodeFindings(report, text)
 	decodeFindings(compared, text)
-	if err := o.printSource(path, src, report, compared); err != nil {
+	return o.concludeSource(path, src.Description(), report, compared)
+}
+
+// checkSource reads a dump of another program, or one of several databases in it.
+func (o *verifyOptions) checkSource(ctx context.Context, path string, src archive.Source) (*verify.Report, *verify.Survey, error) {
+	m := o.app.startMeter("verified")
+	defer m.end()
+	report, survey, err := verify.Source(ctx, src, verify.Options{
+		Volume: filepath.Base(path), Jobs: jobsOrDefault(o.jobs), Quick: o.quick && !o.conn.given, Progress: m, Log: o.app.logger(),
+	})
+	if err != nil {
+		return nil, nil, pathError(path, err)
+	}
+	return report, survey, nil
+}
+
+// concludeSource shows the outcome, and turns it into an exit code.
+func (o *verifyOptions) concludeSource(path string, d archive.Description, report, compared *verify.Report) error {
+	if err := o.printSource(path, d, report, compared); err != nil {
 		return quietPipe(err)
 	}
 	n := len(report.Findings)
@@ -202,8 +216,7 @@ func (o *verifyOptions) tooDamaged(path string, err error) error {
 }
 
 // printSource shows the outcome, and says what could not be proven.
-func (o *verifyOptions) printSource(path string, src archive.Source, report, compared *verify.Report) error {
-	d := src.Description()
+func (o *verifyOptions) printSource(path string, d archive.Description, report, compared *verify.Report) error {
 	if o.json {
 		if compared != nil {
 			report.Merge(compared)
@@ -347,11 +360,11 @@ func (in *sourceInspection) print(w io.Writer) {
 	}
 	field("database", "%s (%s)", in.DBName, in.Encoding)
 	field("server", "%s %s", in.Product, in.ServerVersion)
-	field("moment", "%s, route %s, promise %s", in.Moment.Format(time.RFC3339Nano), dash(in.Route), dash(in.Promise))
+	field("moment", "%s, route %s, promise %s", humanTime(in.Moment, time.RFC3339Nano), dash(in.Route), dash(in.Promise))
 	if in.RouteReason != "" {
 		field("route", "%s", in.RouteReason)
 	}
-	field("written", "%s by %s", in.Created.Format(time.RFC3339), in.Tool)
+	field("written", "%s by %s", humanTime(in.Created, time.RFC3339), in.Tool)
 	field("format", "%s %s, codec %s", in.Format, in.FormatVersion, in.Codec)
 	field("files", "%s, %s", plural(uint64(max(in.Volumes[0].Files, 0)), "file"), humanBytes(in.Volumes[0].Bytes))
 	field("holds", "%s, %s", plural(uint64(in.Objects), "object"), plural(uint64(in.Tables), "table"))

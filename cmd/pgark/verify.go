@@ -86,6 +86,9 @@ func newVerify(a *app) *cobra.Command {
 
 // Run checks the archive, then compares.
 func (o *verifyOptions) Run(ctx context.Context, path string) error {
+	if o.volumes.database == "" && isClusterScript(path) {
+		return o.verifyScript(ctx, path)
+	}
 	src, err := o.sources.open(ctx, path, nil)
 	if isDamage(err) {
 		return o.tooDamaged(path, err)
