@@ -182,6 +182,7 @@ func TestSalvageCluster(t *testing.T) {
 
 // Whatever single byte is lost, salvage keeps all other databases, and what it writes is sound.
 func TestSalvageClusterEverywhere(t *testing.T) {
+	t.Parallel()
 	good, _, list := writeCluster(t, clusterDBs())
 	const step = 7
 	each(t, len(good)/step, func(n int) error {

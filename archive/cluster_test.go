@@ -258,6 +258,7 @@ func databaseAt(list []archive.ClusterDatabase, offset int64) *archive.ClusterDa
 
 // Every bit of a cluster archive matters, and the check names the database.
 func TestClusterBitFlips(t *testing.T) {
+	t.Parallel()
 	good, _, list := writeCluster(t, clusterDBs())
 	each(t, len(good), func(i int) error {
 		b := bytes.Clone(good)
@@ -288,6 +289,7 @@ func TestClusterBitFlips(t *testing.T) {
 // A cluster archive that was cut off is never taken for a whole one, nor for one of its databases, not even where it was
 // cut behind one. What is whole in it can be saved.
 func TestClusterTruncated(t *testing.T) {
+	t.Parallel()
 	good, _, list := writeCluster(t, clusterDBs())
 	each(t, len(good), func(n int) error {
 		b := good[:n]

@@ -71,6 +71,7 @@ func TestCheckSound(t *testing.T) {
 
 // Every bit of an archive matters.
 func TestEveryBitFlip(t *testing.T) {
+	t.Parallel()
 	for _, c := range []archive.Codec{archive.CodecNone, archive.CodecZstd} {
 		t.Run(c.String(), func(t *testing.T) {
 			good, _ := writeArchive(t, testOptions(c), testParts())

@@ -72,6 +72,7 @@ func wholeBlocks(frames []archive.FrameInfo, intact func(f archive.FrameInfo, en
 }
 
 func TestSalvageEveryTruncation(t *testing.T) {
+	t.Parallel()
 	good, _ := writeArchive(t, testOptions(archive.CodecNone), testParts())
 	frames := framesOf(t, good)
 	header := frames[1].Offset
@@ -99,6 +100,7 @@ func TestSalvageEveryTruncation(t *testing.T) {
 
 // The head may be missing too.
 func TestSalvageEveryTail(t *testing.T) {
+	t.Parallel()
 	good, _ := writeArchive(t, testOptions(archive.CodecZstd), testParts())
 	frames := framesOf(t, good)
 	index := frames[len(frames)-1]

@@ -73,6 +73,7 @@ func floatsOf(bits int) []float64 {
 
 // Canonical text is what a server prints for the same value, for 600,000 values of each type.
 func TestShortestIsTheServers(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	db := srv.CreateDB(t)
 	for _, typ := range []struct {

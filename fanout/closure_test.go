@@ -16,6 +16,7 @@ import (
 // Whatever object is selected, with what it depends on it is restored into an empty database without one failed statement, and is
 // what it was.
 func TestEveryObjectWithDependencies(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	db := srv.CreateDB(t)
 	pgtest.AllKinds(t, srv, db)

@@ -131,6 +131,7 @@ func inOrder(text string) string {
 // A whole server goes into one file, and comes back out of it: pg_dumpall finds no difference. The text that the archive gives is
 // pg_dumpall's, with and without --clean, and psql loads it into an empty server.
 func TestCluster(t *testing.T) {
+	t.Parallel()
 	from := pgtest.Start(t)
 	fillServer(t, from)
 	var started []string
@@ -298,6 +299,7 @@ func psqlScript(t *testing.T, srv *pgtest.Server, file string) string {
 
 // pg_dump writes a database's own name in that database's encoding, though its bytes are in another: no server could make it from that.
 func TestClusterForeignName(t *testing.T) {
+	t.Parallel()
 	from, to := pgtest.Start(t), pgtest.Start(t)
 	from.Exec(t, "postgres", "CREATE DATABASE \"é\" ENCODING 'LATIN1' TEMPLATE template0 LC_COLLATE 'C' LC_CTYPE 'C'")
 	b, _ := dumpServer(t, from, nil)
@@ -314,6 +316,7 @@ func TestClusterForeignName(t *testing.T) {
 
 // An empty server gives what pg_dumpall gives of one.
 func TestClusterEmpty(t *testing.T) {
+	t.Parallel()
 	from := pgtest.Start(t)
 	b, _ := dumpServer(t, from, nil)
 	var out strings.Builder
@@ -325,6 +328,7 @@ func TestClusterEmpty(t *testing.T) {
 
 // Patterns choose among the databases, and one that matches nothing is an error.
 func TestClusterPatterns(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Start(t)
 	for _, name := range []string{"app1", "app2", `"App.x"`, "other"} {
 		srv.Exec(t, "postgres", "CREATE DATABASE "+name)
@@ -348,6 +352,7 @@ func TestClusterPatterns(t *testing.T) {
 
 // If one database can't be dumped, all fails, and the error names it.
 func TestClusterDumpFails(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Start(t)
 	srv.Exec(t, "postgres", "CREATE ROLE ann LOGIN")
 	srv.Exec(t, "postgres", "CREATE DATABASE mine OWNER ann")
@@ -383,6 +388,7 @@ func TestClusterDumpFails(t *testing.T) {
 
 // A role that comes while databases are dumped is in the archive, and so is one that goes.
 func TestClusterRolesMeanwhile(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Start(t)
 	srv.Exec(t, "postgres", "CREATE ROLE goes")
 	srv.Exec(t, "postgres", "CREATE DATABASE a")
@@ -410,6 +416,7 @@ func TestClusterRolesMeanwhile(t *testing.T) {
 
 // A database whose archive is damaged does not keep the others from being restored.
 func TestClusterRestoreDamaged(t *testing.T) {
+	t.Parallel()
 	from, to := pgtest.Start(t), pgtest.Start(t)
 	for _, name := range []string{"one", "two"} {
 		from.Exec(t, "postgres", "CREATE DATABASE "+name)

@@ -41,6 +41,7 @@ CREATE TABLE "of no rows" (a int)`)
 
 // A plain dump is what pg_dump writes, whatever the number of sessions.
 func TestDumpPlain(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	db := allKindsAndMore(t, srv)
 	want := stockScript(t, srv, db)

@@ -136,6 +136,7 @@ func globalsOf(t *testing.T, srv *pgtest.Server, o fanout.GlobalsOptions) *archi
 
 // All that a server shares arrives on another: pg_dumpall finds no difference between the two.
 func TestGlobalsRoundTrip(t *testing.T) {
+	t.Parallel()
 	from, to := pgtest.Start(t), pgtest.Start(t)
 	everyGlobal(t, from)
 	cat := globalsOf(t, from, fanout.GlobalsOptions{RolePasswords: true})
@@ -168,6 +169,7 @@ func TestGlobalsRoundTrip(t *testing.T) {
 
 // Passwords stay out unless they are asked for; who is no superuser gets the rest.
 func TestGlobalsPasswords(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Start(t)
 	everyGlobal(t, srv)
 	cat := globalsOf(t, srv, fanout.GlobalsOptions{})
@@ -197,6 +199,7 @@ func TestGlobalsPasswords(t *testing.T) {
 
 // What ALTER ROLE ALL has set is in no pg_dumpall. It is restored by force only, since it concerns everybody.
 func TestGlobalsOfAllRoles(t *testing.T) {
+	t.Parallel()
 	from, to := pgtest.Start(t), pgtest.Start(t)
 	from.Exec(t, "postgres", `ALTER ROLE ALL SET statement_timeout = '61min'; ALTER ROLE ALL SET search_path = "$user", public, "a,b"; ALTER ROLE ALL SET "DateStyle" = 'ISO, DMY'`)
 	cat := globalsOf(t, from, fanout.GlobalsOptions{})
@@ -216,6 +219,7 @@ func TestGlobalsOfAllRoles(t *testing.T) {
 
 // Roles that are there stay as they are, and get no rights, unless it is forced; a new member of theirs is one.
 func TestGlobalsExisting(t *testing.T) {
+	t.Parallel()
 	from, to := pgtest.Start(t), pgtest.Start(t)
 	from.Exec(t, "postgres", `CREATE ROLE a LOGIN; CREATE ROLE b; CREATE ROLE c; CREATE ROLE boss SUPERUSER; GRANT b TO a; GRANT b TO c; GRANT boss TO a;
 ALTER ROLE a SET work_mem = '7MB'; COMMENT ON ROLE b IS 'from'; GRANT SET ON PARAMETER work_mem TO a, b; GRANT SET ON PARAMETER log_statement TO c`)
@@ -250,6 +254,7 @@ ALTER ROLE a SET work_mem = '7MB'; COMMENT ON ROLE b IS 'from'; GRANT SET ON PAR
 
 // What the server refuses is named, and the rest is there; a role is whole or not at all.
 func TestGlobalsRefused(t *testing.T) {
+	t.Parallel()
 	from, to := pgtest.Start(t), pgtest.Start(t)
 	everyGlobal(t, from)
 	cat := globalsOf(t, from, fanout.GlobalsOptions{}) // the tablespace's directory is in use
@@ -281,6 +286,7 @@ func TestGlobalsRefused(t *testing.T) {
 
 // Settings of a role in a database that is not there yet wait for it.
 func TestGlobalsLater(t *testing.T) {
+	t.Parallel()
 	to := pgtest.Start(t)
 	cat := &archive.Catalog{Encoding: "UTF8", Entries: []archive.Entry{
 		{ID: 1, Kind: "ROLE", Name: "ann", DDL: "CREATE ROLE ann;\n", Section: archive.SectionNone},
@@ -303,6 +309,7 @@ func TestGlobalsLater(t *testing.T) {
 
 // A session that ends in the middle leaves no role, whole or half.
 func TestGlobalsLost(t *testing.T) {
+	t.Parallel()
 	to := pgtest.Start(t)
 	cat := &archive.Catalog{Encoding: "UTF8", Entries: []archive.Entry{
 		{ID: 1, Kind: "ROLE", Name: "ann", DDL: "CREATE ROLE ann;\n"}, {ID: 2, Kind: "ROLE", Name: "bob", DDL: "CREATE ROLE bob;\nSELECT pg_terminate_backend(pg_backend_pid());\n"},
@@ -318,6 +325,7 @@ func TestGlobalsLost(t *testing.T) {
 
 // The grantor may get the right to grant only by a later statement; one that has none at all does not keep the member out.
 func TestGlobalsGrantors(t *testing.T) {
+	t.Parallel()
 	to := pgtest.Start(t)
 	role := func(id int32, name string) archive.Entry {
 		return archive.Entry{ID: id, Kind: "ROLE", Name: name, DDL: "CREATE ROLE " + name + ";\n"}

@@ -10,6 +10,7 @@ import (
 
 // Roles and tablespaces go with an archive, without passwords, and are made where they are not there.
 func TestGlobals(t *testing.T) {
+	t.Parallel()
 	from, to := pgtest.Start(t), pgtest.Start(t)
 	db := from.CreateDB(t)
 	from.Exec(t, db, `CREATE ROLE "Odd; ""One""" LOGIN PASSWORD 'secret'; CREATE ROLE readers; CREATE ROLE boss LOGIN CONNECTION LIMIT 5;

@@ -116,6 +116,7 @@ func oldArchive(t *testing.T, cluster fanout.DumpOptions, format string, minor u
 // Large objects of archives from before PostgreSQL 9.0, which pg_restore makes when it comes to their data: all that reads an archive has them,
 // and restores them as pg_restore does.
 func TestOldLargeObjects(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	db := srv.CreateDB(t)
 	srv.Exec(t, db, `CREATE TABLE t AS SELECT g AS a FROM generate_series(1, 100) g; SELECT lo_from_bytea(7001, '\x00ff5c0a'), lo_create(7002);

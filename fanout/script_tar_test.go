@@ -63,6 +63,7 @@ func extract(t *testing.T, members map[string]string) string {
 
 // restore.sql does what it says to a person: with the path filled in, psql makes the same database of the extracted members.
 func TestTarScript(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	db := allKindsAndMore(t, srv)
 	want := definitions(t, srv, db)

@@ -124,6 +124,7 @@ func sortedCopy(lines []string) []string {
 // Whatever format, codec and version is written, straight from the database or from an archive, the stock pg_restore of every release
 // that is to read it makes the same database of it.
 func TestStockRestores(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	db := allKindsAndMore(t, srv)
 	want := definitions(t, srv, db)
@@ -148,6 +149,7 @@ func TestStockRestores(t *testing.T) {
 		{fanout.FormatTar, "1.16", archive.CodecNone, newest, false},
 	} {
 		t.Run(fmt.Sprintf("%s %s %s", x.format, x.version, x.codec), func(t *testing.T) {
+			t.Parallel()
 			path := filepath.Join(t.TempDir(), "dump")
 			o := fanout.StockOptions{Format: x.format, Version: x.version, Codec: x.codec, Jobs: 2}
 			write := func(target fanout.StockTarget) error {
@@ -256,6 +258,7 @@ func sameDigests(t *testing.T, a *archive.Reader, b []byte) {
 
 // Selections, lists and switches of the stock pg_restore work on what pgark writes.
 func TestStockRestoreSwitches(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	db := allKindsAndMore(t, srv)
 	path := filepath.Join(t.TempDir(), "dump")
@@ -290,6 +293,7 @@ func TestStockRestoreSwitches(t *testing.T) {
 
 // A large table in several entries is loaded by a stock pg_restore over several sessions, with each row once.
 func TestStockIntraTable(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	db := srv.CreateDB(t)
 	srv.Exec(t, db, `CREATE TABLE wide AS SELECT g AS id, repeat(md5(g::text), 30) AS v FROM generate_series(1, 30000) g;

@@ -58,7 +58,7 @@ func defineAll(t *testing.T, srv *pgtest.Server, db string, cat *archive.Catalog
 func TestToPostgresOfRealCatalog(t *testing.T) {
 	srv := pgtest.Shared(t)
 	db := srv.CreateDB(t)
-	srv.Exec(t, "postgres", `DO $$ BEGIN CREATE ROLE gpkinds_reader; EXCEPTION WHEN duplicate_object THEN END $$`)
+	srv.Exec(t, "postgres", `DO $$ BEGIN CREATE ROLE gpkinds_reader; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$`)
 	cat := greenplumKinds(t)
 	before := slices.Clone(cat.Entries)
 	out, notes := ToPostgres(cat)
@@ -179,7 +179,7 @@ func TestToPostgresOfRealPartitions(t *testing.T) {
 // are loaded.
 func TestRestoreGreenplumArchive(t *testing.T) {
 	srv := pgtest.Shared(t)
-	srv.Exec(t, "postgres", `DO $$ BEGIN CREATE ROLE gpkinds_reader; EXCEPTION WHEN duplicate_object THEN END $$`)
+	srv.Exec(t, "postgres", `DO $$ BEGIN CREATE ROLE gpkinds_reader; EXCEPTION WHEN duplicate_object OR unique_violation THEN END $$`)
 	file, err := os.ReadFile("../testdata/greenplum/kinds.pgark")
 	check(t, err)
 	for name, o := range map[string]RestoreOptions{

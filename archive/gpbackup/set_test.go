@@ -139,6 +139,7 @@ func open(tb testing.TB, path string, o Options) *Set {
 
 // Every way in which gpbackup writes a set gives the rows that were there.
 func TestSamples(t *testing.T) {
+	t.Parallel()
 	want := truth(t, "expected.tsv")
 	for _, name := range []string{"multi-gzip", "multi-zstd", "multi-none", "single-zstd", "single-gzip-leaf", "single-none", "stats-leaf", "onedir"} {
 		all := unpack(t, name)
@@ -248,6 +249,7 @@ func TestCatalog(t *testing.T) {
 
 // What is missing or cut off is an error that names it, and never fewer rows.
 func TestIncomplete(t *testing.T) {
+	t.Parallel()
 	dirs := make(map[string]string)
 	for _, tt := range []struct{ name, pattern string }{
 		{"multi-gzip", "gpseg1/backups/*/*/gpbackup_1_*_24796.gz"},

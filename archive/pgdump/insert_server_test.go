@@ -152,6 +152,7 @@ func isScript(t *testing.T, path string, b []byte) bool {
 
 // The rows of INSERT statements are byte for byte those that COPY gives, in catalogs that are the same.
 func TestInsertsOfServer(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	db := insertDB(t, srv)
 	for version, program := range stockPrograms(t, srv) {
@@ -177,6 +178,7 @@ func TestInsertsOfServer(t *testing.T) {
 
 // Version 18 has generated columns that are not stored, and constraints of NOT NULL.
 func TestInsertsOfServer18(t *testing.T) {
+	t.Parallel()
 	program := pgtest.StockClient(t, 18, "pg_dump")
 	srv := pgtest.Start(t, pgtest.WithBinDir(filepath.Dir(program)))
 	db := insertDB(t, srv)
@@ -275,6 +277,7 @@ func compareCopies(t *testing.T, copied, src archive.Source, named bool) {
 
 // With standard_conforming_strings off, and in encodings whose characters may hold what looks like backslashes, too.
 func TestInsertsOfServerOtherwise(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Start(t)
 	for _, encoding := range []string{"", "SJIS", "BIG5", "GBK", "UHC", "GB18030", "SHIFT_JIS_2004", "EUC_JP"} {
 		for _, off := range []bool{false, true} {

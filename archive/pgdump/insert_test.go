@@ -270,6 +270,7 @@ func TestTableColumnsOfRoot(t *testing.T) {
 
 // A dump that is cut off anywhere within its rows gives an error, whatever the format, and never fewer rows.
 func TestInsertsTruncated(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob("testdata/inserts-*")
 	if err != nil || len(files) != 3 {
 		t.Fatal(files, err)

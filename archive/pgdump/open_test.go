@@ -178,6 +178,7 @@ func TestSampleGreenplum(t *testing.T) {
 
 // A dump that is cut off anywhere is an error, and never fewer rows.
 func TestTruncated(t *testing.T) {
+	t.Parallel()
 	for _, name := range []string{"pg17-custom-zstd.dump", "pg15-custom-gzip-pipe.dump", "pg15-tar.tar"} {
 		b, err := os.ReadFile(filepath.Join("testdata", name))
 		if err != nil {

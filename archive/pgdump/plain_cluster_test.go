@@ -337,6 +337,7 @@ func (s *Script) entryKind(stream int) string { return s.entries[s.streams[strea
 
 // What the pg_dumpall of each version writes holds the same databases, rows and roles.
 func TestClusterScriptOfServer(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Start(t)
 	srv.Exec(t, "postgres", `CREATE ROLE "ro""le"`)
 	srv.Exec(t, "postgres", `CREATE DATABASE "we ird"`)

@@ -47,6 +47,7 @@ func runClient(t *testing.T, srv *pgtest.Server, program string, args ...string)
 // Whatever the switches, a script gives the entries, the rows and the large objects that an archive gives which pg_dump wrote
 // with the same switches.
 func TestPlainOfServer(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	db := plainDB(t, srv)
 	tests := []struct {
@@ -134,6 +135,7 @@ func wholeContents(t *testing.T, src archive.Source) map[string]string {
 
 // pg_restore --verbose writes all dependencies into its scripts, and the script's are those.
 func TestPlainOfPgRestore(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	db := plainDB(t, srv)
 	custom := runClient(t, srv, "pg_dump", "-d", srv.Conninfo(db), "-Fc", "-Z0")
@@ -161,6 +163,7 @@ func sampleFile(t *testing.T, path string) []byte {
 
 // INSERT statements are all there, and each is one: there are as many as the tables have rows, and the server takes them.
 func TestPlainInsertsOfServer(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	db := plainDB(t, srv)
 	srv.Exec(t, db, "DELETE FROM kinds.all_types WHERE id = 2") // a float that is -0, which INSERT makes 0
@@ -205,6 +208,7 @@ func TestPlainInsertsOfServer(t *testing.T) {
 
 // A script in another encoding keeps its bytes, also where those of one character look like quotes and backslashes.
 func TestPlainEncodingOfServer(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Start(t) // other tests leave roles behind whose names not all encodings have
 	for _, encoding := range []string{"SJIS", "EUC_JP", "GB18030", "BIG5", "UTF8"} {
 		t.Run(encoding, func(t *testing.T) {
@@ -235,6 +239,7 @@ func TestPlainEncodingOfServer(t *testing.T) {
 
 // Without its comments a script still gives all that it makes, in a valid order.
 func TestPlainStrippedOfServer(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	db := plainDB(t, srv)
 	whole := sampleFile(t, runClient(t, srv, "pg_dump", "-d", srv.Conninfo(db)))

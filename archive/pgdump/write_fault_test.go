@@ -246,6 +246,7 @@ func TestCombineChecksums(t *testing.T) {
 
 // The length that a gzip stream ends with is modulo 2^32, its checksum is of all.
 func TestCombineLong(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("5 GiB are summed")
 	}

@@ -155,6 +155,8 @@ func rewriteBlobs(t *testing.T, src *Dump, w *Writer, id int32, add func([]byte)
 // each release of pg_restore into a server of that release: whole, in one transaction, over several sessions, definitions and rows apart, from a pipe,
 // and by a list.
 func TestStockRestoresRewritten(t *testing.T) {
+	t.Parallel()
+	full := !testing.Short()
 	srv := pgtest.Shared(t)
 	origin := srv.CreateDB(t)
 	srv.Exec(t, origin, serverSample)
@@ -168,7 +170,7 @@ func TestStockRestoresRewritten(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer src.Close()
+		t.Cleanup(func() { src.Close() })
 		sources[dumper] = src
 	}
 	want := plainLines(t, srv, 0, origin)
@@ -178,7 +180,10 @@ func TestStockRestoresRewritten(t *testing.T) {
 	for i, v := range []variant{
 		{"custom", 14, CompressionGzip}, {"directory", 13, CompressionGzip}, {"pipe", 13, CompressionNone}, {"tarpipe", 14, CompressionNone},
 	} {
-		t.Run(v.String(), func(t *testing.T) { restoreAll(t, srv, 0, sources[18], v, want, i == 0) })
+		t.Run(v.String(), func(t *testing.T) {
+			t.Parallel()
+			restoreAll(t, srv, 0, sources[18], v, want, full, i == 0)
+		})
 	}
 	newest := pgtest.Start(t, pgtest.WithBinDir(filepath.Dir(pgtest.StockClient(t, 18, "postgres"))))
 	newest.Exec(t, "postgres", `CREATE ROLE "odd ""LARGE OBJECT 7; role"`)
@@ -190,7 +195,7 @@ func TestStockRestoresRewritten(t *testing.T) {
 	if _, err := client(t, 18, "pg_restore", nil, "-d", newest.Conninfo(reference), file); err != nil {
 		t.Fatal(err)
 	}
-	want = plainLines(t, newest, 18, reference)
+	wanted := plainLines(t, newest, 18, reference)
 	for i, x := range []struct {
 		dumper int
 		variant
@@ -203,13 +208,14 @@ func TestStockRestoresRewritten(t *testing.T) {
 		{18, variant{"tar", 16, CompressionNone}},
 	} {
 		t.Run(fmt.Sprintf("18 %d %s", x.dumper, x.variant), func(t *testing.T) {
-			restoreAll(t, newest, 18, sources[x.dumper], x.variant, want, i == 0)
+			t.Parallel()
+			restoreAll(t, newest, 18, sources[x.dumper], x.variant, wanted, full, i == 0)
 		})
 	}
 }
 
-// restoreAll restores a rewritten dump in several ways, or in all.
-func restoreAll(t *testing.T, to *pgtest.Server, target int, src *Dump, v variant, want []string, all bool) {
+// restoreAll restores a rewritten dump whole and over several sessions; full, in several ways, or in all.
+func restoreAll(t *testing.T, to *pgtest.Server, target int, src *Dump, v variant, want []string, full, all bool) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "dump")
 	if notes := rewrite(t, src, v, path); len(notes) > 0 {
@@ -227,10 +233,10 @@ func restoreAll(t *testing.T, to *pgtest.Server, target int, src *Dump, v varian
 	if !strings.HasPrefix(v.format, "tar") {
 		ways["parallel"] = [][]string{{"-j", "4"}}
 	}
-	if v.format != "directory" && !testing.Short() {
+	if v.format != "directory" && full {
 		ways["pipe"] = [][]string{{}}
 	}
-	if all && !testing.Short() {
+	if all && full {
 		ways["one transaction"] = [][]string{{"-1"}}
 		ways["list"] = [][]string{{"-L", listFile}}
 		ways["apart"] = [][]string{{"-s"}, {"-a", "--disable-triggers"}}

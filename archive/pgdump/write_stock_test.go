@@ -121,6 +121,7 @@ func (d *database) inScript(script []byte) error {
 
 // Every version of pg_restore reads each format, version and compression that it should, from a file and from a pipe.
 func TestStockReads(t *testing.T) {
+	t.Parallel()
 	d := smallDatabase()
 	for k, v := range variants() {
 		t.Run(v.String(), func(t *testing.T) {
@@ -159,6 +160,7 @@ func largeDatabase() *database {
 
 // Tables of many pieces, rows much larger than one, and thousands of small tables.
 func TestStockReadsLarge(t *testing.T) {
+	t.Parallel()
 	if testing.Short() {
 		t.Skip("half a gigabyte goes through pg_restore")
 	}
@@ -189,6 +191,7 @@ func TestStockReadsLarge(t *testing.T) {
 
 // A changed bit in compressed rows is noticed by pg_restore, or changes nothing.
 func TestStockNoticesDamage(t *testing.T) {
+	t.Parallel()
 	d := newDatabase()
 	d.add("t", lines(7, 200000))
 	for _, v := range []variant{
