@@ -108,6 +108,25 @@ func TestRestoreSparesRowsThatStayed(t *testing.T) {
 	}
 }
 
+// TestRestoreWhateverTheDatabaseSets: settings of the target that change what text means as a value change no row.
+func TestRestoreWhateverTheDatabaseSets(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src := srv.CreateDB(t)
+	srv.Exec(t, src, `CREATE TABLE a (t text[], i interval, d date, x xml);
+		INSERT INTO a VALUES ('{a,NULL,"NULL"}', '-1 year -2 mons +3 days', '2024-02-01', 'text <b/>')`)
+	b := makeArchive(t, srv, src, archiveRecipe{})
+
+	dst := srv.CreateDB(t)
+	for _, set := range []string{"array_nulls = off", "IntervalStyle = 'sql_standard'", "DateStyle = 'SQL, DMY'", "xmloption = 'document'", "standard_conforming_strings = off"} {
+		srv.Exec(t, dst, "ALTER DATABASE "+dst+" SET "+set)
+	}
+	restored(t, srv, dst, b, RestoreOptions{})
+	sameRows(t, srv, dst, b)
+	if got := srv.QueryString(t, dst, "SELECT t[2] IS NULL AND t[3] = 'NULL' FROM a"); got != "t" {
+		t.Error("a NULL within an array was not read as one")
+	}
+}
+
 func TestRestoreFailures(t *testing.T) {
 	srv := pgtest.Shared(t)
 	src := srv.CreateDB(t)

@@ -32,8 +32,8 @@ func (s Settings) startup() [][2]string {
 // serverEncoding stands for the database's own encoding as the value of client_encoding.
 const serverEncoding = ""
 
-// TextSettings makes every session print the same value as the same text, whatever the role, the database and the
-// environment say, and takes away all timeouts and filters that could stop or shorten a dump. encoding is the one that
+// TextSettings makes every session print the same value as the same text, and read it back, whatever the role, the database
+// and the environment say, and takes away all timeouts and filters that could stop or shorten a dump. encoding is the one that
 // text is sent in; "" means the database's own, with no conversion.
 func TextSettings(encoding string) Settings {
 	return Settings{
@@ -44,6 +44,7 @@ func TextSettings(encoding string) Settings {
 			{"TimeZone", "UTC"},
 			{"extra_float_digits", "3"},
 			{"bytea_output", "hex"},
+			{"array_nulls", "on"}, // off reads NULL within an array as the text "NULL"
 			{"search_path", ""},
 			{"standard_conforming_strings", "on"},
 			{"synchronize_seqscans", "off"},
