@@ -167,6 +167,7 @@ func (s *site) where() string {
 // report turns what was read into findings, in the order of the tables' names.
 func (c *comparison) report(targets []*target) *Report {
 	r := newReport()
+	moved := movedAmong(targets)
 	for _, t := range targets {
 		if !t.blobs {
 			r.Tables++
@@ -175,7 +176,7 @@ func (c *comparison) report(targets []*target) *Report {
 		r.Bytes += t.got.Bytes
 		finding := Finding{Offset: -1, Block: -1, Table: tableName(t.schema, t.table)}
 		finding.Class, finding.Message = t.verdict()
-		if finding.Class != "" {
+		if finding.Class != "" && !moved[t.copy] {
 			r.add(finding)
 		}
 	}

@@ -16,6 +16,7 @@ type target struct {
 	blobs         bool     // large objects, not a table
 	oids          []uint32 // of the large objects
 	leaf          string   // the partitioned table that it is a part of, where that can't be compared as a whole
+	copy          string   // the statement that loads it; partitions whose rows go through their root have the same one
 	want          archive.Digest
 	raw           uint64 // bytes of its rows
 
@@ -129,6 +130,9 @@ func mixedColumns(a Content) map[int32]bool {
 // newTarget makes the target of a stream, of all those of its entry unless they are mixed.
 func newTarget(s *archive.Stream, e *archive.Entry, mixed bool, cat *archive.Catalog) (*target, error) {
 	t := &target{schema: s.Schema, table: s.Table, columns: s.Columns}
+	if e != nil {
+		t.copy = e.Copy
+	}
 	switch {
 	case e == nil:
 	case e.Kind == "BLOBS":
@@ -156,4 +160,32 @@ func (t *target) merge(s *archive.Stream) {
 	}
 	t.want.Merge(s.Digest)
 	t.raw += s.Raw
+}
+
+// movedAmong finds partitions that have other rows than in the archive, where all that their root loads together are the same:
+// the hash of an enum is another one in another database, so a restored row may be in another partition. By the statement that
+// loads them.
+func movedAmong(targets []*target) map[string]bool {
+	type sum struct{ want, got archive.Digest }
+	sums := make(map[string]*sum)
+	moved := make(map[string]bool)
+	for _, t := range targets {
+		if t.copy == "" {
+			continue
+		}
+		s := sums[t.copy]
+		if s == nil {
+			s = new(sum)
+			sums[t.copy], moved[t.copy] = s, true
+		}
+		s.want.Merge(t.want)
+		s.got.Merge(t.got)
+		if t.class != "" || t.failed != nil {
+			moved[t.copy] = false
+		}
+	}
+	for statement, s := range sums {
+		moved[statement] = moved[statement] && s.want == s.got
+	}
+	return moved
 }
