@@ -191,6 +191,9 @@ func (s *script) step(ctx context.Context, step *Step) error {
 
 // definition writes an entry's settings, its comment, and its statements.
 func (s *script) definition(e *archive.Entry, prefix string) {
+	if e.Kind == kindStatistics {
+		prefix = "Statistics for "
+	}
 	s.statements(s.plan.settings(&s.state, e))
 	owner, noOwner := e.Owner, s.plan.Options.NoOwner || e.Nulls&archive.NullOwner != 0
 	s.print("--\n-- ", prefix, "Name: ", sanitizeLine(e.Name), "; Type: ", sanitizeLine(e.Kind),

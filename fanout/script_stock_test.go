@@ -21,6 +21,17 @@ import (
 	"github.com/pgark/pgark/internal/pgtest"
 )
 
+// TestScriptStatistics: pg_restore 18 has words of its own above statistics.
+func TestScriptStatistics(t *testing.T) {
+	d := openStockDump(t, "../archive/pgdump/testdata/pg18-custom-gzip-statistics.dump")
+	var b bytes.Buffer
+	check(t, WriteScriptFrom(t.Context(), d, &b, ScriptOptions{PlanOptions: PlanOptions{Sections: []string{"post-data"}}}))
+	of := strings.Count(b.String(), "; Type: STATISTICS DATA;")
+	if got := strings.Count(b.String(), "-- Statistics for Name: "); got == 0 || got != of {
+		t.Errorf("%d of %d statistics are called so", got, of)
+	}
+}
+
 // stockDump is an uncompressed custom-format dump as a source, so that scripts can be compared with pg_restore's.
 type stockDump struct {
 	file    string
