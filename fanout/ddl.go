@@ -144,6 +144,11 @@ func NewPlan(cat *archive.Catalog, o PlanOptions) (*Plan, error) {
 			p.tables[e.ID] = e.Deps[0]
 		}
 	}
+	if o.Select.Strict {
+		if missing := o.Select.missing(p); missing != "" {
+			return nil, fmt.Errorf("%w: the archive has no %s", ErrNothingMatches, missing)
+		}
+	}
 	if err := p.arrange(); err != nil {
 		return nil, err
 	}

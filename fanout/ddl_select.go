@@ -16,6 +16,36 @@ type Selection struct {
 	Indexes, Triggers       []string // a trigger as "table trigger"
 	Functions               []string // with argument types, "f(integer, text)"; aggregates and procedures, too
 	List                    []int32  // entry IDs, in the order in which they are to be restored; nil if there is no list
+
+	Strict bool // each name, but for those of ExcludeSchemas, must be that of something
+}
+
+// missing describes the first name that is that of nothing, "" if there is none. As in pg_restore, what is outside of the selected schemas
+// does not count.
+func (s *Selection) missing(p *Plan) string {
+	for _, list := range []struct {
+		kind  string
+		names []string
+		only  func(name []string) Selection
+	}{
+		{"schema", s.Schemas, func(n []string) Selection { return Selection{Schemas: n} }},
+		{"table", s.Tables, func(n []string) Selection { return Selection{Tables: n} }},
+		{"index", s.Indexes, func(n []string) Selection { return Selection{Indexes: n} }},
+		{"function", s.Functions, func(n []string) Selection { return Selection{Functions: n} }},
+		{"trigger", s.Triggers, func(n []string) Selection { return Selection{Triggers: n} }},
+	} {
+		for i, name := range list.names {
+			one := list.only(list.names[i : i+1])
+			if one.ExcludeSchemas = s.ExcludeSchemas; list.kind != "schema" {
+				one.Schemas = s.Schemas
+			}
+			c := &chooser{plan: p, opts: &PlanOptions{Select: one}}
+			if !slices.ContainsFunc(p.Catalog.Entries, func(e archive.Entry) bool { return !follows(&e) && c.picked(&e) }) {
+				return list.kind + " " + quoteID(name)
+			}
+		}
+	}
+	return ""
 }
 
 // byObject tells whether some kind of object is picked by name, which leaves out all other kinds.
@@ -107,8 +137,7 @@ func (c *chooser) selected(e *archive.Entry) bool {
 		return c.plan.needed[e.ID]
 	}
 	sel := &c.opts.Select
-	switch e.Kind {
-	case kindACL, kindComment, kindLabel, kindStatistics:
+	if follows(e) {
 		if strings.HasPrefix(e.Name, "DATABASE ") {
 			return c.opts.Create
 		}
@@ -117,6 +146,21 @@ func (c *chooser) selected(e *archive.Entry) bool {
 		}
 		return true
 	}
+	return c.picked(e)
+}
+
+// follows tells whether the entry is selected with what it belongs to, and not by its own name.
+func follows(e *archive.Entry) bool {
+	switch e.Kind {
+	case kindACL, kindComment, kindLabel, kindStatistics:
+		return true
+	}
+	return false
+}
+
+// picked tells whether schema and name of an entry are among those that are selected.
+func (c *chooser) picked(e *archive.Entry) bool {
+	sel := &c.opts.Select
 	inSchema := e.Nulls&archive.NullSchema == 0
 	if len(sel.Schemas) > 0 && (!inSchema || !slices.Contains(sel.Schemas, e.Schema)) {
 		return false

@@ -17,6 +17,8 @@ type Filter struct {
 	// ForeignServers are those whose foreign tables' rows belong to the dump too, read through the coordinator. They are no
 	// part of the moment: --include-foreign-data (13).
 	ForeignServers []string
+
+	Strict bool // each pattern of what to include must match something: --strict-names (9.6)
 }
 
 // Empty tells whether the filter covers everything.

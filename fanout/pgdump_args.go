@@ -56,6 +56,9 @@ func (p PgDump) catalogArgs(o CatalogOptions) ([]string, error) {
 
 func (p PgDump) filterArgs(f *Filter) ([]string, error) {
 	var args []string
+	if f.Strict {
+		args = append(args, "--strict-names")
+	}
 	for _, s := range []struct {
 		flag     string
 		patterns []string

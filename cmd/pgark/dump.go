@@ -126,6 +126,7 @@ func (o *dumpOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&o.filter.Extensions, "extension", "e", nil, "only extensions that match `PATTERN`")
 	f.StringArrayVar(&o.filter.ExcludeTableData, "exclude-table-data", nil, "no rows of tables that match `PATTERN`")
 	f.StringArrayVar(&o.filter.ForeignServers, "include-foreign-data", nil, "also rows of foreign tables on servers that match `PATTERN`; they are of no certain moment")
+	f.BoolVar(&o.filter.Strict, "strict-names", false, "fail if a pattern of -n, -t or -e matches nothing")
 	f.StringVar(&o.filterFile, "filter", "", "read include and exclude lines from `FILE`, as pg_dump 17 does; - is standard input")
 	f.StringVar(&o.pgDump, "pg-dump", "", "`PATH` of the pg_dump to take the catalog from (default: the server's version, as installed)")
 	o.volumes.addFlags(f)
@@ -166,6 +167,9 @@ func (o *dumpOptions) Validate(f *pflag.FlagSet, args []string) error {
 	}
 	if err := o.plain.validate(o.stock.format); err != nil {
 		return err
+	}
+	if o.plain.clean && o.dataOnly {
+		return usagef("-c/--clean and -a/--data-only cannot be used together")
 	}
 	if o.stock.stock() && o.volumes.volumes != "" {
 		return usagef("--volumes is for pgark's own format, not for -F %s", o.stock.format)
