@@ -1,7 +1,9 @@
 package gpbackup
 
 import (
+	"bytes"
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
@@ -50,7 +52,8 @@ func (s *Set) fill(b *catalogBuilder) error {
 	return nil
 }
 
-// metadata reads metadata.sql; a set of rows only has none.
+// metadata reads metadata.sql; a set of rows only has none. All that is in it are definitions: damage that no gpbackup could have
+// written is told here, because it has no checksum.
 func (s *Set) metadata() ([]byte, error) {
 	path, err := s.files.find(fileKey{-1, s.config.Timestamp, 0, "metadata"})
 	if err != nil {
@@ -59,7 +62,20 @@ func (s *Set) metadata() ([]byte, error) {
 		}
 		return nil, err
 	}
-	return readLimited(path, maxTOC)
+	sql, err := readLimited(path, maxTOC)
+	if err != nil {
+		return nil, err
+	}
+	at := bytes.IndexByte(sql, 0)
+	lines := bytes.Count(sql, []byte("\n"))
+	switch {
+	case at >= 0:
+		return nil, fmt.Errorf("%w: %s has a zero byte at offset %d, as where blocks were lost", ErrDamaged, path, at)
+	case lines > 1 && lines == bytes.Count(sql, []byte("\r\n")):
+		return nil, fmt.Errorf("%w: each line of %s ends with CR LF: it was copied as a text, which changes it; copy the set again, as binary files",
+			ErrDamaged, path)
+	}
+	return sql, nil
 }
 
 // piece is a part of metadata.sql, which is about one object.

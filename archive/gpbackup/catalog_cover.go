@@ -35,6 +35,9 @@ func (s *Set) covered(sql string) error {
 		at = m.End
 	}
 	s.uncovered(at, sql[at:])
+	if len(s.problems) > 0 && s.toc.cut {
+		return fmt.Errorf("%w: the table of contents is cut off: metadata.sql has more definitions than it names", ErrIncomplete)
+	}
 	if len(s.problems) > 0 {
 		s.desc.Warnings = append(s.desc.Warnings, "metadata.sql has text that the table of contents does not know, and that is left out")
 	}

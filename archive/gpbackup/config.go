@@ -60,6 +60,8 @@ type toc struct {
 	PostData   []metaEntry `yaml:"postdataentries"`
 	Statistics []metaEntry `yaml:"statisticsentries"`
 	Data       []dataEntry `yaml:"dataentries"`
+
+	cut bool // it ends before what every version writes at its end
 }
 
 // metaEntry is a piece of metadata.sql.

@@ -20,6 +20,10 @@ type tableData struct {
 func (s *Set) tables() ([]tableData, error) {
 	own := s.config.Timestamp
 	if s.config.MetadataOnly {
+		if len(s.toc.Data) > 0 {
+			return nil, fmt.Errorf("%w: the configuration of set %s says that it has no rows, its table of contents that it has some of %s",
+				ErrDamaged, own, s.toc.Data[0].fqn())
+		}
 		return nil, nil
 	}
 	if len(s.config.RestorePlan) == 0 {
@@ -59,6 +63,12 @@ func (s *Set) tables() ([]tableData, error) {
 			}
 			seen[fqn] = true
 			all = append(all, tableData{dataEntry: d, timestamp: step.Timestamp})
+		}
+	}
+	for i := range s.toc.Data { // a plan that is cut off is still good YAML
+		if d := &s.toc.Data[i]; !seen[d.fqn()] {
+			return nil, fmt.Errorf("%w: its restore plan does not name %s, of which set %s has rows: the configuration is cut off, or was changed",
+				ErrIncomplete, d.fqn(), own)
 		}
 	}
 	return all, nil

@@ -1,6 +1,7 @@
 package gpbackup
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -117,20 +118,36 @@ func (s *Set) read(timestamp string) error {
 		return fmt.Errorf("%w: the files of set %s are in the storage of plugin %s: fetch them first, with the plugin", ErrNotSet, timestamp, c.Plugin)
 	case c.Status == "Failed":
 		return fmt.Errorf("%w: gpbackup itself says that set %s failed", ErrIncomplete, timestamp)
+	case c.Timestamp == "" && c.Segments > 0: // versions that write the first write the second, too, and below it
+		return fmt.Errorf("%w: the configuration of %s is cut off: it does not have the set's timestamp", ErrIncomplete, timestamp)
 	case c.Segments < 0 || c.Segments > 1<<20:
 		return fmt.Errorf("%w: set %s says that it has %d segments", ErrDamaged, timestamp, c.Segments)
 	}
+	dated := c.Timestamp != ""
 	c.Timestamp = timestamp
-	s.toc = &toc{}
-	if err := s.yaml(fileKey{-1, timestamp, 0, "toc"}, maxTOC, s.toc); err != nil {
+	if err := s.readTOC(); err != nil {
 		return err
 	}
-	s.describe()
+	s.describe(dated)
 	if err := s.makeCatalog(); err != nil {
 		return err
 	}
 	s.makeMoment()
 	return nil
+}
+
+// readTOC reads the table of contents of the set.
+func (s *Set) readTOC() error {
+	path, err := s.files.find(fileKey{-1, s.config.Timestamp, 0, "toc"})
+	if err != nil {
+		return err
+	}
+	text, err := readLimited(path, maxTOC)
+	if err != nil {
+		return err
+	}
+	s.toc = &toc{cut: !bytes.Contains(text, []byte("\ndataentries:"))}
+	return parseYAML(path, text, s.toc)
 }
 
 func (s *Set) yaml(k fileKey, limit int64, into any) error {
@@ -151,7 +168,7 @@ func (s *Set) created() time.Time {
 }
 
 // describe says what the set is, and what is odd about it.
-func (s *Set) describe() {
+func (s *Set) describe(dated bool) {
 	c := &s.config
 	d := &s.desc
 	d.Format, d.Version, d.Program, d.Created, d.Database = "gpbackup", c.BackupVersion, "gpbackup "+c.BackupVersion, s.created(), c.Database
@@ -184,6 +201,7 @@ func (s *Set) describe() {
 	}
 	warn(c.Status != "" && c.Status != "Success", "gpbackup says of the set: "+c.Status)
 	warn(c.Deleted != "", "gpbackup says that the set was deleted: "+c.Deleted)
+	warn(!dated, "the configuration does not have the set's timestamp: if it is cut off, the set may be an incremental one, whose other rows are in older sets")
 	warn(c.DataOnly, "the set has rows only, no definitions")
 	warn(c.MetadataOnly, "the set has definitions only, no rows")
 	warn(len(c.IncludeSchemas)+len(c.ExcludeSchemas)+len(c.IncludeRelations)+len(c.ExcludeRelations) > 0, "the set was filtered when it was made: it does not have all of the database")

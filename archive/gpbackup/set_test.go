@@ -312,6 +312,60 @@ func TestIncomplete(t *testing.T) {
 	}
 }
 
+// A configuration that is cut off is still good YAML: its plan named fewer tables, and the rows of the others were left out without a word. So
+// were definitions lost that a lost block, or a transfer as text, had changed.
+func TestCutConfiguration(t *testing.T) {
+	dir := unpack(t, "multi-none")
+	for _, tt := range []struct {
+		pattern string
+		change  func(text string) string
+		want    error
+	}{
+		{"*_config.yaml", func(text string) string { return text[:strings.Index(text, "  - sales.events")] }, ErrIncomplete},
+		{"*_config.yaml", func(text string) string { return text[:strings.Index(text, "  - sales.customers")] }, ErrIncomplete},
+		{"*_config.yaml", func(text string) string { return strings.Replace(text, "  - sales.orders\n", "", 1) }, ErrIncomplete},
+		{"*_config.yaml", func(text string) string { return strings.Replace(text, "metadataonly: false", "metadataonly: true", 1) }, ErrDamaged},
+		{"*_config.yaml", func(text string) string { return text[:strings.Index(text, "incremental:")] }, ErrIncomplete},
+		{"*_metadata.sql", func(text string) string { return text[:len(text)-100] + strings.Repeat("\x00", 100) }, ErrDamaged},
+		{"*_metadata.sql", func(text string) string { return strings.ReplaceAll(text, "\n", "\r\n") }, ErrDamaged},
+	} {
+		files, err := filepath.Glob(filepath.Join(dir, "gpseg-1/backups/*/*", tt.pattern))
+		if err != nil || len(files) != 1 {
+			t.Fatal(tt.pattern, files, err)
+		}
+		good, err := os.ReadFile(files[0])
+		if err != nil {
+			t.Fatal(err)
+		}
+		bad := tt.change(string(good))
+		if err := os.WriteFile(files[0], []byte(bad), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := Open(dir, Options{}); !errors.Is(err, tt.want) {
+			t.Errorf("%s that ends with %.60q: %v", tt.pattern, bad[len(bad)-60:], err)
+		}
+		if err := os.WriteFile(files[0], good, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A table of contents that is cut off made an empty database of a set of definitions.
+func TestCutContents(t *testing.T) {
+	dir := unpack(t, "metaonly")
+	files, _ := filepath.Glob(filepath.Join(dir, "gpseg-1/backups/*/*/*_toc.yaml"))
+	text, err := os.ReadFile(files[0])
+	if err == nil {
+		err = os.WriteFile(files[0], text[:bytes.Index(text, []byte("postdataentries:"))], 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Open(dir, Options{}); !errors.Is(err, ErrIncomplete) {
+		t.Errorf("a table of contents that is cut off: %v", err)
+	}
+}
+
 // readAll reads all rows, as far as that goes, and counts them as a restore does.
 func readAll(s *Set) (int, error) {
 	n := 0
