@@ -26,7 +26,8 @@ type ImportOptions struct {
 }
 
 // ImportSource writes an archive of pgark with everything of another program's dump: its catalog, what is known of its moment, and
-// all rows, digested. Where the dump says how many rows a table has, these are compared. It does not close w; after an error w
+// all rows, digested. Where the dump says how many rows a table has, these are compared; rows that can't be the table's are an error, as
+// the archive would vouch for them. It does not close w; after an error w
 // holds a part of an archive that must be thrown away.
 //
 // Memory: that of a [Dump] with as many sessions as Jobs.
@@ -200,6 +201,9 @@ func (im *importer) one(ctx context.Context, u *importUnit) error {
 	}
 	var s *slot
 	var rows uint64
+	check := archive.RowCheck{Columns: len(u.stream.Columns)}
+	_, foreign := im.content.(archive.Source)
+	foreign = foreign && !u.blobs
 	c := &archive.RowCutter{
 		Grab: func() ([]byte, error) {
 			var err error
@@ -214,6 +218,9 @@ func (im *importer) one(ctx context.Context, u *importUnit) error {
 			} else if !more {
 				rows++
 			}
+			if foreign {
+				check.Add(run, part, more)
+			}
 			full := s
 			s = nil
 			return im.p.rows(ctx, st, full, len(run), more)
@@ -222,6 +229,9 @@ func (im *importer) one(ctx context.Context, u *importUnit) error {
 	err = im.read(ctx, &u.stream, u.blobs, c.Write)
 	if err == nil {
 		err = c.Close()
+	}
+	if err == nil && check.Wrong() != "" {
+		err = fmt.Errorf("the rows are damaged: %s", check.Wrong())
 	}
 	if s != nil {
 		im.p.giveBack(s)

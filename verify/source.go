@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"unicode/utf8"
 
 	"golang.org/x/sync/errgroup"
 
@@ -178,7 +177,7 @@ func (s *sourceCheck) readAll(ctx context.Context, streams []archive.Stream) err
 
 // read reads one stream and keeps what it found.
 func (s *sourceCheck) read(ctx context.Context, x archive.Stream) error {
-	c := &rowCheck{columns: len(x.Columns), utf8: s.utf8, digest: archive.NewRunDigest(x.Floats)}
+	c := &rowCheck{RowCheck: archive.RowCheck{Columns: len(x.Columns), UTF8: s.utf8}, digest: archive.NewRunDigest(x.Floats)}
 	var err error
 	if c.blobs = isBlobs(&x); c.blobs {
 		err = s.largeObjects(ctx, &x, c)
@@ -202,8 +201,8 @@ func (s *sourceCheck) read(ctx context.Context, x archive.Stream) error {
 		s.report.add(finding)
 		return nil
 	}
-	if c.wrong != "" {
-		finding.Message = c.wrong
+	if wrong := c.Wrong(); wrong != "" {
+		finding.Message = wrong
 		s.report.add(finding)
 	}
 	x.Digest, x.Raw = c.digest.Digest, c.digest.Digest.Bytes
@@ -217,7 +216,7 @@ func isBlobs(x *archive.Stream) bool {
 
 // largeObjects reads large objects, digested in the form that streams of large objects have.
 func (s *sourceCheck) largeObjects(ctx context.Context, x *archive.Stream, c *rowCheck) error {
-	c.columns, c.utf8 = 3, false
+	c.Columns, c.UTF8 = 3, false
 	return c.all(func(fn func([]byte) error) error {
 		return archive.LargeObjectRows(ctx, s.source, x.Entry, fn)
 	})
@@ -243,13 +242,10 @@ func (s *sourceCheck) countEntries(cat *archive.Catalog) {
 
 // rowCheck looks at the rows of one stream.
 type rowCheck struct {
-	columns int
-	utf8    bool
-	blobs   bool
-	digest  archive.RunDigest
-	wrong   string // the first row that can't be right
-	buf     []byte
-	fields  int // of a row in parts, so far
+	archive.RowCheck
+	blobs  bool
+	digest archive.RunDigest
+	buf    []byte
 }
 
 // all checks what read gives.
@@ -266,38 +262,6 @@ func (c *rowCheck) all(read func(fn func([]byte) error) error) error {
 }
 
 func (c *rowCheck) run(run []byte, part uint32, more bool) error {
-	if c.wrong == "" {
-		c.look(run, part, more)
-	}
+	c.Add(run, part, more)
 	return c.digest.Add(run, part, more)
-}
-
-// look checks the number of fields of each row, and that its bytes can be text.
-func (c *rowCheck) look(run []byte, part uint32, more bool) {
-	before := c.digest.Digest.Rows
-	if part > 0 || more { // a character may be cut here, so only fields are counted
-		if c.fields += bytes.Count(run, []byte{'\t'}); !more {
-			c.count(c.fields+1, before)
-			c.fields = 0
-		}
-		return
-	}
-	for row := range bytes.Lines(run) {
-		c.count(bytes.Count(row, []byte{'\t'})+1, before)
-		before++
-	}
-	if c.utf8 && c.wrong == "" && !utf8.Valid(run) {
-		for row := range bytes.Lines(run) {
-			if !utf8.Valid(row) {
-				c.wrong = fmt.Sprintf("row %d is not UTF-8: %.60q", c.digest.Digest.Rows+1, row)
-				return
-			}
-		}
-	}
-}
-
-func (c *rowCheck) count(fields int, before uint64) {
-	if c.wrong == "" && fields != max(c.columns, 1) {
-		c.wrong = fmt.Sprintf("row %d has %d fields, the table has %d columns", before+1, fields, c.columns)
-	}
 }

@@ -20,6 +20,7 @@ const maxMembers = 1 << 24
 type tarStore struct {
 	r       io.ReaderAt
 	length  int64
+	end     int64 // of the last member
 	order   []string
 	places  map[string]span
 	closing func() error
@@ -39,6 +40,7 @@ func newTarStore(r io.ReaderAt, size int64, closing func() error) (*tarStore, er
 			if len(s.order) == 0 {
 				return nil, fmt.Errorf("%w: an empty tar file", ErrNotDump)
 			}
+			s.end = at
 			return s, nil
 		}
 		name, length, err := parseTarHead(head)
@@ -151,7 +153,7 @@ func (s *tarStore) stored(e *Entry) uint64 {
 
 func (s *tarStore) size() (bytes uint64, files int) { return uint64(max(s.length, 0)), 1 } //nolint:gosec // not negative
 
-func (s *tarStore) problems(_ context.Context, toc *TOC) ([]archive.Problem, error) {
+func (s *tarStore) problems(ctx context.Context, toc *TOC) ([]archive.Problem, error) {
 	left := make(map[string]bool)
 	for _, name := range s.order {
 		left[name] = name != tocFile && name != scriptFile && !strings.HasPrefix(name, "blob_")
@@ -173,7 +175,32 @@ func (s *tarStore) problems(_ context.Context, toc *TOC) ([]archive.Problem, err
 			problems = append(problems, archive.Problem{File: name, Offset: s.places[name].from, Message: "nothing in the table of contents refers to this member"})
 		}
 	}
+	more, err := s.behind(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if more >= 0 {
+		problems = append(problems, archive.Problem{Offset: more, Message: "bytes follow the end of the tar file, as where two were put together: they are not read"})
+	}
 	return problems, nil
+}
+
+// behind is where something follows the end of the archive, which programs for tape fill with zeros; -1 if nothing does.
+func (s *tarStore) behind(ctx context.Context) (int64, error) {
+	buf := make([]byte, dataChunk)
+	for at := s.end; at < s.length; at += int64(len(buf)) {
+		if err := ctx.Err(); err != nil {
+			return 0, context.Cause(ctx)
+		}
+		n, err := s.r.ReadAt(buf[:min(int64(len(buf)), s.length-at)], at)
+		if i := bytes.IndexFunc(buf[:n], func(r rune) bool { return r != 0 }); i >= 0 {
+			return at + int64(i), nil
+		}
+		if err != nil && !errors.Is(err, io.EOF) {
+			return 0, err
+		}
+	}
+	return -1, nil
 }
 
 func (s *tarStore) close() error { return s.closing() }
