@@ -42,6 +42,8 @@ func DumpStock(ctx context.Context, t StockTarget, o DumpOptions, s StockOptions
 		s.Created = d.created
 	}
 	d.encoder = s.encoder()
+	var w *pgdump.Writer // the archive, which gets its name when the moment has proved to have lasted
+	s.hold = func(finished *pgdump.Writer) { w = finished }
 	d.stock = func(ctx context.Context, cat *archive.Catalog, feed rowFeed) error {
 		sum, err := writeStock(ctx, t, cat, feed, s)
 		if err == nil {
@@ -49,7 +51,17 @@ func DumpStock(ctx context.Context, t StockTarget, o DumpOptions, s StockOptions
 		}
 		return err
 	}
-	if err := d.dump(ctx, nil, routes, passed); err != nil {
+	err = d.dump(ctx, nil, routes, passed)
+	if err == nil {
+		err = context.Cause(ctx)
+	}
+	if w != nil {
+		defer w.Abort()
+		if err == nil {
+			err = w.Place()
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
 	return d.result, nil

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
@@ -156,6 +157,40 @@ func TestDumpPlainFaults(t *testing.T) {
 				srv.WaitNoSessions(t, db)
 			})
 		}
+	}
+}
+
+// A directory had its name before it was seen, at the end of a dump, that the session was lost that held the moment: the dump had failed, and
+// what it had left looked like a whole one.
+func TestDumpDirectoryMomentLost(t *testing.T) {
+	srv := pgtest.Start(t)
+	db := srv.CreateDB(t)
+	manyTables(t, srv, db)
+	for _, there := range []bool{false, true} {
+		parent := t.TempDir()
+		dir := parent + "/dump"
+		if there {
+			if err := os.Mkdir(dir, 0o700); err != nil {
+				t.Fatal(err)
+			}
+		}
+		partial := func(string) {
+			time.Sleep(200 * time.Millisecond) // all sessions have taken the snapshot over
+			srv.Exec(t, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+db+"' ORDER BY backend_start LIMIT 1")
+		}
+		_, err := fanout.DumpStock(t.Context(), fanout.StockTarget{Dir: dir, Partial: partial}, fanout.DumpOptions{Cluster: cluster(t, srv.Conninfo(db)), Jobs: 2},
+			fanout.StockOptions{Format: fanout.FormatDirectory, Codec: archive.CodecZstd})
+		if err == nil || !strings.Contains(err.Error(), "the session that held the snapshot was lost") {
+			t.Errorf("error: %v", err)
+		}
+		where := parent
+		if there {
+			where = dir
+		}
+		if left, err := os.ReadDir(where); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+		srv.WaitNoSessions(t, db)
 	}
 }
 

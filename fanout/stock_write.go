@@ -36,7 +36,8 @@ type StockOptions struct {
 	// way to another version of the format. Damage is copied, too. Codec must be the source's, and Parts is not for it.
 	AsIs bool
 
-	raw *pgdump.Dump // whose data is copied; nil for none
+	raw  *pgdump.Dump         // whose data is copied; nil for none
+	hold func(*pgdump.Writer) // is given a finished archive, whose name it must not have yet; nil: it gets it at once
 }
 
 func (o *StockOptions) jobs() int {
@@ -97,7 +98,12 @@ func writeStockArchive(ctx context.Context, t StockTarget, cat *archive.Catalog,
 	if err != nil {
 		return nil, err
 	}
-	defer w.Abort()
+	held := false
+	defer func() {
+		if !held {
+			w.Abort()
+		}
+	}()
 	if o.raw != nil && !w.CanCopy(o.raw) {
 		return nil, fmt.Errorf("%w: data is copied as it is only from a custom archive into one of the same compression", ErrUsage)
 	}
@@ -125,9 +131,16 @@ func writeStockArchive(ctx context.Context, t StockTarget, cat *archive.Catalog,
 			return nil, fmt.Errorf("entry %d, %s: %w", e.ID, describeEntry(e), err)
 		}
 	}
-	sum, err := w.Close()
+	sum, err := w.Finish()
+	if err == nil && o.hold == nil {
+		err = w.Place()
+	}
 	if err != nil {
 		return nil, err
+	}
+	if o.hold != nil {
+		held = true
+		o.hold(w)
 	}
 	return &StockSummary{Version: fmt.Sprintf("1.%d", sum.Minor), RawBytes: sum.RawBytes, Bytes: sum.Bytes, Notes: sum.Notes}, nil
 }

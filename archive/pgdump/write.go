@@ -60,6 +60,7 @@ type Writer struct {
 	parent context.Context //nolint:containedctx // which may end before the archive is complete
 	err    error           // the first of a call's own
 	ended  bool
+	placed bool // it has its name, or is given up
 
 	current *Entry // that is open
 	oid     uint32 // of the large object that is open
@@ -78,6 +79,7 @@ type sink interface {
 	endBlob(e *Entry, oid uint32) error
 	write(encoded []byte) error     // of the entry or large object that is open; never empty
 	close(toc *TOC) (uint64, error) // completes the archive, and tells its size
+	place() error                   // gives it its name, where it has another one until then
 	abort()                         // removes what was made
 	canSeek() bool                  // entries may come in any order
 }

@@ -128,6 +128,8 @@ func (s *customSink) beginBlob(_ *Entry, oid uint32) error {
 
 func (s *customSink) endBlob(*Entry, uint32) error { return s.endStream() }
 
+func (s *customSink) place() error { return nil }
+
 // close writes the places of the data into the table of contents.
 func (s *customSink) close(toc *TOC) (uint64, error) {
 	if s.at == nil {

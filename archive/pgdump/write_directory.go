@@ -202,7 +202,7 @@ func (s *directorySink) put(b []byte) error {
 	return nil
 }
 
-// close writes the table of contents, and gives the files their place.
+// close writes the table of contents, and has all files be on disk.
 func (s *directorySink) close(toc *TOC) (uint64, error) {
 	if err := s.create(tocFile); err != nil {
 		return 0, err
@@ -219,14 +219,19 @@ func (s *directorySink) close(toc *TOC) (uint64, error) {
 	if err := syncDir(s.tmp); err != nil {
 		return 0, fmt.Errorf("the output directory: %w", err)
 	}
+	return s.bytes, nil
+}
+
+// place gives the files their place.
+func (s *directorySink) place() error {
 	place := s.rename
 	if s.within {
 		place = s.moveUp
 	}
 	if err := place(); err != nil {
-		return 0, fmt.Errorf("the output directory: %w", err)
+		return fmt.Errorf("the output directory: %w", err)
 	}
-	return s.bytes, nil
+	return nil
 }
 
 func (s *directorySink) abort() {
