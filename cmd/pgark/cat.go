@@ -95,10 +95,15 @@ func (o *catOptions) Run(ctx context.Context, path, name string) error {
 		return err
 	}
 	w := bufio.NewWriterSize(o.app.stdout, 1<<20)
-	if err := o.writeArchived(ctx, w, a.Reader, t, text); err != nil {
-		return quietPipe(err)
+	return endRows(w, o.writeArchived(ctx, w, a.Reader, t, text))
+}
+
+// endRows ends the output of rows, whose end was err: what was read until then is written, and what is wrong with reading is not said of writing.
+func endRows(w *bufio.Writer, err error) error {
+	if wrong := w.Flush(); wrong != nil {
+		return quietPipe(wrong)
 	}
-	return quietPipe(w.Flush())
+	return err
 }
 
 // writeArchived writes the rows of a table in an archive of pgark.
@@ -138,10 +143,7 @@ func (o *catOptions) catSource(ctx context.Context, path string, src archive.Sou
 	}
 	w := bufio.NewWriterSize(o.app.stdout, 1<<20)
 	err = o.write(w, t, text, func(s *archive.Stream, emit func([]byte) error) error { return src.StreamRows(ctx, s.ID, emit) })
-	if err != nil {
-		return quietPipe(err)
-	}
-	return quietPipe(w.Flush())
+	return endRows(w, err)
 }
 
 // write writes the table's streams, which read gives, in the order of their nodes and numbers.
