@@ -135,3 +135,13 @@ func (p *scriptParser) viewDrops() {
 		}
 	}
 }
+
+// templateDrops makes up the statement without which a database that is a template can't be dropped.
+func (p *scriptParser) templateDrops() {
+	for _, e := range p.entries {
+		if e.Kind == "DATABASE PROPERTIES" && e.Drop == "" && strings.Contains(e.DDL, " IS_TEMPLATE = true;\n") {
+			e.Drop = "UPDATE pg_catalog.pg_database SET datistemplate = false WHERE datname = '" + strings.ReplaceAll(e.Name, "'", "''") + "';\n"
+			e.setNulls()
+		}
+	}
+}

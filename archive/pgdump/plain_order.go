@@ -12,6 +12,7 @@ import (
 // what depends on what.
 func (p *scriptParser) arrange() (entries []*scriptEntry, whole bool) {
 	p.viewDrops()
+	p.templateDrops()
 	p.matchDrops()
 	p.nameRows()
 	p.markShared()
