@@ -26,7 +26,8 @@ type closure struct {
 
 	dependents map[int32][]int32
 	schemas    map[string]int32
-	names      map[tableName]int32 // of a catalog that does not record what depends on what
+	names      map[tableName][]int32 // of a catalog that does not record what depends on what
+	extensions map[string][]int32    // likewise, by the schema that they are made in
 }
 
 // withDependencies finds them, if that is asked for, and notes what could not be followed.
@@ -56,8 +57,10 @@ func (p *Plan) withDependencies() error {
 		}
 	}
 	c.run()
+	c.silentParts()
 	c.foreignKeys()
 	c.ownedSequences()
+	c.silentParts()
 	p.Needs = make([]Need, len(c.order))
 	p.needed = make(map[int32]bool, len(c.order))
 	for i, id := range c.order {
@@ -75,10 +78,10 @@ func newClosure(p *Plan) *closure {
 		dependents: make(map[int32][]int32), schemas: make(map[string]int32),
 	}
 	if p.Catalog.TOCVersion == "" {
-		c.names = make(map[tableName]int32)
+		c.names, c.extensions = make(map[tableName][]int32), make(map[string][]int32)
 	}
 	for _, e := range p.order {
-		for _, dep := range e.Deps {
+		for _, dep := range c.deps(e) {
 			if p.byID[dep] != nil && dep != e.ID {
 				c.dependents[dep] = append(c.dependents[dep], e.ID)
 			}
@@ -87,13 +90,7 @@ func newClosure(p *Plan) *closure {
 			c.schemas[e.Name] = e.ID
 		}
 		if c.names != nil {
-			switch e.Kind {
-			case kindTable, "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "TYPE", "DOMAIN", "SEQUENCE", "FUNCTION", "AGGREGATE", "PROCEDURE", "COLLATION":
-				name, _, _ := strings.Cut(e.Name, "(")
-				if _, ok := c.names[tableName{e.Schema, name}]; !ok {
-					c.names[tableName{e.Schema, name}] = e.ID
-				}
-			}
+			c.register(e)
 		}
 	}
 	return c
@@ -124,7 +121,7 @@ func (c *closure) expand(e *archive.Entry) {
 	if id, ok := c.schemas[e.Schema]; ok && e.Schema != "" {
 		c.add(id, Need{By: e.ID, How: "schema"})
 	}
-	for _, dep := range e.Deps {
+	for _, dep := range c.deps(e) {
 		x := c.plan.byID[dep]
 		if x == nil || dep == e.ID {
 			continue
@@ -155,6 +152,9 @@ func (c *closure) expand(e *archive.Entry) {
 
 // belongs tells whether, and how, an entry that depends on another is a part of it.
 func (c *closure) belongs(e, of *archive.Entry) string {
+	if of.Kind == kindSchema && e.Schema != "" { // scripts have what is in a schema depend on it
+		return ""
+	}
 	switch e.Kind {
 	case kindACL, kindComment, kindLabel:
 		if of.Kind != kindACL {
@@ -168,7 +168,7 @@ func (c *closure) belongs(e, of *archive.Entry) string {
 	case "SEQUENCE SET", kindTypeStorage:
 		return "part of"
 	case "SEQUENCE":
-		if strings.HasPrefix(e.DDL, "ALTER TABLE") { // an identity column
+		if of.Kind == kindTable && strings.HasPrefix(e.DDL, "ALTER TABLE") { // an identity column
 			return "part of"
 		}
 	case "TABLE ATTACH":
@@ -191,6 +191,8 @@ func (c *closure) belongs(e, of *archive.Entry) string {
 func (c *closure) owns(of, part *archive.Entry) bool {
 	switch of.Kind {
 	case kindTable, "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", kindTableData:
+	case "DOMAIN":
+		return part.Kind == "CHECK CONSTRAINT" && of.Schema == part.Schema && strings.HasPrefix(part.Name, of.Name+" ")
 	case "STATISTICS", "INDEX":
 		return part.Kind == "EXTENDED STATISTICS DATA" || part.Kind == kindStatistics
 	default:
@@ -212,34 +214,6 @@ func (c *closure) owns(of, part *archive.Entry) bool {
 
 // kindTypeStorage is an entry of Greenplum that belongs to a type.
 const kindTypeStorage = "TYPE STORAGE OPTIONS"
-
-// byName follows the names in a definition, in a catalog that does not record what depends on what.
-func (c *closure) byName(e *archive.Entry) {
-	if c.names == nil {
-		return
-	}
-	for _, s := range lexStatements(e.DDL, c.plan.style.stdStrings) {
-		for i, t := range s.tokens {
-			switch {
-			case t.kind == tokenString:
-				// 'schema.name'::regclass
-				if s.is(i+1, ":", ":") && i+3 < len(s.tokens) && strings.HasPrefix(strings.ToLower(s.text(i+3)), "reg") {
-					if parts := splitQualified(strings.Trim(s.text(i), "'")); len(parts) == 2 {
-						c.found(e, parts[0], parts[1])
-					}
-				}
-			case s.isName(i) && s.is(i+1, ".") && s.isName(i+2):
-				c.found(e, s.name(i), s.name(i+2))
-			}
-		}
-	}
-}
-
-func (c *closure) found(e *archive.Entry, schema, name string) {
-	if id, ok := c.names[tableName{schema, name}]; ok && id != e.ID {
-		c.add(id, Need{By: e.ID, How: "named in its definition"})
-	}
-}
 
 // foreignKeys takes those in whose tables are all there, or brings them if that is asked for.
 func (c *closure) foreignKeys() {
@@ -277,7 +251,7 @@ func (c *closure) ownedSequences() {
 		if _, in := c.needs[e.ID]; in || e.Kind != "SEQUENCE OWNED BY" {
 			continue
 		}
-		all := lexStatements(e.DDL, c.plan.style.stdStrings)
+		all := c.statements(e)
 		if len(all) == 0 {
 			continue
 		}
@@ -305,7 +279,7 @@ func (c *closure) ownedSequences() {
 
 // ownTable finds the table of a foreign key if it is restored, and all else that the key depends on.
 func (c *closure) ownTable(e *archive.Entry) (own int32, others []int32) {
-	for _, dep := range e.Deps {
+	for _, dep := range c.deps(e) {
 		x := c.plan.byID[dep]
 		switch {
 		case x == nil:
@@ -313,7 +287,6 @@ func (c *closure) ownTable(e *archive.Entry) (own int32, others []int32) {
 			if _, in := c.needs[dep]; in {
 				own = dep
 			}
-		case x.Kind == kindTableData && c.names != nil: // of every table, where nothing is recorded
 		default:
 			others = append(others, dep)
 		}
@@ -339,7 +312,7 @@ func (c *closure) tellSilent() {
 	}
 }
 
-// tellRoles says which roles must be there: owners, and those who are granted something.
+// tellRoles says which roles must be there: owners, those who are granted something, and those that policies and user mappings are for.
 func (c *closure) tellRoles() {
 	roles := make(map[string]bool)
 	for _, id := range c.order {
@@ -347,10 +320,13 @@ func (c *closure) tellRoles() {
 		if e.Owner != "" && !c.plan.Options.NoOwner {
 			roles[e.Owner] = true
 		}
-		if isACL(e) && !c.plan.Options.NoACL {
+		if isACL(e) && !c.plan.Options.NoACL || e.Kind == "POLICY" {
 			for _, name := range grantees(e.DDL, c.plan.style.stdStrings) {
 				roles[name] = true
 			}
+		}
+		if user, _ := userMapping(c.statements(e)); e.Kind == kindUserMapping && user != "" {
+			roles[user] = true
 		}
 	}
 	for name := range roles {

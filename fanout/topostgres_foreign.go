@@ -114,7 +114,8 @@ func (t *translator) dropForeign() {
 	}
 	for i := range t.entries {
 		// pg_dump does not say on what a user mapping depends.
-		if e := &t.entries[i]; e.Kind == "USER MAPPING" && servers[t.serverOf(e)] {
+		e := &t.entries[i]
+		if _, server := userMapping(t.statements(e)); e.Kind == kindUserMapping && servers[server] {
 			t.leaveOutQuietly(e)
 		}
 	}
@@ -132,16 +133,19 @@ func (t *translator) dropForeign() {
 	}
 }
 
-// serverOf is the server that CREATE USER MAPPING FOR ... SERVER ... names.
-func (t *translator) serverOf(e *archive.Entry) string {
-	for _, s := range t.statements(e) {
-		for i := 4; s.is(0, "CREATE", "USER", "MAPPING", "FOR") && i+1 < len(s.tokens); i++ {
-			if s.is(i, "SERVER") && s.isName(i+1) && i > 4 {
-				return s.name(i + 1)
+// userMapping is what CREATE USER MAPPING FOR ... SERVER ... names. The user is "" for PUBLIC.
+func userMapping(statements []*statement) (user, server string) {
+	for _, s := range statements {
+		for i := 5; s.is(0, "CREATE", "USER", "MAPPING", "FOR") && i+1 < len(s.tokens); i++ {
+			if s.is(i, "SERVER") && s.isName(i+1) {
+				if s.tokens[4].kind == tokenQuoted || !s.is(4, "PUBLIC") {
+					user = s.name(4)
+				}
+				return user, s.name(i + 1)
 			}
 		}
 	}
-	return ""
+	return "", ""
 }
 
 // usedByLocalOnly tells whether all foreign tables on a server are ordinary tables now, and there are some.

@@ -142,6 +142,11 @@ func (f *depFinder) addObject(e *scriptEntry) bool {
 	case "CHECK CONSTRAINT":
 		_, domain, _ := strings.Cut(o.named, " ON DOMAIN ")
 		f.need(e, f.named["DOMAIN "+domain])
+	case "RULE": // of a view that others need before it is whole
+		if o.kind == "VIEW" {
+			f.need(e, f.relations[e.keyOf(o.name)])
+		}
+		return false
 	case "TRIGGER":
 		if o.named == "" { // a partition's, which is made with that of a table above it
 			f.need(e, f.triggers[o.name.name]...)

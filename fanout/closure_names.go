@@ -1,0 +1,126 @@
+package fanout
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pgark/pgark/archive"
+)
+
+// deps is what an entry needs. Of a script only what is about the entry: its reader has what follows the rows wait for much of what
+// stands before it, for the sake of the order.
+func (c *closure) deps(e *archive.Entry) []int32 {
+	if c.names == nil {
+		return e.Deps
+	}
+	var deps []int32
+	for _, id := range e.Deps {
+		x := c.plan.byID[id]
+		switch {
+		case x == nil:
+		case x.Kind == kindSchema && (e.Schema == "" || x.Name == e.Schema):
+			deps = append(deps, id)
+		case e.Kind == kindComment || e.Kind == kindACL || e.Kind == kindLabel: // its object stands first
+			return append(deps, id)
+		case x.Section == archive.SectionData && e.Section == archive.SectionPostData, x.Section == archive.SectionPostData && !keyNeeds(e.Kind, x.Kind):
+		default:
+			deps = append(deps, id)
+		}
+	}
+	return deps
+}
+
+// keyNeeds tells whether what follows the rows may need an entry of another kind that does, too.
+func keyNeeds(kind, other string) bool {
+	index := func(kind string) bool { return kind == "INDEX" || kind == "CONSTRAINT" || kind == "INDEX ATTACH" }
+	return index(other) && (index(kind) || kind == "FK CONSTRAINT" || kind == kindStatistics) || kind == "TRIGGER" && other == "TRIGGER"
+}
+
+// register makes an entry known by its name, in a catalog that does not record what depends on what.
+func (c *closure) register(e *archive.Entry) {
+	switch e.Kind {
+	case kindTable, "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "TYPE", "DOMAIN", "SEQUENCE", "FUNCTION", "AGGREGATE", "PROCEDURE", "COLLATION",
+		"SHELL TYPE", "OPERATOR", "OPERATOR CLASS", "OPERATOR FAMILY", "TEXT SEARCH CONFIGURATION", "TEXT SEARCH DICTIONARY", "TEXT SEARCH PARSER", "TEXT SEARCH TEMPLATE":
+		name, _, _ := strings.Cut(e.Name, "(")
+		c.names[tableName{e.Schema, name}] = append(c.names[tableName{e.Schema, name}], e.ID)
+	case "SERVER", "FOREIGN DATA WRAPPER", "PROCEDURAL LANGUAGE", "ACCESS METHOD":
+		c.names[tableName{"", e.Name}] = append(c.names[tableName{"", e.Name}], e.ID)
+	case "EXTENSION": // which may be called as the wrapper or the language that it makes
+		c.names[tableName{"", e.Name}] = append(c.names[tableName{"", e.Name}], e.ID)
+		for _, s := range c.statements(e) {
+			if at := s.find("SCHEMA"); at > 0 && s.isName(at+1) {
+				c.extensions[s.name(at+1)] = append(c.extensions[s.name(at+1)], e.ID)
+			}
+		}
+	}
+}
+
+func (c *closure) statements(e *archive.Entry) []*statement {
+	return lexStatements(e.DDL, c.plan.style.stdStrings)
+}
+
+// byName follows the names in a definition, in a catalog that does not record what depends on what.
+func (c *closure) byName(e *archive.Entry) {
+	for _, id := range c.namedIn(e) {
+		c.add(id, Need{By: e.ID, How: "named in its definition"})
+	}
+}
+
+// namedIn finds what a definition names, in such a catalog.
+func (c *closure) namedIn(e *archive.Entry) (found []int32) {
+	if c.names == nil {
+		return nil
+	}
+	add := func(schema, name string) {
+		ids := c.names[tableName{schema, name}]
+		if len(ids) == 0 && schema != "" {
+			ids = c.extensions[schema] // it may be of any of them
+		}
+		for _, id := range ids {
+			if id != e.ID && !slices.Contains(found, id) {
+				found = append(found, id)
+			}
+		}
+	}
+	if e.TableAM != "" {
+		add("", e.TableAM)
+	}
+	for _, s := range c.statements(e) {
+		for i, t := range s.tokens {
+			switch {
+			case t.kind == tokenString:
+				// 'schema.name'::regclass
+				if s.is(i+1, ":", ":") && i+3 < len(s.tokens) && strings.HasPrefix(strings.ToLower(s.text(i+3)), "reg") {
+					if parts := splitQualified(strings.Trim(s.text(i), "'")); len(parts) == 2 {
+						add(parts[0], parts[1])
+					}
+				}
+			case s.isName(i) && s.is(i+1, ".") && s.isName(i+2) && !(i > 0 && s.is(i-1, ".")):
+				add(s.name(i), s.name(i+2))
+			case s.isName(i) && s.is(i+1, ".") && i+2 < len(s.tokens) && s.tokens[i+2].kind == tokenMark:
+				if op := s.operator(i + 2); op != "" {
+					add(s.name(i), op)
+				}
+			case s.isAny(i, "SERVER", "WRAPPER", "LANGUAGE", "USING") && s.isName(i+1):
+				add("", s.name(i+1))
+			case e.Kind == "EXTENSION" && s.is(i, "SCHEMA") && s.isName(i+1):
+				if id, ok := c.schemas[s.name(i+1)]; ok {
+					found = append(found, id)
+				}
+			}
+		}
+	}
+	return found
+}
+
+// operator is the operator that begins with token i, "" if none does.
+func (s *statement) operator(i int) string {
+	to := i
+	for to < len(s.tokens) && strings.Contains("+-*/<>=~!@#%^&|`?", s.text(to)) && (to == i || s.tokens[to].from == s.tokens[to-1].to) {
+		to++
+	}
+	if to == i {
+		return ""
+	}
+	return s.sql[s.tokens[i].from:s.tokens[to-1].to]
+}

@@ -1,0 +1,97 @@
+package fanout
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/pgark/pgark/archive"
+)
+
+const kindUserMapping = "USER MAPPING"
+
+// silentParts takes in what definitions can't be read again without although nothing records it: casts between types that are there and
+// default operator classes of them, the operator classes of exclusion constraints, and the user mappings of servers.
+func (c *closure) silentParts() {
+	for again := true; again; {
+		again = false
+		for _, e := range c.plan.order {
+			if by, how := c.silently(e); by != 0 && c.add(e.ID, Need{By: by, How: how}) {
+				again = true
+			}
+		}
+		c.run()
+	}
+}
+
+// silently tells for which entry that is there another one is needed, and how; 0 for none.
+func (c *closure) silently(e *archive.Entry) (by int32, how string) {
+	if _, in := c.needs[e.ID]; in {
+		return 0, ""
+	}
+	switch e.Kind {
+	case "CAST":
+		for _, id := range append(slices.Clone(e.Deps), c.namedIn(e)...) {
+			switch _, in := c.needs[id]; {
+			case c.plan.byID[id] == nil, c.names != nil && c.plan.byID[id].Kind == "FUNCTION": // that it is used is recorded nowhere in a script
+			case !in:
+				return 0, ""
+			case by == 0:
+				by = id
+			}
+		}
+		return by, "cast"
+	case "OPERATOR CLASS":
+		of := c.classOf(e)
+		if by = c.where(func(x *archive.Entry) bool { return x.Kind == "TYPE" && (tableName{x.Schema, x.Name}) == of }); by != 0 {
+			return by, "default operator class"
+		}
+		return c.where(func(x *archive.Entry) bool { return isExclusion(x) && c.mentions(x, e.Schema, e.Name) }), "operator class"
+	case "EXTENSION":
+		// The one whose operator classes are of the types that every server has.
+		if e.Name == "btree_gist" {
+			return c.where(isExclusion), "operator classes"
+		}
+	case kindUserMapping:
+		if _, server := userMapping(c.statements(e)); server != "" {
+			return c.where(func(x *archive.Entry) bool { return x.Kind == "SERVER" && x.Name == server }), "part of"
+		}
+	}
+	return 0, ""
+}
+
+// where is the first entry that is there and such, 0 if none is.
+func (c *closure) where(such func(e *archive.Entry) bool) int32 {
+	for _, id := range c.order {
+		if such(c.plan.byID[id]) {
+			return id
+		}
+	}
+	return 0
+}
+
+// isExclusion tells whether a constraint has a GiST index.
+func isExclusion(e *archive.Entry) bool {
+	return e.Kind == "CONSTRAINT" && (strings.Contains(e.DDL, " EXCLUDE USING gist ") || strings.Contains(e.DDL, " WITHOUT OVERLAPS)"))
+}
+
+// classOf is the type that an operator class is the default for; none for other classes.
+func (c *closure) classOf(e *archive.Entry) tableName {
+	for _, s := range c.statements(e) {
+		if at := s.find("DEFAULT", "FOR", "TYPE"); at > 0 && s.isName(at+3) && s.is(at+4, ".") && s.isName(at+5) {
+			return tableName{s.name(at + 3), s.name(at + 5)}
+		}
+	}
+	return tableName{}
+}
+
+// mentions tells whether a definition has a name with its schema.
+func (c *closure) mentions(e *archive.Entry, schema, name string) bool {
+	for _, s := range c.statements(e) {
+		for i := range s.tokens {
+			if s.isName(i) && s.is(i+1, ".") && s.isName(i+2) && s.name(i) == schema && s.name(i+2) == name {
+				return true
+			}
+		}
+	}
+	return false
+}
