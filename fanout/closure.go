@@ -61,14 +61,14 @@ func (p *Plan) withDependencies() error {
 	c.foreignKeys()
 	c.ownedSequences()
 	c.silentParts()
+	c.tellSilent()
+	c.globals(c.tellRoles())
 	p.Needs = make([]Need, len(c.order))
 	p.needed = make(map[int32]bool, len(c.order))
 	for i, id := range c.order {
 		p.Needs[i] = c.needs[id]
 		p.needed[id] = true
 	}
-	c.tellSilent()
-	c.tellRoles()
 	return nil
 }
 
@@ -313,26 +313,78 @@ func (c *closure) tellSilent() {
 }
 
 // tellRoles says which roles must be there: owners, those who are granted something, and those that policies and user mappings are for.
-func (c *closure) tellRoles() {
-	roles := make(map[string]bool)
+// It gives for each the first entry that it is needed for.
+func (c *closure) tellRoles() map[string]int32 {
+	roles := make(map[string]int32)
+	tell := func(name string, id int32) {
+		if roles[name] == 0 {
+			roles[name] = id
+		}
+	}
 	for _, id := range c.order {
 		e := c.plan.byID[id]
 		if e.Owner != "" && !c.plan.Options.NoOwner {
-			roles[e.Owner] = true
+			tell(e.Owner, id)
 		}
 		if isACL(e) && !c.plan.Options.NoACL || e.Kind == "POLICY" {
 			for _, name := range grantees(e.DDL, c.plan.style.stdStrings) {
-				roles[name] = true
+				tell(name, id)
 			}
 		}
 		if user, _ := userMapping(c.statements(e)); e.Kind == kindUserMapping && user != "" {
-			roles[user] = true
+			tell(user, id)
 		}
 	}
 	for name := range roles {
 		c.plan.Roles = append(c.plan.Roles, name)
 	}
 	slices.Sort(c.plan.Roles)
+	return roles
+}
+
+// globals takes in the roles and tablespaces that are needed, with what belongs to them alone, if such things are restored.
+func (c *closure) globals(roles map[string]int32) {
+	if !c.plan.Options.Globals {
+		return
+	}
+	spaces := make(map[string]int32)
+	for _, id := range c.order {
+		if name := c.plan.byID[id].Tablespace; name != "" && spaces[name] == 0 {
+			spaces[name] = id
+		}
+	}
+	take := func(id, by int32, how string) {
+		c.add(id, Need{By: by, How: how})
+		for _, dep := range c.plan.byID[id].Deps {
+			c.add(dep, Need{By: id, How: "depends"})
+		}
+	}
+	for _, e := range c.plan.order {
+		switch by := int32(0); e.Kind {
+		case kindRole:
+			if by = roles[e.Name]; by != 0 {
+				take(e.ID, by, "role")
+			}
+		case kindTablespace:
+			if by = spaces[e.Name]; by != 0 {
+				take(e.ID, by, "tablespace")
+			}
+		}
+	}
+	for _, e := range c.plan.order {
+		deps := e.Deps
+		switch e.Kind {
+		case kindRole, kindTablespace, kindResourceQueue, kindResourceGroup:
+			continue
+		case kindMembership: // who has granted it may be somebody else
+			deps = deps[:min(2, len(deps))]
+		}
+		missing := slices.ContainsFunc(deps, func(id int32) bool { _, in := c.needs[id]; return !in })
+		if e.Global() && len(deps) > 0 && !missing {
+			c.add(e.ID, Need{By: deps[0], How: "part of"})
+		}
+	}
+	c.todo = nil // what they need is there
 }
 
 // grantees are the roles that statements grant something to, or as.

@@ -43,6 +43,17 @@ func (c *closure) register(e *archive.Entry) {
 		"SHELL TYPE", "OPERATOR", "OPERATOR CLASS", "OPERATOR FAMILY", "TEXT SEARCH CONFIGURATION", "TEXT SEARCH DICTIONARY", "TEXT SEARCH PARSER", "TEXT SEARCH TEMPLATE":
 		name, _, _ := strings.Cut(e.Name, "(")
 		c.names[tableName{e.Schema, name}] = append(c.names[tableName{e.Schema, name}], e.ID)
+		if e.Kind != "TYPE" {
+			break
+		}
+		for _, s := range c.statements(e) {
+			for i := range s.tokens {
+				if s.is(i, "multirange_type_name", "=") && s.isName(i+2) && s.is(i+3, ".") && s.isName(i+4) {
+					multi := tableName{s.name(i + 2), s.name(i + 4)}
+					c.names[multi] = append(c.names[multi], e.ID)
+				}
+			}
+		}
 	case "SERVER", "FOREIGN DATA WRAPPER", "PROCEDURAL LANGUAGE", "ACCESS METHOD":
 		c.names[tableName{"", e.Name}] = append(c.names[tableName{"", e.Name}], e.ID)
 	case "EXTENSION": // which may be called as the wrapper or the language that it makes

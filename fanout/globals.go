@@ -143,10 +143,11 @@ func (a *attempt) addGlobals(ctx context.Context, cat *archive.Catalog) error {
 	return nil
 }
 
-// wantsGlobal decides about an entry of the server. Names, sections and lists choose among what is in the database.
+// wantsGlobal decides about an entry of the server. Names, sections and lists choose among what is in the database,
+// dependencies in both.
 func (c *chooser) wantsGlobal(e *archive.Entry) want {
 	switch {
-	case !c.opts.Globals, c.opts.DataOnly, c.opts.NoComments && e.Kind == kindComment,
+	case c.plan != nil && c.plan.needed != nil && !c.plan.needed[e.ID], !c.opts.Globals, c.opts.DataOnly, c.opts.NoComments && e.Kind == kindComment,
 		c.opts.NoACL && (e.Kind == kindACL || e.Kind == kindParameterACL):
 		return want{}
 	}

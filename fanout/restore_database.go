@@ -13,7 +13,8 @@ import (
 var ErrNoDatabaseEntry = errors.New("the archive has no entry for its database: leave out -C and name an existing one")
 
 // createDatabase drops the database if asked to, creates it and makes it the target. Unlike pg_restore it does not go on
-// if the database is there already: it would pour the archive into a database that nobody named.
+// if the database is there already: it would pour the archive into a database that nobody named. One that can't be given to its owner is a
+// failure like any other.
 func (r *restoreRun) createDatabase(ctx context.Context) error {
 	var step *Step
 	for _, s := range r.steps {
@@ -34,16 +35,23 @@ func (r *restoreRun) createDatabase(ctx context.Context) error {
 			return err
 		}
 	}
+	made := false
 	for _, sql := range r.plan.Definition(&maintenance.state, step) {
-		if _, err := maintenance.conn.Exec(ctx, sql); err != nil {
+		_, err := maintenance.conn.Exec(ctx, sql)
+		switch {
+		case err != nil && !made:
 			return fmt.Errorf("create database %q: %w", step.Entry.Name, err)
+		case err != nil:
+			if err := r.fail(ctx, maintenance, step.Entry, err); err != nil {
+				return err
+			}
+		case strings.HasPrefix(sql, "CREATE DATABASE"):
+			made, r.change = true, true
+			r.done(step.Entry.ID)
+			r.target = r.target.With(wire.Overrides{Database: step.Entry.Name})
+			r.result.Database = step.Entry.Name
 		}
-		r.change = r.change || strings.HasPrefix(sql, "CREATE DATABASE")
 	}
-	r.change = true
-	r.done(step.Entry.ID)
-	r.target = r.target.With(wire.Overrides{Database: step.Entry.Name})
-	r.result.Database = step.Entry.Name
 	return nil
 }
 

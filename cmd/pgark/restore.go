@@ -80,7 +80,7 @@ ssh, or with --start db by a Greenplum or Cloudberry itself. With --volume-dir a
 --with-dependencies brings with a table its schema, types, functions, sequences, indexes, constraints, triggers, rights and rows, the
 partitions or the partitioned table, and all that these depend on in turn, as the catalog records it. Foreign keys to tables that
 are not restored are left out and named; --fk-tables brings these tables. What is not recorded is said: what the bodies of functions refer
-to; and the roles that must be there are named. A table may be given as schema.table.
+to; and the roles that must be there are named. With --globals these are made, and no others. A table may be given as schema.table.
 
 An archive of all databases (dump --all-databases) is restored whole: roles and tablespaces that are not there, then each database under its
 own name, which must not be there unless -c has it dropped first; postgres and template1, which every server has, are filled. -d names a
