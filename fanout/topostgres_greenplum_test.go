@@ -29,9 +29,7 @@ func greenplumTOC(tb testing.TB, name string) *archive.Catalog {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	cat := toc.Catalog()
-	cat.Product = "Greenplum"
-	return cat
+	return toc.Catalog()
 }
 
 // defineAll carries out a plan's definitions as a restore without rows would.

@@ -101,13 +101,15 @@ func (p *scriptParser) script(ctx context.Context, r io.ReaderAt, size int64) (*
 	s := &Script{
 		r: r, std: p.lx.std, wide: p.lx.wide, entries: make(map[int32]*scriptEntry), byEntry: make(map[int32]int),
 	}
+	_, version := cutProduct(p.server)
 	s.cat = archive.Catalog{
-		Database: p.database, Encoding: p.encoding, ServerVersion: p.server, Product: p.product(), PgDumpVersion: p.program,
+		Database: p.database, Encoding: p.encoding, ServerVersion: version, Product: p.product(), PgDumpVersion: p.program,
 		Entries: make([]archive.Entry, len(entries)),
 	}
 	for i, e := range entries {
 		s.cat.Entries[i] = e.Entry
 	}
+	s.cat.Product = productOfTables(&s.cat, dialect{std: s.std, wide: s.wide})
 	for i, e := range entries {
 		if e.HadDumper && e.Kind == kindTableData && !e.hasRows {
 			if ctx.Err() != nil {

@@ -63,7 +63,8 @@ func productOfTitle(title, serverVersion string) string {
 	case strings.Contains(title, "Cloudberry"):
 		return "Apache Cloudberry"
 	default:
-		return productOf(serverVersion)
+		product, _ := cutProduct(serverVersion)
+		return product
 	}
 }
 

@@ -191,14 +191,15 @@ func (s *scanner) deps() []int32 {
 // Catalog gives the archive's content without the places of the data. The entries are copied, their
 // dependencies shared.
 //
-// Archives don't name the server's product; it is taken for PostgreSQL unless the server's version
-// says otherwise. Who knows better sets Product.
+// Archives don't name the server's product; it is taken for PostgreSQL unless the server's version, or a table's
+// definition, says otherwise. Who knows better sets Product.
 func (t *TOC) Catalog() *archive.Catalog {
+	product, version := cutProduct(t.Header.ServerVersion)
 	c := &archive.Catalog{
 		Database:      t.Header.Database,
 		Encoding:      t.encoding(),
-		ServerVersion: t.Header.ServerVersion,
-		Product:       productOf(t.Header.ServerVersion),
+		ServerVersion: version,
+		Product:       product,
 		PgDumpVersion: t.Header.DumpVersion,
 		TOCVersion:    t.Header.Version.String(),
 		Entries:       make([]archive.Entry, len(t.Entries)),
@@ -206,6 +207,7 @@ func (t *TOC) Catalog() *archive.Catalog {
 	for i := range t.Entries {
 		c.Entries[i] = t.Entries[i].Entry
 	}
+	c.Product = productOfTables(c, t.dialect())
 	return c
 }
 
@@ -222,15 +224,4 @@ func (t *TOC) encoding() string {
 		}
 	}
 	return ""
-}
-
-func productOf(serverVersion string) string {
-	switch {
-	case strings.Contains(serverVersion, "Cloudberry"):
-		return "Apache Cloudberry"
-	case strings.Contains(serverVersion, "Greenplum"):
-		return "Greenplum"
-	default:
-		return "PostgreSQL"
-	}
 }

@@ -63,7 +63,7 @@ func newTOC(cat *archive.Catalog, format Format, o *WriteOptions) (*TOC, []strin
 		Header: Header{
 			Version: Version{versionMajor, o.Minor, 0}, IntSize: 4, OffSize: 8, Format: format, Compression: o.Compression,
 			Level: headerLevel(o), Created: localTime(o.Created), Database: cat.Database,
-			ServerVersion: cat.ServerVersion, DumpVersion: cat.PgDumpVersion,
+			ServerVersion: VersionWithProduct(cat), DumpVersion: cat.PgDumpVersion,
 		},
 		Entries: make([]Entry, len(c.entries)),
 		sources: c.sources,
