@@ -174,10 +174,10 @@ func (t *translator) leaveOutDependents() {
 	}
 }
 
-// keepsACL tells whether an ACL entry belongs to an object that is kept: the first that it depends on.
+// keepsACL tells whether an ACL entry belongs to an object that is kept: the first that it depends on, but for the schema that it has in a script.
 func (t *translator) keepsACL(e *archive.Entry) bool {
 	for _, id := range e.Deps {
-		if t.gone[id] == "" && t.byID[id] != nil && t.byID[id].Kind != kindACL {
+		if t.gone[id] == "" && t.byID[id] != nil && t.byID[id].Kind != kindACL && t.byID[id].Kind != kindSchema {
 			return true
 		}
 	}

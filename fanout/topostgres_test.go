@@ -178,12 +178,14 @@ func TestToPostgresLeavesOut(t *testing.T) {
 		archive.Entry{Kind: "TASK", Name: "nightly"},
 		archive.Entry{Kind: "EXTERNAL TABLE", Name: "e", DDL: "CREATE EXTERNAL TABLE e (a int) LOCATION ('x') FORMAT 'text';"},
 		archive.Entry{Kind: kindForeign, Name: "e7", DDL: "CREATE FOREIGN TABLE e7 (a int) SERVER gp_exttable_server OPTIONS (x 'y');"},
+		archive.Entry{Kind: kindSchema, Name: "s"},
+		archive.Entry{Kind: kindACL, Schema: "s", Name: "TABLE e", Deps: []int32{14, 12}}, // as a script has it
 	))
 	var left []string
 	for i := range out.Entries {
 		left = append(left, out.Entries[i].Kind+" "+out.Entries[i].Name)
 	}
-	if diff := cmp.Diff([]string{"EXTENSION hstore", "TABLE needs", "TABLE DATA needs", "ACL TABLE needs"}, left); diff != "" {
+	if diff := cmp.Diff([]string{"EXTENSION hstore", "TABLE needs", "TABLE DATA needs", "ACL TABLE needs", "SCHEMA s"}, left); diff != "" {
 		t.Error(diff)
 	}
 	for _, n := range notes {
