@@ -34,13 +34,15 @@ type scriptStyle struct {
 	alwaysQuote        bool   // the product has keywords of its own
 	ownerByKind        bool   // ALTER VIEW and the like, not ALTER TABLE, set the owner (16)
 	transactionTimeout bool   // scripts set transaction_timeout (17)
+	oldSettings        bool   // Greenplum 6 refuses what is newer than PostgreSQL 9.4, and psql -1 would restore nothing
 }
 
 func styleOf(cat *archive.Catalog) scriptStyle {
 	major := dumpMajor(cat.PgDumpVersion)
 	st := scriptStyle{
-		alwaysQuote: cat.Product != "" && cat.Product != "PostgreSQL",
+		alwaysQuote: IsSegmentedCatalog(cat),
 		ownerByKind: major >= 16, transactionTimeout: major >= 17,
+		oldSettings: cat.Product == "Greenplum" && printsLongFloats(cat),
 	}
 	for i := range cat.Entries {
 		switch e := &cat.Entries[i]; e.Kind {
@@ -97,6 +99,10 @@ func (p *Plan) Setup() []string {
 	)
 	if !p.style.stdStrings {
 		sets = append(sets, "SET escape_string_warning = off")
+	}
+	if IsSegmentedCatalog(p.Catalog) {
+		// A table without options is one without them, whatever the target's database or role makes of new tables.
+		sets = append(sets, "SET gp_default_storage_options = ''")
 	}
 	return sets
 }

@@ -57,7 +57,7 @@ func (g *greenplum) testStock(t *testing.T) {
 	}
 	t.Run("psql", func(t *testing.T) {
 		copied := g.database(t, "psql")
-		g.client(t, "psql", copied, "-X", "-q", "-f", filepath.Join(dir, "plain-by-segments"))
+		g.client(t, "psql", copied, "-X", "-q", "-1", "-v", "ON_ERROR_STOP=1", "-f", filepath.Join(dir, "plain-by-segments"))
 		sameRows(t, want, digestsOf(reader(t, g.dumpCopy(t, copied))))
 	})
 }
@@ -177,6 +177,7 @@ func byRoot(all map[string]archive.Digest) map[string]string {
 func (g *greenplum) restoreSource(t *testing.T, src archive.Source, from string) {
 	t.Helper()
 	db := g.database(t, "source")
+	g.exec(t, "postgres", "ALTER DATABASE "+wire.Ident(db)+" SET gp_default_storage_options = 'appendonly=true, orientation=column'")
 	begun := time.Now()
 	res, err := fanout.RestoreSource(t.Context(), src, fanout.RestoreOptions{Target: g.in(db), Jobs: 2, Discover: discoverCluster})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/archive/pgdump"
 )
 
 // ScriptOptions says what a script restores, and how.
@@ -105,7 +106,7 @@ func (s *script) write(ctx context.Context) error {
 	if s.key != "" {
 		s.print(`\restrict `, s.key, "\n\n")
 	}
-	s.print("-- Dumped from database version ", sanitizeLine(cat.ServerVersion), "\n")
+	s.print("-- Dumped from database version ", sanitizeLine(pgdump.VersionWithProduct(cat)), "\n")
 	s.print("-- Dumped by pg_dump version ", sanitizeLine(cat.PgDumpVersion), "\n\n")
 	if s.single {
 		s.print("BEGIN;\n\n")
@@ -137,14 +138,19 @@ func (s *script) write(ctx context.Context) error {
 // fixedState sets what the whole script relies on, at its start and after each \connect.
 func (s *script) fixedState() {
 	style := &s.plan.style
-	s.print("SET statement_timeout = 0;\nSET lock_timeout = 0;\nSET idle_in_transaction_session_timeout = 0;\n")
+	s.print("SET statement_timeout = 0;\nSET lock_timeout = 0;\n")
+	if !style.oldSettings {
+		s.print("SET idle_in_transaction_session_timeout = 0;\n")
+	}
 	if style.transactionTimeout {
 		s.print("SET transaction_timeout = 0;\n")
 	}
 	for _, sql := range s.plan.Setup() {
 		s.print(sql, ";\n")
 	}
-	s.print("SET row_security = off;\n")
+	if !style.oldSettings {
+		s.print("SET row_security = off;\n")
+	}
 	if IsSegmentedCatalog(s.plan.Catalog) {
 		// Greenplum 6 passes floats on to its segments with 15 digits, and refuses the largest ones, unless told to take more.
 		s.print("SET extra_float_digits = 3;\n")

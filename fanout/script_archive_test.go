@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/internal/pgtest"
 )
@@ -40,6 +42,30 @@ func TestScriptOfArchive(t *testing.T) {
 	restored := stockDumpOf(t, srv, copied)
 	noDB := PlanOptions{}
 	compareText(t, scriptText(t, d, noDB), scriptText(t, restored, noDB))
+}
+
+// Greenplum 6 has what PostgreSQL 9.4 has: psql -1 restored nothing of a script that set more.
+func TestScriptOfGreenplum(t *testing.T) {
+	file, err := os.ReadFile("../testdata/greenplum/kinds.pgark")
+	check(t, err)
+	var got bytes.Buffer
+	check(t, WriteScript(t.Context(), openArchive(t, file), &got, ScriptOptions{NoRestrict: true}))
+	var sets []string
+	for line := range strings.Lines(got.String()) {
+		if strings.HasPrefix(line, "SET ") && len(sets) < 9 {
+			sets = append(sets, strings.Fields(line)[1])
+		}
+	}
+	want := []string{
+		"statement_timeout", "lock_timeout", "client_encoding", "standard_conforming_strings", "check_function_bodies", "xmloption",
+		"client_min_messages", "gp_default_storage_options", "extra_float_digits",
+	}
+	if diff := cmp.Diff(want, sets); diff != "" {
+		t.Error(diff)
+	}
+	if !strings.Contains(got.String(), "\n-- Dumped from database version 6.24.3 (Greenplum)\n") {
+		t.Errorf("the product is lost:\n%.300s", got.String())
+	}
 }
 
 // sortLargeObjects puts the large objects of a script in order, which no two programs need to agree on.
