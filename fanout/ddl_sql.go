@@ -100,10 +100,6 @@ func (p *Plan) Setup() []string {
 	if !p.style.stdStrings {
 		sets = append(sets, "SET escape_string_warning = off")
 	}
-	if IsSegmentedCatalog(p.Catalog) {
-		// A table without options is one without them, whatever the target's database or role makes of new tables.
-		sets = append(sets, "SET gp_default_storage_options = ''")
-	}
 	return sets
 }
 

@@ -21,6 +21,10 @@ const (
 	closeGrace = 5 * time.Second
 )
 
+// storageDefaults is what a Greenplum makes of new tables without options: a table of the archive that has none is to have none,
+// whatever the target's database or role says.
+const storageDefaults = "gp_default_storage_options"
+
 // loadSession is one session that restores, with what one session needs: the settings it has, a decoder, buffers.
 // One goroutine at a time.
 type loadSession struct {
@@ -105,6 +109,9 @@ func (r *restoreRun) connect(ctx context.Context) (*loadSession, error) {
 func (r *restoreRun) connectTo(ctx context.Context, cfg *wire.Config) (*loadSession, error) {
 	settings := wire.TextSettings(r.catalog.Encoding)
 	settings.ApplicationName = "pgark restore"
+	if IsSegmentedCatalog(r.catalog) {
+		settings.Optional = append(settings.Optional, [2]string{storageDefaults, ""})
+	}
 	conn, err := wire.Connect(ctx, cfg, settings)
 	if err != nil {
 		return nil, err

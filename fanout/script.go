@@ -152,6 +152,7 @@ func (s *script) fixedState() {
 		s.print("SET row_security = off;\n")
 	}
 	if IsSegmentedCatalog(s.plan.Catalog) {
+		s.print("SET ", storageDefaults, " = '';\n")
 		// Greenplum 6 passes floats on to its segments with 15 digits, and refuses the largest ones, unless told to take more.
 		s.print("SET extra_float_digits = 3;\n")
 	}
