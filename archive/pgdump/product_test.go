@@ -54,3 +54,18 @@ func TestProductIsKept(t *testing.T) {
 		}
 	}
 }
+
+// pg_restore before 12, so Greenplum's, ended at the first entry that has no owner: "cannot duplicate null pointer".
+func TestOldVersionsHaveNoNulls(t *testing.T) {
+	const nulls = archive.NullOwner | archive.NullDDL | archive.NullDrop
+	cat := &archive.Catalog{Entries: []archive.Entry{{ID: 1, Kind: kindComment, Name: "SCHEMA public", Nulls: nulls | archive.NullSchema}}}
+	for minor, want := range map[uint8]archive.NullSet{13: archive.NullSchema, 14: nulls | archive.NullSchema} {
+		toc, _, err := newTOC(cat, FormatCustom, &WriteOptions{Minor: minor})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := toc.Entries[0].Nulls &^ archive.NullTableAM; got != want {
+			t.Errorf("1.%d: %#x, want %#x", minor, got, want)
+		}
+	}
+}

@@ -70,6 +70,9 @@ func newTOC(cat *archive.Catalog, format Format, o *WriteOptions) (*TOC, []strin
 	}
 	for i := range c.entries {
 		toc.Entries[i].Entry = c.entries[i]
+		if o.Minor < minorTableAM { // which are read by pg_restore before 12, too: it ends where one of these is NULL
+			toc.Entries[i].Nulls &^= archive.NullOwner | archive.NullDDL | archive.NullDrop
+		}
 	}
 	return toc, c.notes(), nil
 }
