@@ -193,7 +193,7 @@ func (g *greenplum) restoreIntoPostgres(t *testing.T, file []byte) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	srv.Exec(t, db, `DO $$ BEGIN CREATE ROLE postgres SUPERUSER; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
+	srv.Exec(t, db, `DO $$ BEGIN CREATE ROLE `+wire.Ident(g.cfg.User())+` SUPERUSER; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;
 DO $$ BEGIN CREATE ROLE gpkinds_reader; EXCEPTION WHEN duplicate_object OR unique_violation THEN NULL; END $$;`)
 	begun := time.Now()
 	res, err := fanout.Restore(t.Context(), reader(t, file), fanout.RestoreOptions{
