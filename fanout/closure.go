@@ -349,7 +349,7 @@ func (c *closure) globals(roles map[string]int32) {
 	}
 	spaces := make(map[string]int32)
 	for _, id := range c.order {
-		if name := c.plan.byID[id].Tablespace; name != "" && spaces[name] == 0 {
+		if name := c.plan.byID[id].Tablespace; name != "" && !c.plan.Options.Without.Tablespaces && spaces[name] == 0 {
 			spaces[name] = id
 		}
 	}

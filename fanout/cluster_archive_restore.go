@@ -157,7 +157,7 @@ func (o *ClusterRestoreOptions) creates() bool {
 
 func (r *clusterRestore) globalsOptions() GlobalsRestoreOptions {
 	return GlobalsRestoreOptions{
-		Force: r.o.Force, ToPostgres: r.o.Restore.ToPostgres, NoACL: r.o.Restore.NoACL, NoComments: r.o.Restore.NoComments, Log: r.o.Restore.Log,
+		Force: r.o.Force, ToPostgres: r.o.Restore.ToPostgres, Without: r.o.Restore.Without, NoACL: r.o.Restore.NoACL, NoComments: r.o.Restore.NoComments, Log: r.o.Restore.Log,
 	}
 }
 

@@ -19,6 +19,7 @@ type PlanOptions struct {
 	Select                     Selection
 	NoOwner, NoACL, NoComments bool
 	NoStatistics               bool
+	Without                    Without
 	ToPostgres                 bool // translate the definitions for a single plain PostgreSQL, see [ToPostgres]
 	WithDependencies           bool // also what the selected entries depend on, and what belongs to that
 	Globals                    bool // also roles and tablespaces, where the archive has them

@@ -93,6 +93,9 @@ func (c *chooser) wants(e *archive.Entry, section archive.Section) want {
 	if e.Global() {
 		return c.wantsGlobal(e)
 	}
+	if c.opts.Without.leavesOut(e) {
+		return want{}
+	}
 	switch e.Kind {
 	case "ENCODING", "STDSTRINGS", "SEARCHPATH":
 		return want{special: true}

@@ -128,17 +128,22 @@ func (p *Plan) Definition(st *State, s *Step) []string {
 // settings are the SET statements that an entry needs.
 func (p *Plan) settings(st *State, e *archive.Entry) []string {
 	sets := p.schemaSetting(st, e)
-	if e.Nulls&archive.NullTablespace == 0 && st.tablespace.set(e.Tablespace) {
+	if !p.Options.Without.Tablespaces && e.Nulls&archive.NullTablespace == 0 && st.tablespace.set(e.Tablespace) {
 		value := "''"
 		if e.Tablespace != "" {
 			value = p.ident(e.Tablespace)
 		}
 		sets = append(sets, "SET default_tablespace = "+value+";")
 	}
-	if e.Nulls&archive.NullTableAM == 0 && e.TableAM != "" && e.RelKind != relkindPartitioned && st.tableAM.set(e.TableAM) {
+	if p.hasTableAM(e) && e.RelKind != relkindPartitioned && st.tableAM.set(e.TableAM) {
 		sets = append(sets, "SET default_table_access_method = "+p.ident(e.TableAM)+";")
 	}
 	return sets
+}
+
+// hasTableAM tells whether an entry is restored with an access method that it names.
+func (p *Plan) hasTableAM(e *archive.Entry) bool {
+	return !p.Options.Without.TableAccessMethods && e.Nulls&archive.NullTableAM == 0 && e.TableAM != ""
 }
 
 // schemaSetting selects the schema of an entry from an archive that does not qualify its names.
@@ -183,7 +188,7 @@ func (p *Plan) body(e *archive.Entry) []string {
 			body = append(body, "ALTER TABLE "+name+" OWNER TO "+p.ident(e.Owner)+";")
 		}
 	}
-	if e.RelKind == relkindPartitioned && e.Nulls&archive.NullTableAM == 0 && e.TableAM != "" {
+	if e.RelKind == relkindPartitioned && p.hasTableAM(e) {
 		body = append(body, "ALTER TABLE "+p.qualified(e.Schema, e.Name)+" SET ACCESS METHOD "+p.ident(e.TableAM)+";")
 	}
 	return body

@@ -19,6 +19,7 @@ type GlobalsRestoreOptions struct {
 	ToPostgres bool         // leave out what only Greenplum has, see [ToPostgres]
 	NoACL      bool         // leave out rights on tablespaces and parameters; memberships are none
 	NoComments bool         // leave out comments
+	Without    Without      // of it what is about the server: tablespaces, security labels
 	Log        *slog.Logger // nil: silent
 }
 
@@ -53,7 +54,7 @@ func RestoreGlobals(ctx context.Context, conn *wire.Conn, cat *archive.Catalog, 
 	if err := m.setUp(ctx, cat); err != nil {
 		return nil, err
 	}
-	err := m.run(ctx, chooseGlobals(cat, &PlanOptions{NoACL: o.NoACL, NoComments: o.NoComments}))
+	err := m.run(ctx, chooseGlobals(cat, &PlanOptions{NoACL: o.NoACL, NoComments: o.NoComments, Without: o.Without}))
 	return &m.result, err
 }
 

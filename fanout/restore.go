@@ -33,6 +33,7 @@ type RestoreOptions struct {
 	NoACL             bool
 	NoComments        bool
 	NoStatistics      bool
+	Without           Without
 	Globals           bool // make roles and tablespaces, where the archive has them, before all else
 	WithDependencies  bool // with Select: also what the selected objects depend on, and what belongs to that
 	FKTables          bool // with WithDependencies: also the tables that foreign keys refer to
@@ -159,7 +160,7 @@ func (o *RestoreOptions) planOptions() PlanOptions {
 	return PlanOptions{
 		Create: o.Create, Clean: o.Clean, IfExists: o.IfExists,
 		SchemaOnly: o.SchemaOnly, DataOnly: o.DataOnly, Sections: o.Sections, Select: o.Select,
-		NoOwner: o.NoOwner, NoACL: o.NoACL, NoComments: o.NoComments, NoStatistics: o.NoStatistics, ToPostgres: o.ToPostgres,
+		NoOwner: o.NoOwner, NoACL: o.NoACL, NoComments: o.NoComments, NoStatistics: o.NoStatistics, Without: o.Without, ToPostgres: o.ToPostgres,
 		WithDependencies: o.WithDependencies, FKTables: o.FKTables, Globals: o.Globals, Redirect: o.Redirect,
 	}
 }

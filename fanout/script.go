@@ -205,7 +205,7 @@ func (s *script) definition(e *archive.Entry, prefix string) {
 	owner, noOwner := e.Owner, s.plan.Options.NoOwner || e.Nulls&archive.NullOwner != 0
 	s.print("--\n-- ", prefix, "Name: ", sanitizeLine(e.Name), "; Type: ", sanitizeLine(e.Kind),
 		"; Schema: ", sanitizeOr(e.Schema, e.Nulls&archive.NullSchema != 0), "; Owner: ", sanitizeOr(owner, noOwner))
-	if e.Tablespace != "" {
+	if e.Tablespace != "" && !s.plan.Options.Without.Tablespaces {
 		s.print("; Tablespace: ", sanitizeLine(e.Tablespace))
 	}
 	s.print("\n--\n\n")

@@ -41,6 +41,7 @@ type restoreOptions struct {
 	sections                   []string
 	noOwner, noACL, noComments bool
 	noStatistics               bool
+	without                    fanout.Without
 	create, clean, ifExists    bool
 	single, exitOnError        bool
 	appendRows                 bool
@@ -139,6 +140,12 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVarP(&o.exitOnError, "exit-on-error", "e", false, "stop at the first error")
 	addSelectFlags(f, &o.schemaOnly, &o.dataOnly, &o.sections, &o.noOwner, &o.noACL, &o.noComments)
 	f.BoolVar(&o.noStatistics, "no-statistics", false, "leave out the statistics of tables")
+	f.BoolVar(&o.without.Tablespaces, "no-tablespaces", false, "everything goes into the default tablespace")
+	f.BoolVar(&o.without.TableAccessMethods, "no-table-access-method", false, "every table gets the default access method")
+	f.BoolVar(&o.without.Publications, "no-publications", false, "leave out publications")
+	f.BoolVar(&o.without.Subscriptions, "no-subscriptions", false, "leave out subscriptions")
+	f.BoolVar(&o.without.SecurityLabels, "no-security-labels", false, "leave out security labels")
+	f.BoolVar(&o.without.Policies, "no-policies", false, "leave out policies and row security")
 	f.StringArrayVarP(&o.sel.Schemas, "schema", "n", nil, "only objects in this `schema`")
 	f.StringArrayVarP(&o.sel.ExcludeSchemas, "exclude-schema", "N", nil, "no objects in this `schema`")
 	f.StringArrayVarP(&o.sel.Tables, "table", "t", nil, "only this `table`, view or sequence")
@@ -267,7 +274,7 @@ func (o *restoreOptions) validateRoute() error {
 func (o *restoreOptions) planOptions() fanout.PlanOptions {
 	return fanout.PlanOptions{
 		Create: o.create, Clean: o.clean, IfExists: o.ifExists, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
-		Sections: o.sections, Select: o.sel, NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, NoStatistics: o.noStatistics, ToPostgres: o.translate,
+		Sections: o.sections, Select: o.sel, NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, NoStatistics: o.noStatistics, Without: o.without, ToPostgres: o.translate,
 		WithDependencies: o.withDeps, FKTables: o.fkTables, Globals: o.globals, Redirect: o.to,
 	}
 }
