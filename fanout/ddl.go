@@ -20,6 +20,7 @@ type PlanOptions struct {
 	NoOwner, NoACL, NoComments bool
 	NoStatistics               bool
 	Without                    Without
+	DisableTriggers            bool // with DataOnly: no trigger fires, and no foreign key is checked
 	ToPostgres                 bool // translate the definitions for a single plain PostgreSQL, see [ToPostgres]
 	WithDependencies           bool // also what the selected entries depend on, and what belongs to that
 	Globals                    bool // also roles and tablespaces, where the archive has them

@@ -34,6 +34,7 @@ type RestoreOptions struct {
 	NoComments        bool
 	NoStatistics      bool
 	Without           Without
+	DisableTriggers   bool // with DataOnly: no trigger fires, but for those that are enabled ALWAYS, and no foreign key is checked; only for superusers
 	Globals           bool // make roles and tablespaces, where the archive has them, before all else
 	WithDependencies  bool // with Select: also what the selected objects depend on, and what belongs to that
 	FKTables          bool // with WithDependencies: also the tables that foreign keys refer to
@@ -131,6 +132,9 @@ func (o *RestoreOptions) check() error {
 	if o.Create && o.SingleTransaction {
 		return fmt.Errorf("%w: a database can't be created (-C) inside a transaction (-1)", ErrUsage)
 	}
+	if o.DisableTriggers && o.Remote != nil {
+		return fmt.Errorf("%w: triggers can't be disabled where workers load", ErrUsage)
+	}
 	if o.Append && o.Clean {
 		return fmt.Errorf("%w: either append to the tables or clean (-c) them", ErrUsage)
 	}
@@ -160,7 +164,7 @@ func (o *RestoreOptions) planOptions() PlanOptions {
 	return PlanOptions{
 		Create: o.Create, Clean: o.Clean, IfExists: o.IfExists,
 		SchemaOnly: o.SchemaOnly, DataOnly: o.DataOnly, Sections: o.Sections, Select: o.Select,
-		NoOwner: o.NoOwner, NoACL: o.NoACL, NoComments: o.NoComments, NoStatistics: o.NoStatistics, Without: o.Without, ToPostgres: o.ToPostgres,
+		NoOwner: o.NoOwner, NoACL: o.NoACL, NoComments: o.NoComments, NoStatistics: o.NoStatistics, Without: o.Without, DisableTriggers: o.DisableTriggers, ToPostgres: o.ToPostgres,
 		WithDependencies: o.WithDependencies, FKTables: o.FKTables, Globals: o.Globals, Redirect: o.Redirect,
 	}
 }

@@ -129,13 +129,21 @@ func (r *restoreRun) connectTo(ctx context.Context, cfg *wire.Config) (*loadSess
 }
 
 func (r *restoreRun) setUp(ctx context.Context, s *loadSession) error {
-	for _, sql := range r.plan.Setup() {
+	setup := r.plan.Setup()
+	if r.opts.disablesTriggers() {
+		setup = append(setup, "SET session_replication_role = replica")
+	}
+	for _, sql := range setup {
 		if _, err := s.conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("set up a session: %w", err)
 		}
 	}
 	return nil
 }
+
+// disablesTriggers tells whether rows are loaded without triggers. The role of a session does so without a lock on the tables, and
+// leaves nothing behind that a restore which is killed would have to put right again, as ALTER TABLE ... DISABLE TRIGGER does.
+func (o *RestoreOptions) disablesTriggers() bool { return o.DisableTriggers && o.DataOnly }
 
 // flushFunction is what flush uses to write to the log of the server (PostgreSQL 9.6 and later).
 const flushFunction = "pg_logical_emit_message"

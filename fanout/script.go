@@ -90,6 +90,8 @@ type script struct {
 	single bool
 	key    string // of \restrict; "" for none
 
+	superuser bool // the script has become the one that psql connects as, to disable triggers
+
 	members map[int32]string // of a tar archive: the files that the server is to read an entry's data from; nil if the data is in the script
 }
 
@@ -214,6 +216,7 @@ func (s *script) definition(e *archive.Entry, prefix string) {
 
 // rows writes a COPY with its rows.
 func (s *script) rows(ctx context.Context, e *archive.Entry) error {
+	s.triggers(e, "DISABLE")
 	s.print(e.Copy)
 	err := s.src.Rows(ctx, e.ID, func(text []byte) error {
 		_, err := s.w.Write(text)
@@ -223,5 +226,18 @@ func (s *script) rows(ctx context.Context, e *archive.Entry) error {
 		return err
 	}
 	s.print("\\.\n\n\n")
+	s.triggers(e, "ENABLE")
 	return nil
+}
+
+// triggers disables or enables the triggers of a table, if that is asked for, in pg_restore's words.
+func (s *script) triggers(e *archive.Entry, how string) {
+	if o := &s.plan.Options; !o.DisableTriggers || !o.DataOnly {
+		return
+	}
+	if !s.superuser {
+		s.superuser = true
+		s.print("SET SESSION AUTHORIZATION DEFAULT;\n\n")
+	}
+	s.print("ALTER TABLE ", s.plan.qualified(e.Schema, e.Name), " ", how, " TRIGGER ALL;\n\n")
 }

@@ -42,6 +42,7 @@ type restoreOptions struct {
 	noOwner, noACL, noComments bool
 	noStatistics               bool
 	without                    fanout.Without
+	disableTriggers            bool
 	create, clean, ifExists    bool
 	single, exitOnError        bool
 	appendRows                 bool
@@ -146,6 +147,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.without.Subscriptions, "no-subscriptions", false, "leave out subscriptions")
 	f.BoolVar(&o.without.SecurityLabels, "no-security-labels", false, "leave out security labels")
 	f.BoolVar(&o.without.Policies, "no-policies", false, "leave out policies and row security")
+	f.BoolVar(&o.disableTriggers, "disable-triggers", false, "with -a: no trigger fires and no foreign key is checked while rows are loaded; for superusers")
 	f.StringArrayVarP(&o.sel.Schemas, "schema", "n", nil, "only objects in this `schema`")
 	f.StringArrayVarP(&o.sel.ExcludeSchemas, "exclude-schema", "N", nil, "no objects in this `schema`")
 	f.StringArrayVarP(&o.sel.Tables, "table", "t", nil, "only this `table`, view or sequence")
@@ -274,7 +276,7 @@ func (o *restoreOptions) validateRoute() error {
 func (o *restoreOptions) planOptions() fanout.PlanOptions {
 	return fanout.PlanOptions{
 		Create: o.create, Clean: o.clean, IfExists: o.ifExists, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
-		Sections: o.sections, Select: o.sel, NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, NoStatistics: o.noStatistics, Without: o.without, ToPostgres: o.translate,
+		Sections: o.sections, Select: o.sel, NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, NoStatistics: o.noStatistics, Without: o.without, DisableTriggers: o.disableTriggers, ToPostgres: o.translate,
 		WithDependencies: o.withDeps, FKTables: o.fkTables, Globals: o.globals, Redirect: o.to,
 	}
 }
