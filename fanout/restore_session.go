@@ -107,7 +107,7 @@ func (r *restoreRun) connect(ctx context.Context) (*loadSession, error) {
 
 // connectTo opens a session with any server.
 func (r *restoreRun) connectTo(ctx context.Context, cfg *wire.Config) (*loadSession, error) {
-	settings := wire.TextSettings(r.catalog.Encoding)
+	settings := wire.LoadSettings(r.catalog.Encoding)
 	settings.ApplicationName = "pgark restore"
 	if IsSegmentedCatalog(r.catalog) {
 		settings.Optional = append(settings.Optional, [2]string{storageDefaults, ""})

@@ -77,6 +77,34 @@ func TestRestoreRoundTrip(t *testing.T) {
 	}
 }
 
+// TestRestoreKeepsTimeZone makes what is computed during a restore the way that the database itself computes it: a materialized
+// view of days, a check of them, and a trigger.
+func TestRestoreKeepsTimeZone(t *testing.T) {
+	srv := pgtest.Shared(t)
+	local := func(db string) {
+		for _, s := range []string{"TimeZone = 'Europe/Berlin'", "DateStyle = 'German, DMY'", "IntervalStyle = 'iso_8601'", "bytea_output = 'escape'"} {
+			srv.Exec(t, db, "ALTER DATABASE "+db+" SET "+s)
+		}
+	}
+	src, dst := srv.CreateDB(t), srv.CreateDB(t)
+	local(src)
+	local(dst)
+	srv.Exec(t, src, `CREATE TABLE t (at timestamptz CHECK (at::date >= '2020-01-01'::date), d date, i interval, b bytea, day date);
+CREATE FUNCTION day() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN NEW.day := NEW.at::date; RETURN NEW; END';
+CREATE TRIGGER day BEFORE INSERT ON t FOR EACH ROW EXECUTE FUNCTION day(); ALTER TABLE t ENABLE ALWAYS TRIGGER day;
+INSERT INTO t VALUES ('2020-01-01 00:30', '02.01.2020', '-1 day +02:03', '\x00ff5c'), ('2020-07-01 00:30', '01.02.2020', '1 mon -1 day', 'a');
+CREATE MATERIALIZED VIEW v AS SELECT at::date AS day, d::text AS d, i::text AS i, b::text AS b FROM t`)
+	b := makeArchive(t, srv, src, archiveRecipe{})
+	for _, o := range []RestoreOptions{{SingleTransaction: true}, {Jobs: 4, Clean: true}} {
+		restored(t, srv, dst, b, o)
+		for _, sql := range []string{"SELECT pg_catalog.string_agg(t::text, ' ' ORDER BY at) FROM t", "SELECT pg_catalog.string_agg(v::text, ' ' ORDER BY day) FROM v"} {
+			if want, got := srv.QueryString(t, src, sql), srv.QueryString(t, dst, sql); got != want {
+				t.Errorf("%s: %s, want %s", sql, got, want)
+			}
+		}
+	}
+}
+
 func TestRestoreAllKinds(t *testing.T) {
 	srv := pgtest.Shared(t)
 	src, dst := srv.CreateDB(t), srv.CreateDB(t)

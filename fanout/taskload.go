@@ -137,7 +137,7 @@ func newLoadQueue(loads []*volumeLoad, joinFrom uint64) *restoreQueue {
 // connect opens a session that loads.
 func (w *volumeLoader) connect(ctx context.Context) (*loadSession, error) {
 	conn, err := reach(ctx, string(w.task.Node), w.spec.Conninfo, w.spec.Identity, func(cfg *wire.Config) (*wire.Conn, error) {
-		settings := wire.TextSettings(w.spec.Encoding)
+		settings := wire.LoadSettings(w.spec.Encoding)
 		settings.ApplicationName = "pgark restore"
 		return wire.Connect(ctx, cfg, settings)
 	})

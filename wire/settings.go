@@ -1,6 +1,9 @@
 package wire
 
-import "strings"
+import (
+	"slices"
+	"strings"
+)
 
 // Settings are what a session is given right after it connected.
 type Settings struct {
@@ -59,6 +62,21 @@ func TextSettings(encoding string) Settings {
 			{"transaction_timeout", "0"},
 		},
 	}
+}
+
+// LoadSettings are [TextSettings] for sessions that only read such text back. It reads the same whatever these parameters are,
+// so they stay the database's own: a materialized view that makes a date of a moment, a check or a trigger that does, must see
+// the time zone that it sees when the application works.
+func LoadSettings(encoding string) Settings {
+	s := TextSettings(encoding)
+	s.Set = slices.DeleteFunc(s.Set, func(kv [2]string) bool {
+		switch kv[0] {
+		case "DateStyle", "IntervalStyle", "TimeZone", "bytea_output":
+			return true
+		}
+		return false
+	})
+	return s
 }
 
 // query gives the one query that applies the settings and reports who answers: process, version and database encoding.
