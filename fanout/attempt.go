@@ -30,6 +30,7 @@ type attempt struct {
 	ready   chan struct{}     // closed when catalog and entries are set
 	catalog *archive.Catalog  // by then
 	entries map[uint32]int32  // OID of a table → its TABLE DATA entry
+	labels  map[string]string // of enums at the moment, by OID
 }
 
 func (d *dumper) attempt(ctx context.Context, aw *archive.Writer, route Route) (err error) {
@@ -44,6 +45,9 @@ func (d *dumper) attempt(ctx context.Context, aw *archive.Writer, route Route) (
 		return err
 	}
 	if err := d.endMoment(ctx, m); err != nil {
+		return err
+	}
+	if err := a.steadyEnd(ctx); err != nil {
 		return err
 	}
 	d.result.Route, d.result.Promise = m.route.Name, m.route.Promise
@@ -148,6 +152,9 @@ func (a *attempt) getCatalog(ctx context.Context) error {
 		}
 	}
 	if err := a.match(cat); err != nil {
+		return err
+	}
+	if err := a.steady(ctx, cat); err != nil {
 		return err
 	}
 	if err := a.addGlobals(ctx, cat); err != nil {

@@ -1,0 +1,99 @@
+package fanout
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/wire"
+)
+
+// pg_dump has much of its definitions from functions of the server (format_type, pg_get_viewdef), and rows have the labels of
+// their enums from it: these show names as they are, not as the snapshot shows them. Who renames a schema, a type or a function
+// waits for no lock on a table.
+
+// steadyNames compares both in one session: what the catalogs have in the snapshot, and what such functions say. Of an object that is gone
+// they say its OID, and nothing of a column. Only from version 14 can a column be asked for that may be gone.
+const steadyNames = `SELECT kind, oid, old, new FROM (
+  SELECT 'role' AS kind, r.oid, r.rolname::pg_catalog.text AS old, pg_catalog.pg_get_userbyid(r.oid)::pg_catalog.text AS new FROM pg_catalog.pg_roles r
+  UNION ALL SELECT 'type', t.oid, n.name || pg_catalog.quote_ident(t.typname), pg_catalog.format_type(t.oid, NULL)
+    FROM pg_catalog.pg_type t JOIN ` + steadySchemas + ` ON n.oid = t.typnamespace WHERE t.typelem = 0
+  UNION ALL SELECT 'function', p.oid, n.name || pg_catalog.quote_ident(p.proname), p.oid::pg_catalog.regproc::pg_catalog.text
+    FROM pg_catalog.pg_proc p JOIN ` + steadySchemas + ` ON n.oid = p.pronamespace
+  UNION ALL SELECT 'relation', c.oid, n.name || pg_catalog.quote_ident(c.relname), c.oid::pg_catalog.regclass::pg_catalog.text
+    FROM pg_catalog.pg_class c JOIN ` + steadySchemas + ` ON n.oid = c.relnamespace
+  UNION ALL SELECT 'column', c.oid, n.name || pg_catalog.quote_ident(c.relname) || '.' || pg_catalog.quote_ident(a.attname),
+      CASE WHEN pg_catalog.current_setting('server_version_num')::pg_catalog.int4 >= 140000
+        THEN (pg_catalog.pg_identify_object('pg_catalog.pg_class'::pg_catalog.regclass, c.oid, a.attnum)).identity END
+    FROM pg_catalog.pg_attribute a JOIN pg_catalog.pg_class c ON c.oid = a.attrelid JOIN ` + steadySchemas + ` ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('v', 'c', 'f', 'm') AND a.attnum > 0 AND NOT a.attisdropped
+) x WHERE old <> new`
+
+// steadySchemas are those of users, with their names as they stand before the name of an object.
+const steadySchemas = `(SELECT oid, pg_catalog.quote_ident(nspname) || '.' AS name FROM pg_catalog.pg_namespace
+      WHERE nspname !~ '^pg_' AND nspname <> 'information_schema') n`
+
+// steadyLabels lists the labels of enums.
+const steadyLabels = `SELECT oid, enumlabel FROM pg_catalog.pg_enum`
+
+// steady refuses a catalog in which something may have another name than at the moment, and keeps the labels of enums for steadyEnd.
+// What is gone is no matter, but for functions, which pg_dump asks for one by one.
+func (a *attempt) steady(ctx context.Context, cat *archive.Catalog) error {
+	conn := a.m.leader().conn
+	if _, err := conn.Exec(ctx, "SET search_path = ''"); err != nil { // a pg_dump before version 11 leaves another, which shortens names
+		return fmt.Errorf("compare names with those of the moment: %w", err)
+	}
+	changed, err := conn.QueryStrings(ctx, steadyNames)
+	if err != nil {
+		return fmt.Errorf("compare names with those of the moment: %w", err)
+	}
+	dumped := make(map[string]bool)
+	for i := range cat.Entries {
+		if e := &cat.Entries[i]; e.TableOID == pgProc {
+			dumped[fmt.Sprint(e.OID)] = true
+		}
+	}
+	for _, c := range changed {
+		kind, oid, was, is := c[0], c[1], c[2], c[3]
+		switch gone := is == oid || is == "-" || is == "???" || is == "unknown (OID="+oid+")"; {
+		case !gone:
+			return fmt.Errorf("%w: %s %s is called %s by now", errSlipped, kind, was, is)
+		case kind == "function" && dumped[oid]:
+			return fmt.Errorf("%w: function %s was dropped", errSlipped, was)
+		}
+	}
+	a.labels, err = labels(ctx, conn)
+	return err
+}
+
+// pgProc is the OID of pg_proc.
+const pgProc = 1255
+
+// steadyEnd refuses rows that may have other labels of enums than their types. The moment has ended, so its leader sees the present.
+func (a *attempt) steadyEnd(ctx context.Context) error {
+	if len(a.labels) == 0 {
+		return nil
+	}
+	now, err := labels(ctx, a.m.leader().conn)
+	if err != nil {
+		return err
+	}
+	for oid, was := range a.labels {
+		if is, ok := now[oid]; ok && is != was {
+			return fmt.Errorf("a label of an enum was renamed while rows were read, so they may have either; dump again (%s, then %s)", was, is)
+		}
+	}
+	return nil
+}
+
+func labels(ctx context.Context, conn *wire.Conn) (map[string]string, error) {
+	rows, err := conn.QueryStrings(ctx, steadyLabels)
+	if err != nil {
+		return nil, fmt.Errorf("read the labels of enums: %w", err)
+	}
+	names := make(map[string]string, len(rows))
+	for _, r := range rows {
+		names[r[0]] = r[1]
+	}
+	return names, nil
+}
