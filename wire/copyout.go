@@ -1,15 +1,21 @@
 package wire
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 )
 
 // CopyOut is a COPY TO STDOUT under way, in text form: rows that end with a line feed. Read it to its end with Fill;
 // then the session is free for the next one. To end it early, end the context, or call the session's Drain.
-type CopyOut struct{ outStream }
+type CopyOut struct {
+	outStream
+	inRow bool   // the last part was not the end of its row
+	ahead []byte // what came with the last part, but belongs to the rows after it
+}
 
 // CopyOut starts a COPY TO STDOUT.
 func (c *Conn) CopyOut(ctx context.Context, sql string) (*CopyOut, error) {
@@ -54,7 +60,7 @@ func (c *Conn) nextCopyOut() (*CopyOut, error) {
 	if len(body) < 3 {
 		return nil, c.lose(fmt.Errorf("%w: malformed CopyOutResponse", ErrProtocol))
 	}
-	o := &CopyOut{outStream{conn: c}}
+	o := &CopyOut{outStream: outStream{conn: c}}
 	o.next = o.fill
 	c.stream = &o.outStream
 	if body[0] != 0 {
@@ -66,7 +72,7 @@ func (c *Conn) nextCopyOut() (*CopyOut, error) {
 
 // fill is what Fill calls.
 func (o *CopyOut) fill(ctx context.Context, buf []byte) (n int, open bool, err error) {
-	if o.rest > 0 {
+	if o.rest > 0 || len(o.ahead) > 0 {
 		return o.fillPart(buf)
 	}
 	in := o.conn.in
@@ -114,9 +120,12 @@ func (o *CopyOut) fill(ctx context.Context, buf []byte) (n int, open bool, err e
 	}
 }
 
-// fillPart gives the next part of a row that is larger than buf was at its start.
+// fillPart gives the next part of a message that is larger than buf was at its start. That is one row of PostgreSQL, and
+// rows of several segments of Greenplum, whose coordinator gathers them: so the part ends where a row does, if one does.
 func (o *CopyOut) fillPart(buf []byte) (n int, open bool, err error) {
-	want := min(o.rest, len(buf))
+	n = copy(buf, o.ahead)
+	o.ahead = o.ahead[n:]
+	want := n + min(o.rest, len(buf)-n)
 	for n < want {
 		m, err := o.conn.in.read(buf[n:want])
 		if err != nil {
@@ -125,10 +134,19 @@ func (o *CopyOut) fillPart(buf []byte) (n int, open bool, err error) {
 		n += m
 		o.rest -= m
 	}
-	if o.rest == 0 && buf[n-1] != '\n' {
+	if o.rest == 0 && len(o.ahead) == 0 && buf[n-1] != '\n' {
 		return 0, false, o.conn.lose(fmt.Errorf("%w: CopyData that does not end with a line feed", ErrProtocol))
 	}
-	return n, o.rest > 0, nil
+	end := bytes.LastIndexByte(buf[:n], '\n') + 1
+	if o.inRow {
+		end = bytes.IndexByte(buf[:n], '\n') + 1
+	}
+	o.inRow = end == 0
+	if o.inRow {
+		return n, true, nil
+	}
+	o.ahead = slices.Concat(buf[end:n], o.ahead)
+	return end, false, nil
 }
 
 // copyRows copies the rows that are whole in the read buffer and fit into buf. This is the loop that all rows pass.

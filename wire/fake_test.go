@@ -58,6 +58,47 @@ func TestMalformedAnswers(t *testing.T) {
 	}
 }
 
+// Greenplum's coordinator sends rows of several segments in one message. Where that is larger than the caller's buffer,
+// each part is still of whole rows, or of one row only.
+func TestCopyOutRowsInOneMessage(t *testing.T) {
+	var message, want strings.Builder
+	for i, size := range []int{70, 0, 30, 100, 99, 1, 250, 5, 3 * readBuffer, 7, 2 * readBuffer, 0} {
+		message.WriteString(strings.Repeat(string(rune('a'+i)), size) + "\n")
+	}
+	answer := frame(msgCopyOut, "\x00\x00\x00")
+	for range 3 {
+		answer += frame(msgCopyData, message.String()) + frame(msgCopyData, "row\n")
+		want.WriteString(message.String() + "row\n")
+	}
+	answer += frame(msgCopyDone, "") + frame(msgCommandComplete, "COPY 39\x00") + frame(msgReadyForQuery, "I")
+	for _, size := range []int{99, 100, 101, 102, 103, 1000, readBuffer, 3*readBuffer + 1, 4 * readBuffer, 10 * readBuffer} {
+		o, err := scripted(answer).CopyOut(testContext(t), "COPY t TO STDOUT")
+		if err != nil {
+			t.Fatal(err)
+		}
+		buf := make([]byte, size)
+		var got []byte
+		for inRow := false; ; {
+			n, open, err := o.Fill(testContext(t), buf)
+			if errors.Is(err, io.EOF) {
+				break
+			}
+			if err != nil {
+				t.Fatalf("buffer of %d: %v", size, err)
+			}
+			rows := bytes.Count(buf[:n], []byte{'\n'})
+			if n == 0 || open != (buf[n-1] != '\n') || open && (rows > 0 || n < size) || inRow && rows > 1 {
+				t.Fatalf("buffer of %d: %d bytes, %d rows, open %v after %v", size, n, rows, open, inRow)
+			}
+			inRow = open
+			got = append(got, buf[:n]...)
+		}
+		if string(got) != want.String() {
+			t.Errorf("buffer of %d: %d other bytes came, want %d", size, len(got), want.Len())
+		}
+	}
+}
+
 func TestMalformedCopy(t *testing.T) {
 	begin, done := frame(msgCopyOut, "\x00\x00\x00"), frame(msgCopyDone, "")
 	end := frame(msgCommandComplete, "COPY 1\x00") + frame(msgReadyForQuery, "I")
