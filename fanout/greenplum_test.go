@@ -51,6 +51,7 @@ func TestGreenplum(t *testing.T) {
 	t.Run("bank", g.testBank)
 	t.Run("faults", g.testFaults)
 	t.Run("ddl", g.testDDL)
+	t.Run("external", g.testExternal)
 	t.Run("stock", g.testStock)
 	t.Run("sets", g.testSets)
 	t.Run("all", g.testAll)

@@ -96,7 +96,7 @@ func (r *restoreRun) misplacedSegments(ctx context.Context, s *loadSession, e *e
 		columns[i] = fmt.Sprintf("CASE WHEN gp_segment_id >= 0 THEN %s END AS k%d", wire.Ident(c), i)
 		key[i] = fmt.Sprintf("k%d %s", i, wire.QualifiedName(schema, class))
 	}
-	from := r.only(entry.Schema, entry.Name) + wire.QualifiedName(entry.Schema, entry.Name)
+	from := r.from(entry.Schema, entry.Name, p.Columns...)
 	sql := "CREATE TEMPORARY TABLE pgark_placement WITH (appendonly=true) AS SELECT gp_segment_id AS was, " +
 		strings.Join(columns, ", ") + " FROM " + from + " DISTRIBUTED BY (" + strings.Join(key, ", ") + ")"
 	if err := redistributes(ctx, s.conn, sql); err != nil {

@@ -190,6 +190,8 @@ type restoreRun struct {
 	made   map[int32]bool     // by entry ID: definitions that were carried out (true) or failed (false)
 	change bool               // something was changed on the server
 	roots  map[tableName]bool // see findRoots
+	// rootParts are the tables that hold the rows of a root some of whose partitions are external; see from.
+	rootParts map[tableName][]string
 }
 
 // newRestoreRun plans a restore: of one node's streams only if ofNode is not nil. Its warnings are in the result, and were

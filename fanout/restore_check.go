@@ -96,11 +96,11 @@ WHERE c.relkind IN ('r', 'p') AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_depend
 	}
 	probes := make([]string, len(existing))
 	for i, row := range existing {
-		only := r.only(row[0], row[1])
+		from := r.from(row[0], row[1])
 		if row[2] == "p" {
-			only = ""
+			from = wire.QualifiedName(row[0], row[1])
 		}
-		probes[i] = fmt.Sprintf("SELECT %d WHERE EXISTS (SELECT 1 FROM %s%s)", i, only, wire.QualifiedName(row[0], row[1]))
+		probes[i] = fmt.Sprintf("SELECT %d WHERE EXISTS (SELECT 1 FROM %s)", i, from)
 	}
 	rows, err := conn.QueryStrings(ctx, strings.Join(probes, " UNION ALL ")+" ORDER BY 1")
 	if err != nil {

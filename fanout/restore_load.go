@@ -112,7 +112,7 @@ func (r *restoreRun) mayLoadAnyway(ctx context.Context, s *loadSession, table *a
 	if exists != "t" {
 		return errNotMade
 	}
-	rows, err := s.conn.QueryStrings(ctx, "SELECT 1 FROM "+r.only(table.Schema, table.Name)+name+" LIMIT 1")
+	rows, err := s.conn.QueryStrings(ctx, "SELECT 1 FROM "+r.from(table.Schema, table.Name)+" LIMIT 1")
 	if err == nil && len(rows) > 0 {
 		err = errNotEmpty
 	}

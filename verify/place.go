@@ -17,6 +17,7 @@ type place struct {
 	*target
 	oid       uint32
 	kind      byte   // pg_class.relkind; 'p' for every kind of partitioned table
+	external  bool   // some of its partitions are external tables, whose rows are not the database's
 	pages     uint64 // only if it may be split
 	size      uint64 // bytes, an estimate
 	condition string // WHERE clause of an extension's configuration table
@@ -88,7 +89,7 @@ func (s *site) describeSome(ctx context.Context, conn *wire.Conn, targets []*tar
 			return err
 		}
 		here[i] = true
-		p := &place{target: targets[i], kind: row.Get(2)[0], size: targets[i].raw / uint64(len(s.sites))}
+		p := &place{target: targets[i], kind: row.Get(2)[0], external: string(row.Get(5)) == "t", size: targets[i].raw / uint64(len(s.sites))}
 		if p.oid, err = parseOID(row.Get(1)); err != nil {
 			return err
 		}
@@ -126,11 +127,13 @@ func (s *site) describeSQL(names string, split bool) string {
 		pages = "CASE WHEN c.relkind IN ('r', 'm') THEN pg_catalog.pg_relation_size(c.oid) / pg_catalog.current_setting('block_size')::pg_catalog.int8 END"
 		size = "CASE WHEN c.relkind IN ('r', 'm') THEN pg_catalog.pg_table_size(c.oid) END"
 	}
-	kind := "c.relkind"
+	kind, external := "c.relkind", "false"
 	if s.dialect.LegacyParts {
 		kind = "CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_partition p WHERE p.parrelid = c.oid) THEN 'p' ELSE c.relkind END"
+		external = `EXISTS (SELECT 1 FROM pg_catalog.pg_partition p JOIN pg_catalog.pg_partition_rule r ON r.paroid = p.oid
+  JOIN pg_catalog.pg_class x ON x.oid = r.parchildrelid WHERE p.parrelid = c.oid AND x.relstorage = 'x')`
 	}
-	return "SELECT v.i, c.oid, " + kind + ", " + pages + ", " + size + `
+	return "SELECT v.i, c.oid, " + kind + ", " + pages + ", " + size + ", " + external + `
 FROM (VALUES ` + names + `) v(i, s, t)
 JOIN pg_catalog.pg_namespace n ON n.nspname = v.s::pg_catalog.name
 JOIN pg_catalog.pg_class c ON c.relnamespace = n.oid AND c.relname = v.t::pg_catalog.name

@@ -76,9 +76,12 @@ func tableSQL(t *place, i, parts uint64) string {
 		quoted[k] = wire.Ident(c)
 	}
 	list, name := strings.Join(quoted, ", "), wire.QualifiedName(t.schema, t.table)
-	if parts == 1 && t.kind == 'r' && t.condition == "" {
+	if parts == 1 && (t.kind == 'r' || t.external) && t.condition == "" {
 		if list != "" {
 			list = " (" + list + ")"
+		}
+		if t.external {
+			return "COPY " + name + list + " TO STDOUT IGNORE EXTERNAL PARTITIONS"
 		}
 		return "COPY " + name + list + " TO STDOUT"
 	}
