@@ -52,7 +52,7 @@ func (p *Plan) withDependencies() error {
 		case "ENCODING", "STDSTRINGS", "SEARCHPATH", kindDatabase, kindDatabaseProp, kindACL, kindComment, kindLabel:
 			continue
 		}
-		if chooser.selected(e) {
+		if chooser.selected(e) || e.Kind == kindSchema && !sel.byObject() && slices.Contains(sel.Schemas, e.Name) {
 			c.add(e.ID, Need{How: "selected"})
 		}
 	}
@@ -127,20 +127,19 @@ func (c *closure) expand(e *archive.Entry) {
 			continue
 		}
 		how := "depends"
-		switch e.Kind {
-		case "TABLE ATTACH":
-			if x.Schema != e.Schema || x.Name != e.Name {
-				how = "partition of"
-				if _, there := c.needs[dep]; !there {
-					c.parent[dep] = true
-				}
-			}
-		case kindTable:
-			if x.Kind == kindTable {
-				how = "inherits from"
-			}
+		switch {
+		case c.attaches(e, x):
+			how = "partition of"
+		case e.Kind == kindTable && x.Kind == kindTable:
+			how = "inherits from"
+		}
+		// The indexes of partitions depend on those of the tables above.
+		above := (e.Kind == "INDEX" || e.Kind == "CONSTRAINT") && c.needs[e.ID].How == "depends"
+		if _, there := c.needs[dep]; !there && (how == "partition of" || above) {
+			c.parent[dep] = true
 		}
 		c.add(dep, Need{By: e.ID, How: how})
+		c.wholeFor(e, dep)
 	}
 	c.byName(e)
 	for _, id := range c.dependents[e.ID] {
@@ -148,6 +147,31 @@ func (c *closure) expand(e *archive.Entry) {
 			c.add(id, Need{By: e.ID, How: how})
 		}
 	}
+}
+
+// wholeFor takes in all partitions of a table that was there for some of them, if an entry that needs it may need all of its rows.
+func (c *closure) wholeFor(e *archive.Entry, table int32) {
+	switch e.Kind {
+	case "VIEW", "MATERIALIZED VIEW", "FK CONSTRAINT", "FUNCTION", "PROCEDURE":
+		if c.parent[table] {
+			delete(c.parent, table)
+			c.todo = append(c.todo, table)
+		}
+	}
+}
+
+// attaches tells whether an entry makes a table a partition of another one, or is such a partition: it depends on that, too.
+func (c *closure) attaches(e, to *archive.Entry) bool {
+	switch e.Kind {
+	case "TABLE ATTACH":
+		return to.Schema != e.Schema || to.Name != e.Name
+	case kindTable, "FOREIGN TABLE":
+		return slices.ContainsFunc(c.dependents[e.ID], func(id int32) bool {
+			x := c.plan.byID[id]
+			return x.Kind == "TABLE ATTACH" && x.Schema == e.Schema && x.Name == e.Name && slices.Contains(c.deps(x), to.ID)
+		})
+	}
+	return false
 }
 
 // belongs tells whether, and how, an entry that depends on another is a part of it.
@@ -200,13 +224,44 @@ func (c *closure) owns(of, part *archive.Entry) bool {
 	}
 	switch part.Kind {
 	case "CONSTRAINT", "CHECK CONSTRAINT", "TRIGGER", "RULE", "POLICY", "DEFAULT":
-		return of.Schema == part.Schema && strings.HasPrefix(part.Name, of.Name+" ") || len(part.Deps) == 1
+		return len(part.Deps) == 1 || c.partOf(part, of)
 	case kindTableData, "MATERIALIZED VIEW DATA", kindStatistics, "ROW SECURITY":
 		return of.Schema == part.Schema && of.Name == part.Name
 	}
 	for _, dep := range part.Deps { // an index, or extended statistics: of the first table
 		if x := c.plan.byID[dep]; x != nil && (x.Kind == kindTable || x.Kind == "MATERIALIZED VIEW" || x.Kind == "FOREIGN TABLE") {
 			return x.ID == of.ID
+		}
+	}
+	return false
+}
+
+// partOf tells whether the name of a part begins with that of an object. Where that is so of others that it depends on, too, as of tables
+// a and "a b", it is the one whose name leaves what the part's definition calls it.
+func (c *closure) partOf(part, of *archive.Entry) bool {
+	own, ok := strings.CutPrefix(part.Name, of.Name+" ")
+	if !ok || of.Schema != part.Schema {
+		return false
+	}
+	for _, id := range c.deps(part) {
+		x := c.plan.byID[id]
+		if x == nil || x.Name == of.Name || x.Schema != of.Schema {
+			continue
+		}
+		if other, ok := strings.CutPrefix(part.Name, x.Name+" "); ok && c.calls(part, other) && !c.calls(part, own) {
+			return false
+		}
+	}
+	return true
+}
+
+// calls tells whether there is a name in a definition.
+func (c *closure) calls(e *archive.Entry, name string) bool {
+	for _, s := range c.statements(e) {
+		for i := range s.tokens {
+			if s.isName(i) && s.name(i) == name {
+				return true
+			}
 		}
 	}
 	return false
@@ -283,7 +338,7 @@ func (c *closure) ownTable(e *archive.Entry) (own int32, others []int32) {
 		x := c.plan.byID[dep]
 		switch {
 		case x == nil:
-		case x.Kind == kindTable && x.Schema == e.Schema && strings.HasPrefix(e.Name, x.Name+" "):
+		case x.Kind == kindTable && c.partOf(e, x):
 			if _, in := c.needs[dep]; in {
 				own = dep
 			}
@@ -353,6 +408,40 @@ func (c *closure) globals(roles map[string]int32) {
 			spaces[name] = id
 		}
 	}
+	c.takeGlobals(roles, spaces)
+	c.todo = nil // what they need is there
+}
+
+// neededGlobals are those entries of a server's catalog that a plan with dependencies needs; all of them for any other plan.
+func (p *Plan) neededGlobals(cat *archive.Catalog, entries []archive.Entry) []archive.Entry {
+	if p == nil || p.needed == nil || p.Catalog.Encoding != cat.Encoding { // names in another encoding are others
+		return entries
+	}
+	server := &Plan{byID: make(map[int32]*archive.Entry, len(entries))}
+	for i := range entries {
+		server.order = append(server.order, &entries[i])
+		server.byID[entries[i].ID] = &entries[i]
+	}
+	roles, spaces := make(map[string]int32), make(map[string]int32)
+	for _, name := range p.Roles {
+		roles[name] = -1
+	}
+	for id := range p.needed {
+		spaces[p.byID[id].Tablespace] = -1
+	}
+	c := &closure{plan: server, needs: make(map[int32]Need)}
+	c.takeGlobals(roles, spaces)
+	var needed []archive.Entry
+	for _, e := range server.order {
+		if _, in := c.needs[e.ID]; in {
+			needed = append(needed, *e)
+		}
+	}
+	return needed
+}
+
+// takeGlobals takes in roles and tablespaces by their names, with what belongs to them alone. By each name is what needs it.
+func (c *closure) takeGlobals(roles, spaces map[string]int32) {
 	take := func(id, by int32, how string) {
 		c.add(id, Need{By: by, How: how})
 		for _, dep := range c.plan.byID[id].Deps {
@@ -384,7 +473,6 @@ func (c *closure) globals(roles map[string]int32) {
 			c.add(e.ID, Need{By: deps[0], How: "part of"})
 		}
 	}
-	c.todo = nil // what they need is there
 }
 
 // grantees are the roles that statements grant something to, or as.

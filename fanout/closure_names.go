@@ -17,7 +17,7 @@ func (c *closure) deps(e *archive.Entry) []int32 {
 	for _, id := range e.Deps {
 		x := c.plan.byID[id]
 		switch {
-		case x == nil:
+		case x == nil, follows(x): // nothing needs what belongs to something else
 		case x.Kind == kindSchema && (e.Schema == "" || x.Name == e.Schema):
 			deps = append(deps, id)
 		case e.Kind == kindComment || e.Kind == kindACL || e.Kind == kindLabel: // its object stands first
@@ -33,7 +33,8 @@ func (c *closure) deps(e *archive.Entry) []int32 {
 // keyNeeds tells whether what follows the rows may need an entry of another kind that does, too.
 func keyNeeds(kind, other string) bool {
 	index := func(kind string) bool { return kind == "INDEX" || kind == "CONSTRAINT" || kind == "INDEX ATTACH" }
-	return index(other) && (index(kind) || kind == "FK CONSTRAINT" || kind == kindStatistics) || kind == "TRIGGER" && other == "TRIGGER"
+	return index(other) && (index(kind) || kind == "FK CONSTRAINT" || kind == kindStatistics) || kind == "TRIGGER" && other == "TRIGGER" ||
+		other == "PUBLICATION" && strings.HasPrefix(kind, "PUBLICATION TABLE")
 }
 
 // register makes an entry known by its name, in a catalog that does not record what depends on what.
@@ -74,6 +75,7 @@ func (c *closure) statements(e *archive.Entry) []*statement {
 func (c *closure) byName(e *archive.Entry) {
 	for _, id := range c.namedIn(e) {
 		c.add(id, Need{By: e.ID, How: "named in its definition"})
+		c.wholeFor(e, id)
 	}
 }
 

@@ -51,6 +51,10 @@ func (c *closure) silently(e *archive.Entry) (by int32, how string) {
 		if e.Name == "btree_gist" {
 			return c.where(isExclusion), "operator classes"
 		}
+	case "TRANSFORM":
+		if of, language := c.transformOf(e); of != "" && c.names != nil {
+			return c.where(func(x *archive.Entry) bool { return c.transforms(x, of, language) }), "transform"
+		}
 	case kindUserMapping:
 		if _, server := userMapping(c.statements(e)); server != "" {
 			return c.where(func(x *archive.Entry) bool { return x.Kind == "SERVER" && x.Name == server }), "part of"
@@ -82,6 +86,35 @@ func (c *closure) classOf(e *archive.Entry) tableName {
 		}
 	}
 	return tableName{}
+}
+
+// transformOf is the type of a transform, as it is written, and its language.
+func (c *closure) transformOf(e *archive.Entry) (of, language string) {
+	for _, s := range c.statements(e) {
+		if at := s.find("LANGUAGE"); s.is(0, "CREATE", "TRANSFORM", "FOR") && at > 3 && s.isName(at+1) {
+			return strings.TrimSpace(s.sql[s.tokens[3].from:s.tokens[at].from]), s.name(at + 1)
+		}
+	}
+	return "", ""
+}
+
+// transforms tells whether a function has values of a type transformed. Scripts don't record what with.
+func (c *closure) transforms(e *archive.Entry, of, language string) bool {
+	if e.Kind != "FUNCTION" && e.Kind != "PROCEDURE" {
+		return false
+	}
+	for _, s := range c.statements(e) {
+		at := s.find("LANGUAGE")
+		if at < 0 || !s.isName(at+1) || s.name(at+1) != language {
+			continue
+		}
+		for i := range s.tokens {
+			if s.is(i, "FOR", "TYPE") && i+2 < len(s.tokens) && strings.HasPrefix(s.sql[s.tokens[i+2].from:], of) {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // mentions tells whether a definition has a name with its schema.

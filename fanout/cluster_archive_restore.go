@@ -17,6 +17,7 @@ type ClusterRestoreOptions struct {
 
 	Databases []string // names of those that are wanted; nil for all
 	NoGlobals bool     // leave roles and tablespaces out
+	For       *Plan    // leave those out that this plan, if it has dependencies, does not need; nil: none
 	Force     bool     // also alter roles and tablespaces that are there: see [GlobalsRestoreOptions]
 
 	// Restore says how each database is restored. Target, Create, IfExists and Globals are set for each. With Clean a database is dropped
@@ -157,7 +158,7 @@ func (o *ClusterRestoreOptions) creates() bool {
 
 func (r *clusterRestore) globalsOptions() GlobalsRestoreOptions {
 	return GlobalsRestoreOptions{
-		Force: r.o.Force, ToPostgres: r.o.Restore.ToPostgres, Without: r.o.Restore.Without, NoACL: r.o.Restore.NoACL, NoComments: r.o.Restore.NoComments, Log: r.o.Restore.Log,
+		For: r.o.For, Force: r.o.Force, ToPostgres: r.o.Restore.ToPostgres, Without: r.o.Restore.Without, NoACL: r.o.Restore.NoACL, NoComments: r.o.Restore.NoComments, Log: r.o.Restore.Log,
 	}
 }
 

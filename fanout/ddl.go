@@ -146,7 +146,7 @@ func NewPlan(cat *archive.Catalog, o PlanOptions) (*Plan, error) {
 			p.tables[e.ID] = e.Deps[0]
 		}
 	}
-	if o.Select.Strict {
+	if o.Select.Strict || o.WithDependencies {
 		if missing := o.Select.missing(p); missing != "" {
 			return nil, fmt.Errorf("%w: the archive has no %s", ErrNothingMatches, missing)
 		}

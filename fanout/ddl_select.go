@@ -40,7 +40,9 @@ func (s *Selection) missing(p *Plan) string {
 				one.Schemas = s.Schemas
 			}
 			c := &chooser{plan: p, opts: &PlanOptions{Select: one}}
-			if !slices.ContainsFunc(p.Catalog.Entries, func(e archive.Entry) bool { return !follows(&e) && c.picked(&e) }) {
+			if !slices.ContainsFunc(p.Catalog.Entries, func(e archive.Entry) bool {
+				return !follows(&e) && c.picked(&e) || list.kind == "schema" && e.Kind == kindSchema && e.Name == name
+			}) {
 				return list.kind + " " + quoteID(name)
 			}
 		}
@@ -175,15 +177,20 @@ func (c *chooser) picked(e *archive.Entry) bool {
 }
 
 // followsWanted tells whether what the entry belongs to is wanted. The rights on a column depend on the rights on
-// the table too, which is no reason to want them.
+// the table too, which is no reason to want them. Of a script the object stands first, behind its schema: its reader has what follows the
+// rows wait for much else.
 func (c *chooser) followsWanted(e *archive.Entry) bool {
+	script := c.plan.Catalog.TOCVersion == ""
 	for _, id := range e.Deps {
 		owner := c.plan.byID[id]
-		if owner == nil || owner.Kind == kindACL {
+		if owner == nil || owner.Kind == kindACL || script && len(e.Deps) > 1 && owner.Kind == kindSchema && owner.Name == e.Schema {
 			continue
 		}
 		if w := c.plan.wanted[id]; w.any() || w.special {
 			return true
+		}
+		if script {
+			break
 		}
 	}
 	return false

@@ -20,6 +20,7 @@ type GlobalsRestoreOptions struct {
 	NoACL      bool         // leave out rights on tablespaces and parameters; memberships are none
 	NoComments bool         // leave out comments
 	Without    Without      // of it what is about the server: tablespaces, security labels
+	For        *Plan        // leave out what this plan, if it has dependencies, does not need; nil: nothing
 	Log        *slog.Logger // nil: silent
 }
 
@@ -54,7 +55,7 @@ func RestoreGlobals(ctx context.Context, conn *wire.Conn, cat *archive.Catalog, 
 	if err := m.setUp(ctx, cat); err != nil {
 		return nil, err
 	}
-	err := m.run(ctx, chooseGlobals(cat, &PlanOptions{NoACL: o.NoACL, NoComments: o.NoComments, Without: o.Without}))
+	err := m.run(ctx, o.For.neededGlobals(cat, chooseGlobals(cat, &PlanOptions{NoACL: o.NoACL, NoComments: o.NoComments, Without: o.Without})))
 	return &m.result, err
 }
 

@@ -294,19 +294,20 @@ func (x *clusterOutcome) json(g *fanout.GlobalsResult, ended bool, took time.Dur
 	}{ok, shared, x.databases, took.Seconds()}
 }
 
-// makeGlobals makes the roles and tablespaces that an archive of several databases has, for the restore of one of them.
-func (o *restoreOptions) makeGlobals(ctx context.Context, path string, cluster *topology.Cluster) error {
+// makeGlobals makes the roles and tablespaces that an archive of several databases has, for the restore of one of them, plan.
+func (o *restoreOptions) makeGlobals(ctx context.Context, path string, plan *fanout.Plan, cluster *topology.Cluster) error {
 	c, err := openCluster(path)
 	if err != nil {
 		return err
 	}
 	defer c.Close()
-	return o.makeGlobalsOf(ctx, c, cluster)
+	return o.makeGlobalsOf(ctx, c, plan, cluster)
 }
 
-func (o *restoreOptions) makeGlobalsOf(ctx context.Context, c severalDatabases, cluster *topology.Cluster) error {
+func (o *restoreOptions) makeGlobalsOf(ctx context.Context, c severalDatabases, plan *fanout.Plan, cluster *topology.Cluster) error {
 	r, err := fanout.RestoreCluster(ctx, c, fanout.ClusterRestoreOptions{
 		Server: cluster.Coordinator.Config, Databases: []string{}, // none of them
+		For: plan,
 		Restore: fanout.RestoreOptions{
 			ExitOnError: o.exitOnError, NoACL: o.noACL, NoComments: o.noComments, NoStatistics: o.noStatistics, Without: o.without, DisableTriggers: o.disableTriggers, ToPostgres: o.translate, Log: o.app.logger(),
 		},

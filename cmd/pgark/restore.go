@@ -157,7 +157,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	o.volumes.addFlags(f, startUsage("load", startAuto, startSSH, startDB), startAuto, startSSH, startDB)
 	o.sources.addFlags(f, &o.volumes.setOptions)
 	o.scripts.addFlags(f)
-	f.BoolVar(&o.sel.Strict, "strict-names", false, "fail, before anything is changed, if a name given to -n, -t, -I, -T or -P is not in the archive")
+	f.BoolVar(&o.sel.Strict, "strict-names", false, "fail, before anything is changed, if a name given to -n, -t, -I, -T or -P is not in the archive; as ever with --with-dependencies")
 	f.StringVarP(&o.listFile, "use-list", "L", "", "only what `FILE` lists, in its order (from pgark list --toc); - is standard input")
 	f.BoolVarP(&o.list, "list", "l", false, "print the archive's table of contents, as pgark list --toc does, and restore nothing")
 	f.BoolVar(&o.appendRows, "append", false, "load into tables that hold rows already")

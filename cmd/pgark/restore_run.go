@@ -31,10 +31,11 @@ func (o *restoreOptions) restore(ctx context.Context, path string) error {
 		return err
 	}
 	if o.globals && o.volumes.database != "" && archive.IsCluster(path) {
-		if _, err := o.plan(a.Reader); err != nil { // before anything is changed
+		plan, err := o.plan(a.Reader)
+		if err != nil { // before anything is changed
 			return refusal(a.Reader, err)
 		}
-		if err := o.makeGlobals(ctx, path, cluster); err != nil {
+		if err := o.makeGlobals(ctx, path, plan, cluster); err != nil {
 			return err
 		}
 		o.globals = false // its own archive has none

@@ -93,10 +93,11 @@ func (o *restoreOptions) restoreSource(ctx context.Context, src archive.Source, 
 		o.app.say("warning: %s", visible(w))
 	}
 	if part, ok := src.(*scriptPart); ok && o.globals {
-		if _, err := o.plan(src); err != nil { // before anything is changed
+		plan, err := o.plan(src)
+		if err != nil { // before anything is changed
 			return refusal(src, err)
 		}
-		if err := o.makeGlobalsOf(ctx, part.script, cluster); err != nil {
+		if err := o.makeGlobalsOf(ctx, part.script, plan, cluster); err != nil {
 			return err
 		}
 		o.globals = false // its own catalog has none
