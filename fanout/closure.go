@@ -191,6 +191,10 @@ func (c *closure) belongs(e, of *archive.Entry) string {
 		}
 	case "SEQUENCE SET", kindTypeStorage:
 		return "part of"
+	case kindExchange:
+		if of.Kind == kindTable {
+			return "part of"
+		}
 	case "SEQUENCE":
 		if of.Kind == kindTable && strings.HasPrefix(e.DDL, "ALTER TABLE") { // an identity column
 			return "part of"
@@ -266,6 +270,9 @@ func (c *closure) calls(e *archive.Entry, name string) bool {
 	}
 	return false
 }
+
+// kindExchange is an entry of gpbackup: an external table becomes a partition of a table.
+const kindExchange = "EXCHANGE PARTITION"
 
 // kindTypeStorage is an entry of Greenplum that belongs to a type.
 const kindTypeStorage = "TYPE STORAGE OPTIONS"

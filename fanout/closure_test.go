@@ -101,6 +101,8 @@ func TestDependencyTree(t *testing.T) {
 		{ID: 7, Kind: "FK CONSTRAINT", Schema: "sales", Name: "orders orders_fkey", Section: archive.SectionPostData, DDL: "ALTER TABLE x;\n", Deps: []int32{4, 6, 3}},
 		{ID: 8, Kind: "ACL", Schema: "sales", Name: "TABLE orders", Section: archive.SectionNone, DDL: "GRANT SELECT ON TABLE sales.orders TO reader, \"Odd One\";\n", Deps: []int32{4}},
 		{ID: 9, Kind: "TABLE", Schema: "sales", Name: "other", Section: archive.SectionPreData, DDL: "CREATE TABLE sales.other ();\n"},
+		{ID: 10, Kind: "EXTERNAL TABLE", Schema: "sales", Name: "late", Section: archive.SectionPreData, DDL: "CREATE EXTERNAL TABLE x;\n"},
+		{ID: 11, Kind: "EXCHANGE PARTITION", Schema: "sales", Name: "orders", Section: archive.SectionPreData, DDL: "ALTER TABLE x;\n", Deps: []int32{4, 10}},
 	}}
 	plan, err := fanout.NewPlan(cat, fanout.PlanOptions{WithDependencies: true, Select: fanout.Selection{Tables: []string{"sales.orders"}}})
 	if err != nil {
@@ -115,6 +117,8 @@ func TestDependencyTree(t *testing.T) {
   TYPE sales.state (depends)
   TABLE DATA sales.orders (part of)
   ACL sales.TABLE orders (part of)
+  EXCHANGE PARTITION sales.orders (part of)
+    EXTERNAL TABLE sales.late (depends)
 roles that must be there: Odd One, boss, reader
 `
 	// What was selected by its name includes the rows.
@@ -127,7 +131,7 @@ roles that must be there: Odd One, boss, reader
 		t.Errorf("warnings %q", w)
 	}
 	plan, err = fanout.NewPlan(cat, fanout.PlanOptions{WithDependencies: true, FKTables: true, Select: fanout.Selection{Tables: []string{"sales.orders"}}})
-	if err != nil || len(plan.Steps) != 8 {
+	if err != nil || len(plan.Steps) != 10 {
 		t.Errorf("%d steps with the tables of foreign keys, %v", len(plan.Steps), err)
 	}
 	for _, o := range []fanout.PlanOptions{{WithDependencies: true}, {FKTables: true}, {WithDependencies: true, Select: fanout.Selection{List: []int32{1}}}} {

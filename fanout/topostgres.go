@@ -95,6 +95,9 @@ func (t *translator) entry(e *archive.Entry) {
 	case "EXTERNAL TABLE":
 		t.leaveOutQuietly(e)
 		t.note(noteExternal, e)
+	case kindExchange:
+		t.leaveOutQuietly(e)
+		t.note(noteExchanged, e)
 	case "PROTOCOL":
 		t.leaveOut(e, "protocols of external tables left out", "PostgreSQL has no external tables")
 	case "TYPE STORAGE OPTIONS":
@@ -160,6 +163,11 @@ func (t *translator) leaveOutDependents() {
 			switch e.Kind {
 			case kindComment, kindACL, kindLabel, "USER MAPPING", kindTableData:
 				if e.Kind == kindACL && t.keepsACL(e) {
+					continue
+				}
+				t.leaveOutQuietly(e)
+			case "CHECK CONSTRAINT":
+				if t.byID[id].Kind != "EXTERNAL TABLE" {
 					continue
 				}
 				t.leaveOutQuietly(e)

@@ -179,7 +179,9 @@ func TestToPostgresLeavesOut(t *testing.T) {
 		archive.Entry{Kind: "EXTERNAL TABLE", Name: "e", DDL: "CREATE EXTERNAL TABLE e (a int) LOCATION ('x') FORMAT 'text';"},
 		archive.Entry{Kind: kindForeign, Name: "e7", DDL: "CREATE FOREIGN TABLE e7 (a int) SERVER gp_exttable_server OPTIONS (x 'y');"},
 		archive.Entry{Kind: kindSchema, Name: "s"},
-		archive.Entry{Kind: kindACL, Schema: "s", Name: "TABLE e", Deps: []int32{14, 12}}, // as a script has it
+		archive.Entry{Kind: kindACL, Schema: "s", Name: "TABLE e", Deps: []int32{14, 12}},                                             // as a script has it
+		archive.Entry{Kind: "CHECK CONSTRAINT", Name: "e c", DDL: "ALTER TABLE e ADD CONSTRAINT c CHECK (a > 1);", Deps: []int32{12}}, // as gpbackup
+		archive.Entry{Kind: kindExchange, Name: "needs", DDL: "ALTER TABLE needs EXCHANGE PARTITION p WITH TABLE e WITHOUT VALIDATION;", Deps: []int32{6, 12}},
 	))
 	var left []string
 	for i := range out.Entries {

@@ -158,8 +158,12 @@ func (b *catalogBuilder) defined(id int32, p *piece, statements []string) {
 		b.views++
 	case "SEQUENCE OWNED BY":
 		b.depend(id, b.relations[p.Reference], b.relations[name])
-	case "EXCHANGE PARTITION":
-		b.depend(id, b.relations[name])
+	case "EXCHANGE PARTITION": // the table, and the external one that becomes its partition
+		for i := 0; i < len(text); {
+			n := qualifiedLength(text[i:])
+			b.depend(id, b.relations[text[i:i+n]])
+			i += max(n, 1)
+		}
 	case "RULE":
 		if p.of == "VIEW" { // the view that stands for a dummy: what it needs is named in it
 			b.depend(id, b.relations[name])

@@ -289,3 +289,23 @@ func TestGlobals(t *testing.T) {
 		t.Errorf("warnings %q", w)
 	}
 }
+
+// What makes an external table a partition needs both tables.
+func TestExchangedPartition(t *testing.T) {
+	s := (&madeSet{version: "1.30.3", pre: []madePiece{
+		{"TABLE", "s", "p", "", "CREATE TABLE s.p (\n\ta integer\n) DISTRIBUTED BY (a);"},
+		{"TABLE", "s", "p_1_ext_part_", "", "CREATE READABLE EXTERNAL TABLE s.p_1_ext_part_ (\n\ta integer\n) LOCATION ('x');"},
+		{"EXCHANGE PARTITION", "s", "p", "", "ALTER TABLE s.p EXCHANGE PARTITION FOR (RANK(1)) WITH TABLE s.p_1_ext_part_ WITHOUT VALIDATION;\n\nDROP TABLE s.p_1_ext_part_;"},
+	}}).open(t)
+	entries := s.cat.Entries
+	e := entries[slices.IndexFunc(entries, func(e archive.Entry) bool { return e.Kind == "EXCHANGE PARTITION" })]
+	var needs []string
+	for _, x := range entries {
+		if slices.Contains(e.Deps, x.ID) {
+			needs = append(needs, x.Kind+" "+x.Name)
+		}
+	}
+	if diff := cmp.Diff([]string{"TABLE p", "EXTERNAL TABLE p_1_ext_part_"}, needs); diff != "" {
+		t.Error(diff)
+	}
+}
