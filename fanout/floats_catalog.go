@@ -82,10 +82,10 @@ func (s *countedFloatSource) ExpectedRows(entry int32) (uint64, bool) {
 func printsLongFloats(cat *archive.Catalog) bool {
 	major := dumpMajor(cat.ServerVersion)
 	switch {
+	case cat.Product == "Greenplum": // by its own version, or by that of the PostgreSQL that it is based on; scripts of 6 and older name none
+		return major <= 6 || major == 8 || major == 9
 	case major == 0:
 		return false
-	case cat.Product == "Greenplum": // by its own version, or by that of the PostgreSQL that it is based on
-		return major <= 6 || major == 8 || major == 9
 	case isSegmented(cat.Product):
 		return false
 	}

@@ -56,6 +56,7 @@ INHERITS (s.parent) DISTRIBUTED BY (id);
 		{"Greenplum", "7.1.0", false},
 		{"Apache Cloudberry", "1.5.0", false},
 		{"Greenplum", "12.12", false},
+		{"Greenplum", "", true}, // a script of its pg_dump
 	} {
 		if got := printsLongFloats(&archive.Catalog{Product: tt.product, ServerVersion: tt.version}); got != tt.long {
 			t.Errorf("%s %s: %v", tt.product, tt.version, got)
