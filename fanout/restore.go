@@ -133,7 +133,7 @@ func (o *RestoreOptions) check() error {
 		return fmt.Errorf("%w: a database can't be created (-C) inside a transaction (-1)", ErrUsage)
 	}
 	if o.DisableTriggers && o.Remote != nil {
-		return fmt.Errorf("%w: triggers can't be disabled where workers load", ErrUsage)
+		return fmt.Errorf("%w: triggers can't be disabled where workers load volumes on their hosts; bring the volumes together (pgark gather) and restore that", ErrUsage)
 	}
 	if o.Append && o.Clean {
 		return fmt.Errorf("%w: either append to the tables or clean (-c) them", ErrUsage)

@@ -129,14 +129,16 @@ func (r *restoreRun) connectTo(ctx context.Context, cfg *wire.Config) (*loadSess
 }
 
 func (r *restoreRun) setUp(ctx context.Context, s *loadSession) error {
-	setup := r.plan.Setup()
-	if r.opts.disablesTriggers() {
-		setup = append(setup, "SET session_replication_role = replica")
-	}
-	for _, sql := range setup {
+	for _, sql := range r.plan.Setup() {
 		if _, err := s.conn.Exec(ctx, sql); err != nil {
 			return fmt.Errorf("set up a session: %w", err)
 		}
+	}
+	if !r.opts.disablesTriggers() {
+		return nil
+	}
+	if _, err := s.conn.Exec(ctx, "SET session_replication_role = replica"); err != nil {
+		return fmt.Errorf("load without triggers, which is for superusers and, since PostgreSQL 15, for who was granted SET ON PARAMETER session_replication_role: %w", err)
 	}
 	return nil
 }

@@ -115,7 +115,10 @@ func (t *translator) dropForeign() {
 	for i := range t.entries {
 		// pg_dump does not say on what a user mapping depends.
 		e := &t.entries[i]
-		if _, server := userMapping(t.statements(e)); e.Kind == kindUserMapping && servers[server] {
+		if e.Kind != kindUserMapping {
+			continue
+		}
+		if _, server := userMapping(t.statements(e)); servers[server] {
 			t.leaveOutQuietly(e)
 		}
 	}

@@ -110,12 +110,7 @@ func (o *inspectOptions) inspectCluster(path string) error {
 	if err != nil {
 		return pathError(path, err)
 	}
-	if o.json {
-		return quietPipe(writeJSON(o.app.stdout, in))
-	}
-	out := &errWriter{w: o.app.stdout}
-	in.print(out)
-	return quietPipe(out.err)
+	return o.show(in)
 }
 
 func newClusterInspection(c *openedCluster, path string, blocks bool) (*clusterInspection, error) {
@@ -211,12 +206,7 @@ func (o *inspectOptions) inspectScript(ctx context.Context, path string) error {
 	if err != nil {
 		return pathError(path, err)
 	}
-	if o.json {
-		return quietPipe(writeJSON(o.app.stdout, in))
-	}
-	out := &errWriter{w: o.app.stdout}
-	in.print(out)
-	return quietPipe(out.err)
+	return o.show(in)
 }
 
 func newScriptInspection(c *clusterScript, path string) (*scriptInspection, error) {

@@ -309,7 +309,7 @@ func (o *restoreOptions) makeGlobalsOf(ctx context.Context, c severalDatabases, 
 		Server: cluster.Coordinator.Config, Databases: []string{}, // none of them
 		For: plan,
 		Restore: fanout.RestoreOptions{
-			ExitOnError: o.exitOnError, NoACL: o.noACL, NoComments: o.noComments, NoStatistics: o.noStatistics, Without: o.without, DisableTriggers: o.disableTriggers, ToPostgres: o.translate, Log: o.app.logger(),
+			ExitOnError: o.exitOnError, NoACL: o.noACL, NoComments: o.noComments, NoStatistics: o.noStatistics, Without: o.without, ToPostgres: o.translate, Log: o.app.logger(),
 		},
 	})
 	if r != nil {

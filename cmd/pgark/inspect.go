@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"io"
 	"slices"
 	"time"
 
@@ -74,6 +75,11 @@ func (o *inspectOptions) Run(ctx context.Context, path string) error {
 	if err != nil {
 		return pathError(path, err)
 	}
+	return o.show(in)
+}
+
+// show prints a description, for people or as JSON.
+func (o *inspectOptions) show(in interface{ print(w io.Writer) }) error {
 	if o.json {
 		return quietPipe(writeJSON(o.app.stdout, in))
 	}

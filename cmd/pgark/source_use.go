@@ -313,12 +313,7 @@ func (o *inspectOptions) inspectSource(path string, src archive.Source) error {
 	if err != nil {
 		return pathError(path, err)
 	}
-	if o.json {
-		return quietPipe(writeJSON(o.app.stdout, in))
-	}
-	out := &errWriter{w: o.app.stdout}
-	in.print(out)
-	return quietPipe(out.err)
+	return o.show(in)
 }
 
 func newSourceInspection(path string, src archive.Source) (*sourceInspection, error) {
