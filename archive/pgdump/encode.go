@@ -52,8 +52,10 @@ func newPieceEncoder(f Format, directory bool, c Compression, level int) (pieceE
 	return nil, fmt.Errorf("%w: %s in format %d", ErrVersion, c, f)
 }
 
-// defaultGzipLevel is zlib's, which pg_dump takes.
-const defaultGzipLevel = 6
+const (
+	defaultGzipLevel = 6 // zlib's, which pg_dump takes
+	defaultZstdLevel = 1 // fast enough to keep up with a server, and hardly larger than pg_dump's 3
+)
 
 type plainEncoder struct{}
 

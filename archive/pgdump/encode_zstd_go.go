@@ -16,8 +16,6 @@ func newZstdEncoder(level int) (pieceEncoder, error) {
 	return &zstdEncoder{enc: enc}, err
 }
 
-const defaultZstdLevel = 1
-
 func (e *zstdEncoder) encode(dst, piece []byte) ([]byte, pieceSum, error) {
 	return e.enc.EncodeAll(piece, dst), pieceSum{}, nil
 }

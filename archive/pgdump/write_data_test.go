@@ -306,15 +306,17 @@ func smallDatabase() *database {
 	return d
 }
 
-// Level 3 of zstd makes of small pieces what is larger than its first level's.
+// Level 3 of zstd makes of pieces of 256 KiB what is larger than its first level's.
 func TestPieceSize(t *testing.T) {
-	for level, want := range map[int]int{0: 256 << 10, 1: 256 << 10, 2: 256 << 10, 3: 512 << 10} {
-		e, err := NewEncoder(CompressionZstd, level)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if got := e.PieceSize(); got != want {
-			t.Errorf("level %d: %d bytes, not %d", level, got, want)
+	for c, want := range map[Compression]int{CompressionLZ4: 256 << 10, CompressionZstd: 128 << 10} {
+		for level := range fastLevel(c) + 1 {
+			e, err := NewEncoder(c, level)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := e.PieceSize(); got != want {
+				t.Errorf("%s, level %d: %d bytes, not %d", c, level, got, want)
+			}
 		}
 	}
 }
