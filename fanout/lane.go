@@ -122,7 +122,8 @@ func (a *attempt) split(i int, wanted func(*table) bool) []unit {
 }
 
 // read runs the sessions that read rows, and then has the session that holds a lane's locks read what they could not
-// lock. Until the catalog is there, and so until the sessions have all their work, the leader's session is pg_dump's.
+// lock. Until the catalog is there, and so until the sessions have all their work, the leader's session is pg_dump's. In order
+// the sessions are those that are open ahead.
 func (a *attempt) read(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	for i, l := range a.lanes {
@@ -172,6 +173,11 @@ func (a *attempt) pass(ctx context.Context, l *lane, u unit) error {
 	if a.ordered == nil {
 		l.queue.add(u)
 		return nil
+	}
+	select {
+	case <-a.ready: // until then it is pg_dump's
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	}
 	l.holder.Lock()
 	defer l.holder.Unlock()
@@ -245,6 +251,7 @@ func (a *attempt) openAhead(ctx context.Context) (opened [][]*wire.Conn) {
 	return opened
 }
 
+// closeAhead closes them, and has others opened where they are needed.
 func (a *attempt) closeAhead(ctx context.Context) {
 	for _, conns := range a.ahead {
 		for _, c := range conns {
@@ -253,6 +260,7 @@ func (a *attempt) closeAhead(ctx context.Context) {
 			}
 		}
 	}
+	a.ahead = nil
 }
 
 // worker reads a lane's batches over one session: one of its own, or one that shows the moment already.

@@ -14,7 +14,7 @@ import (
 //
 //	sessions, each unit's rows in slots → one queue for each unit → the writer takes queue after queue
 //
-// Sessions get the units in that order, too, and read ahead of the writer as far as their slots reach. So the
+// Sessions get the units in that order, too (see [writeOrder]), and read ahead of the writer as far as their slots reach. So the
 // first unit that is not written is always one that some session is at work on with slots of its own to come back,
 // or one that is read to its end: nothing can wait for ever.
 //
@@ -26,8 +26,6 @@ import (
 // Memory: each session has orderedSlots slots of at most FrameTarget bytes, 4 MiB; or as much in slots of what was encoded, one piece of rows, and
 // what the encoder takes, less than 4 MiB.
 type orderedPipe struct {
-	units    []*orderedUnit           // in the order of writing; unit.seq is the place in it
-	byEntry  map[int32][]*orderedUnit // likewise
 	progress Progress
 	encoder  func() (*pgdump.Encoder, error) // one for each session; nil where whoever writes encodes
 }
@@ -35,32 +33,6 @@ type orderedPipe struct {
 // orderedSlots is how far a session reads ahead, in slots of [archive.FrameTarget]: one range of [orderedRange] bytes of a table, whose text may be
 // larger than it.
 const orderedSlots = 6
-
-// orderedUnit is one unit in its place.
-type orderedUnit struct {
-	unit
-	lane   int
-	opened chan *stream // capacity 1
-}
-
-// add puts a unit at the end of the order. The returned unit is the one to be read.
-func (p *orderedPipe) add(entry int32, lane int, u unit) {
-	u.info.Entry, u.seq = entry, len(p.units)
-	o := &orderedUnit{unit: u, lane: lane, opened: make(chan *stream, 1)}
-	p.units = append(p.units, o)
-	p.byEntry[entry] = append(p.byEntry[entry], o)
-}
-
-// lane returns the units of a lane in their order.
-func (p *orderedPipe) lane(i int) []unit {
-	var units []unit
-	for _, u := range p.units {
-		if u.lane == i {
-			units = append(units, u.unit)
-		}
-	}
-	return units
-}
 
 // session returns the pipe's end for one session.
 func (p *orderedPipe) session() (*orderedSession, error) {
@@ -95,7 +67,7 @@ type orderedSession struct {
 
 func (s *orderedSession) open(_ context.Context, u *unit) (*stream, error) {
 	st := &stream{unit: u, filled: make(chan *slot, max(orderedSlots, cap(s.early))), early: s.encoder != nil && !u.blobs}
-	s.pipe.units[u.seq].opened <- st // a unit is read once
+	u.opened <- st // a unit is read once
 	return st, nil
 }
 
@@ -158,7 +130,7 @@ func (s *orderedSession) close(_ context.Context, st *stream, copied uint64) err
 }
 
 // each calls fn for the slots of a unit, in order; fn gives them back to their home. It returns the number of rows.
-func (u *orderedUnit) each(ctx context.Context, fn func(*slot) error) (uint64, error) {
+func (u *unit) each(ctx context.Context, fn func(*slot) error) (uint64, error) {
 	var st *stream
 	select {
 	case st = <-u.opened:

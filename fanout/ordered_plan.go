@@ -10,16 +10,38 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/pgark/pgark/archive"
-	"github.com/pgark/pgark/wire"
 )
 
 // orderedRange is how many bytes of a table one session reads at once: what it has of the text while another's is
 // written should fit into its slots.
 const orderedRange = 16 << 20
 
+// writeOrder is the order in which units are written, and so the one in which they are read.
+type writeOrder struct {
+	units   []*orderedUnit
+	byEntry map[int32][]*orderedUnit // likewise
+}
+
+// orderedUnit is one unit in its place.
+type orderedUnit struct {
+	unit
+	seq  int // its place
+	lane int
+}
+
+func newWriteOrder() *writeOrder { return &writeOrder{byEntry: make(map[int32][]*orderedUnit)} }
+
+// add puts a unit at the end of the order. The one in it is the one to be read.
+func (w *writeOrder) add(entry int32, lane int, u unit) {
+	u.info.Entry, u.opened = entry, make(chan *stream, 1)
+	o := &orderedUnit{unit: u, seq: len(w.units), lane: lane}
+	w.units = append(w.units, o)
+	w.byEntry[entry] = append(w.byEntry[entry], o)
+}
+
 // planOrdered puts all units into the order of the catalog's entries. The catalog must be there.
-func (a *attempt) planOrdered() (*orderedPipe, error) {
-	p := &orderedPipe{byEntry: make(map[int32][]*orderedUnit), progress: a.progress, encoder: a.encoder}
+func (a *attempt) planOrdered() (*writeOrder, error) {
+	p := newWriteOrder()
 	if !a.o.wantsData() {
 		return p, nil
 	}
@@ -46,7 +68,7 @@ func (a *attempt) planOrdered() (*orderedPipe, error) {
 				}
 			}
 		case kindTableData:
-			if err := a.addTable(p, e, parts[e.ID]); err != nil {
+			if err := a.addTable(p, e.ID, copyColumns(e.Copy), parts[e.ID]); err != nil {
 				return nil, err
 			}
 		}
@@ -60,12 +82,11 @@ type lanePart struct {
 	*part
 }
 
-// addTable adds the units of an entry's rows: of its table, or of all tables that are parts of it, on all nodes.
-func (a *attempt) addTable(p *orderedPipe, e *archive.Entry, parts []lanePart) error {
+// addTable adds the units of an entry's rows, with their columns in this order: of its table, or of all tables that are parts of it, on all nodes.
+func (a *attempt) addTable(p *writeOrder, entry int32, columns []string, parts []lanePart) error {
 	slices.SortStableFunc(parts, func(x, y lanePart) int {
 		return cmp.Or(cmp.Compare(x.table.OID, y.table.OID), cmp.Compare(x.lane, y.lane))
 	})
-	columns := copyColumns(e.Copy)
 	for _, x := range parts {
 		ordered, err := inOrder(x.part, columns)
 		if err != nil {
@@ -77,7 +98,7 @@ func (a *attempt) addTable(p *orderedPipe, e *archive.Entry, parts []lanePart) e
 		}
 		for i := range ranges {
 			from, to := ordered.pages*i/ranges, ordered.pages*(i+1)/ranges
-			p.add(e.ID, x.lane, partUnit(ordered, from, to, i == 0, i == ranges-1, ordered.bytes/ranges))
+			p.add(entry, x.lane, partUnit(ordered, from, to, i == 0, i == ranges-1, ordered.bytes/ranges))
 		}
 	}
 	return nil
@@ -121,23 +142,20 @@ func copyColumns(statement string) []string {
 }
 
 // sendOrdered hands each lane's units out in their order.
-func (a *attempt) sendOrdered(ctx context.Context) error {
-	all := make([][]unit, len(a.lanes))
-	for i := range a.lanes {
-		all[i] = a.ordered.lane(i)
-	}
+func (a *attempt) sendOrdered(ctx context.Context, units []*orderedUnit) error {
+	lanes := make([][]unit, len(a.lanes))
 	var bytes uint64
-	tables := make(map[int32]bool)
-	for _, u := range a.ordered.units {
+	tables := make(map[uint32]bool)
+	for _, u := range units {
+		lanes[u.lane] = append(lanes[u.lane], u.unit)
 		bytes += u.bytes
-		tables[u.info.Entry] = true
+		tables[u.info.OID] = true
 	}
 	a.progress.Plan(len(tables), bytes)
 	g, ctx := errgroup.WithContext(ctx)
 	for i, l := range a.lanes {
 		g.Go(func() error {
-			defer close(l.todo)
-			for _, batch := range orderedBatches(all[i]) {
+			for _, batch := range orderedBatches(lanes[i]) {
 				select {
 				case l.todo <- batch:
 				case <-ctx.Done():
@@ -167,32 +185,46 @@ func orderedBatches(units []unit) [][]unit {
 
 // runOrdered has the catalog, the readers and whoever writes work side by side.
 func (a *attempt) runOrdered(ctx context.Context, write stockWrite) error {
-	opening, enough := context.WithCancel(ctx)
+	a.ordered = &orderedPipe{progress: a.progress, encoder: a.encoder}
+	early, enough := context.WithCancel(ctx)
 	defer enough()
-	opened := make(chan [][]*wire.Conn, 1)
-	go func() { opened <- a.openAhead(opening) }()
+	begun := make(chan *orderedReading, 1)
+	go func() { begun <- a.readEarly(ctx, early) }()
 	err := a.getCatalog(ctx)
 	if err != nil {
 		enough()
 	}
-	a.ahead = <-opened
-	defer a.closeAhead(ctx)
+	reading := <-begun
+	defer func() {
+		reading.stop()
+		a.closeAhead(ctx)
+	}()
 	if err != nil {
 		return err
 	}
-	if a.ordered, err = a.planOrdered(); err != nil {
+	order, err := a.planOrdered()
+	if err != nil {
 		return err
 	}
+	if reading != nil && !reading.begins(order) {
+		a.log.Debug("what was read before the catalog was there is not what comes first in it")
+		reading.stop()
+		a.closeAhead(ctx)
+		reading = nil
+	}
+	if reading == nil {
+		reading = a.startReading(ctx, nil)
+	}
+	reading.rest <- order.units[len(reading.units):]
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return a.sendOrdered(ctx) })
-	g.Go(func() error { return a.read(ctx) })
+	g.Go(func() error { return reading.wait(ctx) })
 	g.Go(func() error {
-		feed := &liveFeed{a: a}
+		feed := &liveFeed{a: a, order: order}
 		if err := write(ctx, a.catalog, feed); err != nil {
 			return err
 		}
-		if n := len(a.ordered.units); feed.next < n { // their sessions would wait for ever
-			return fmt.Errorf("internal error: the rows of %s were not written", a.ordered.units[feed.next].name())
+		if n := len(order.units); feed.next < n { // their sessions would wait for ever
+			return fmt.Errorf("internal error: the rows of %s were not written", order.units[feed.next].name())
 		}
 		return nil
 	})
@@ -201,13 +233,14 @@ func (a *attempt) runOrdered(ctx context.Context, write stockWrite) error {
 
 // liveFeed gives the rows of a dump under way.
 type liveFeed struct {
-	a    *attempt
-	next int // unit to be written
+	a     *attempt
+	order *writeOrder
+	next  int // unit to be written
 }
 
 // units are those of an entry, which must be the next.
 func (l *liveFeed) units(e *archive.Entry) ([]*orderedUnit, error) {
-	units := l.a.ordered.byEntry[e.ID]
+	units := l.order.byEntry[e.ID]
 	if len(units) > 0 && units[0].seq != l.next {
 		return nil, fmt.Errorf("internal error: %s is written out of order", units[0].name())
 	}
@@ -217,7 +250,7 @@ func (l *liveFeed) units(e *archive.Entry) ([]*orderedUnit, error) {
 
 func (l *liveFeed) size(e *archive.Entry) uint64 {
 	var bytes uint64
-	for _, u := range l.a.ordered.byEntry[e.ID] {
+	for _, u := range l.order.byEntry[e.ID] {
 		bytes += u.bytes
 	}
 	return bytes

@@ -16,8 +16,9 @@ type unit struct {
 	sql   string             // the COPY ... TO STDOUT that yields the rows
 	bytes uint64             // estimate, to put the largest first
 	table *tally             // shared by the units of one table; the appender's
-	seq   int                // of an ordered pipe: its place in the order
 	blobs bool               // its rows are large objects
+
+	opened chan *stream // of a [writeOrder]: capacity 1, from who reads it to who writes it
 }
 
 // tally counts what is left of a table whose rows come in several units.
