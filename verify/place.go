@@ -192,7 +192,8 @@ ORDER BY a.attrelid, a.attnum`, func(row wire.Row) error {
 }
 
 // setColumns compares the columns with those that the table has here, with their marks. Where only one of the two sides has
-// long floats, columns in which they can't be told from other text are noted.
+// long floats, columns in which they can't be told from other text are noted: of composite types, or of a type that a dump of rows only
+// does not tell.
 func (p *place) setColumns(have []string, floats string, s *site) {
 	var missing []string
 	marks := make([]byte, len(p.columns))
@@ -211,11 +212,16 @@ func (p *place) setColumns(have []string, floats string, s *site) {
 		p.find(ClassMissingColumn, fmt.Sprintf("the table in %s has no %s", s.where(), plural("column", missing)))
 	case s.dialect.ShortFloats:
 		p.setUnknown(p.floats)
-	default:
+	case p.floats == "":
 		p.marks = string(marks)
-		if p.floats == "" {
-			p.setUnknown(p.marks)
+		p.setUnknown(p.marks)
+	default: // both print all digits: what is not known of the archive's columns is compared as it is printed
+		for i := range marks {
+			if i < len(p.floats) && p.floats[i] == archive.FloatsUnknown {
+				marks[i] = archive.FloatsUnknown
+			}
 		}
+		p.marks = string(marks)
 	}
 }
 

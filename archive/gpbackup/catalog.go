@@ -107,10 +107,11 @@ type catalogBuilder struct {
 	more      map[int32][]string  // statements that belong behind the definition of an entry
 	last      map[objectKey]int32 // the entry that made an object of that name last
 	about     map[aboutKey]int32
-	schemas   map[string]int32  // SCHEMA entries, by names as the table of contents writes them
-	relations map[string]int32  // tables, views and sequences by schema.name, likewise
-	parents   map[string]string // of partitions that have a definition of their own, likewise
-	indexes   map[string]int32  // likewise
+	schemas   map[string]int32    // SCHEMA entries, by names as the table of contents writes them
+	relations map[string]int32    // tables, views and sequences by schema.name, likewise
+	parents   map[string]string   // of partitions that have a definition of their own, likewise
+	moved     map[string]relation // tables of partitions that were moved to another schema than the table's, by schema.name
+	indexes   map[string]int32    // likewise
 	attached  []attachment
 	columns   map[string][]string // of tables, likewise
 	spread    map[string]spread   // of tables, likewise
@@ -126,7 +127,7 @@ type catalogBuilder struct {
 func newCatalogBuilder(sql string) *catalogBuilder {
 	return &catalogBuilder{
 		sql: sql, more: make(map[int32][]string), last: make(map[objectKey]int32), about: make(map[aboutKey]int32),
-		schemas: make(map[string]int32), relations: make(map[string]int32), parents: make(map[string]string),
+		schemas: make(map[string]int32), relations: make(map[string]int32), parents: make(map[string]string), moved: make(map[string]relation),
 		indexes: make(map[string]int32), columns: make(map[string][]string), spread: make(map[string]spread),
 		data: make(map[string]int32), keys: newKeySet(), cluster: make(map[objectKey]int32),
 	}

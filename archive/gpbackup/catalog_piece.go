@@ -191,8 +191,24 @@ func (b *catalogBuilder) further(id int32, p *piece, statements []string) {
 			b.depend(b.add(e), id)
 			continue
 		}
+		if part, schema, ok := movedPartition(st); ok && p.of == "TABLE" {
+			b.moved[schema+"."+part] = relation{p.Schema, p.Name}
+			b.depend(id, b.schemas[schema])
+		}
 		b.more[id] = append(b.more[id], st+";\n")
 	}
+}
+
+// movedPartition reads ALTER TABLE partition SET SCHEMA schema, which gpbackup writes behind the definition of a partition's table.
+func movedPartition(st string) (name, schema string, ok bool) {
+	rest, ok := strings.CutPrefix(st, "ALTER TABLE ")
+	if !ok {
+		return "", "", false
+	}
+	n := qualifiedLength(rest)
+	schema, ok = strings.CutPrefix(rest[n:], " SET SCHEMA ")
+	from := nameLength(rest) + 1
+	return rest[min(from, n):n], schema, ok && nameLength(schema) == len(schema)
 }
 
 // owned sets the owner of an object. id is 0 for what the set does not make.

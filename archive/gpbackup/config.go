@@ -76,16 +76,24 @@ type metaEntry struct {
 
 // dataEntry is a table whose rows were backed up.
 type dataEntry struct {
-	Schema     string `yaml:"schema"`
-	Name       string `yaml:"name"`
-	OID        uint32 `yaml:"oid"`
-	Attributes string `yaml:"attributestring"` // (a,"B c"); empty for a partition, and without columns
-	Rows       *int64 `yaml:"rowscopied"`      // of all segments together, also where each has all of them; nil if it is not told
-	Root       string `yaml:"partitionroot"`   // of a partition: the table, in the same schema
-	Replicated *bool  `yaml:"isreplicated"`    // nil before gpbackup 1.27; true also if a column is named so that it distributes by
+	Schema     string  `yaml:"schema"`
+	Name       string  `yaml:"name"`
+	OID        uint32  `yaml:"oid"`
+	Attributes string  `yaml:"attributestring"` // (a,"B c"); empty for a partition, and without columns
+	Rows       *int64  `yaml:"rowscopied"`      // of all segments together, also where each has all of them; nil if it is not told
+	Root       *string `yaml:"partitionroot"`   // of a partition: the table, without its schema; nil in old sets
+	Replicated *bool   `yaml:"isreplicated"`    // nil before gpbackup 1.27; true also if a column is named so that it distributes by
 }
 
 func (d *dataEntry) fqn() string { return d.Schema + "." + d.Name }
+
+// root is the table that this is a partition of, without its schema; "" for other tables.
+func (d *dataEntry) root() string {
+	if d.Root == nil {
+		return ""
+	}
+	return *d.Root
+}
 
 // segmentTOC is gpbackup_<content>_<timestamp>_toc.yaml, which says where in a segment's single file the tables are.
 type segmentTOC struct {

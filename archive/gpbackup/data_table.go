@@ -87,25 +87,25 @@ func (s *Set) addData(b *catalogBuilder) error {
 		s.desc.Warnings = append(s.desc.Warnings, fmt.Sprintf(
 			"the configuration does not say how many segments there were: by their files there were %d", s.config.Segments))
 	}
-	of := make(map[string][]tableData)
-	var order []string
-	for _, d := range all {
-		name := d.fqn()
-		if d.Root != "" {
-			name = d.Schema + "." + d.Root
+	of := make(map[relation][]tableData)
+	named := make(map[string]bool)
+	var order []relation
+	roots := newRoots(all)
+	for i := range all {
+		table := roots.of(&all[i], b)
+		if of[table] == nil {
+			order = append(order, table)
+			named[table.fqn()] = true
 		}
-		if of[name] == nil {
-			order = append(order, name)
-		}
-		of[name] = append(of[name], d)
+		of[table] = append(of[table], all[i])
 	}
 	for name := range s.said {
-		if of[name] == nil {
+		if !named[name] {
 			return fmt.Errorf("%w: the set has no rows of a table %s", ErrNotSet, name)
 		}
 	}
-	for _, name := range order {
-		if err := s.addTable(b, name, of[name]); err != nil {
+	for _, table := range order {
+		if err := s.addTable(b, table, of[table]); err != nil {
 			return err
 		}
 	}
@@ -115,6 +115,52 @@ func (s *Set) addData(b *catalogBuilder) error {
 			"the set does not record how many rows %d tables have: none can be seen to lack", s.uncounted))
 	}
 	return nil
+}
+
+// relation names a table, as the table of contents writes it.
+type relation struct{ schema, name string }
+
+func (r relation) fqn() string { return r.schema + "." + r.name }
+
+// roots finds the tables that partitions are of. The table of contents tells their names and no schemas: a partition may be in
+// another one than its table.
+type roots struct {
+	whole   map[relation]bool          // tables whose rows are not divided by partition
+	schemas map[string]map[string]bool // of partitions, by the name of their table
+}
+
+func newRoots(all []tableData) *roots {
+	x := &roots{whole: make(map[relation]bool), schemas: make(map[string]map[string]bool)}
+	for i := range all {
+		d := &all[i]
+		root := d.root()
+		switch {
+		case root == "":
+			x.whole[relation{d.Schema, d.Name}] = true
+		case x.schemas[root] == nil:
+			x.schemas[root] = map[string]bool{d.Schema: true}
+		default:
+			x.schemas[root][d.Schema] = true
+		}
+	}
+	return x
+}
+
+// of is the table into which rows are restored. Where nothing tells which one a partition is of, that is the partition itself, as
+// with gprestore: another table of the same name must not get its rows.
+func (x *roots) of(d *tableData, b *catalogBuilder) relation {
+	own := relation{d.Schema, d.Name}
+	if d.root() == "" {
+		return own
+	}
+	if root, ok := b.moved[d.fqn()]; ok {
+		return root
+	}
+	root := relation{d.Schema, d.root()}
+	if x.whole[root] || b.relations[root.fqn()] == 0 && len(x.schemas[root.name]) > 1 {
+		return own
+	}
+	return root
 }
 
 // seenSegments counts them by their files, where an old configuration does not tell.
@@ -129,22 +175,21 @@ func (s *Set) seenSegments() int {
 }
 
 // addTable adds the entry and the streams of one table.
-func (s *Set) addTable(b *catalogBuilder, name string, parts []tableData) error {
+func (s *Set) addTable(b *catalogBuilder, of relation, parts []tableData) error {
 	columns, known := []string(nil), false
+	name := of.fqn()
 	if parts[0].Attributes != "" {
 		if columns, known = nameList(parts[0].Attributes); !known {
 			return fmt.Errorf("%w: the columns of %s: %.60q", ErrDamaged, name, parts[0].Attributes)
 		}
 	} else if c := b.columns[name]; c != nil {
 		columns, known = c, true
-	}
-	table := parts[0].Name
-	if parts[0].Root != "" {
-		table = parts[0].Root
+	} else if parts[0].Root != nil && *parts[0].Root == "" { // a table without columns: of a partition they are not told
+		columns, known = []string{}, true
 	}
 	e := archive.Entry{
-		Kind: "TABLE DATA", Schema: unquote(parts[0].Schema), Name: unquote(table), OID: parts[0].OID, Section: archive.SectionData, HadDumper: true,
-		Copy: copyStatement(parts[0].Schema+"."+table, columns),
+		Kind: "TABLE DATA", Schema: unquote(of.schema), Name: unquote(of.name), OID: parts[0].OID, Section: archive.SectionData, HadDumper: true,
+		Copy: copyStatement(name, columns),
 	}
 	if id := b.relations[name]; id != 0 {
 		e.Deps = []int32{id}

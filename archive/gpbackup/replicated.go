@@ -45,7 +45,7 @@ func (s *Set) spreadOf(d *tableData, name string, b *catalogBuilder) spread {
 	switch {
 	case d.Replicated != nil && !*d.Replicated:
 		return spreadParts
-	case d.Replicated != nil && d.Root == "" && !strings.Contains(d.Attributes, "REPLICATED"):
+	case d.Replicated != nil && d.root() == "" && !strings.Contains(d.Attributes, "REPLICATED"):
 		return spreadCopies
 	case d.Rows != nil && s.config.Segments > 0 && *d.Rows%int64(s.config.Segments) != 0:
 		return spreadParts

@@ -31,8 +31,8 @@ the root digest that changes if any bit anywhere changes. --quick reads structur
 
 With -d, also read every table of the archive from a live database, at one moment, and compare the digests. What the
 database has and the archive has not is no difference. Floats are compared as values, whatever digits a server prints;
-only where they are inside composite types, and one of the servers is older than PostgreSQL 12, can't they be: class
-incomparable.
+only where they are inside composite types, or in a dump without definitions, and one of the servers is older than
+PostgreSQL 12, can't they be: class incomparable.
 
 Of a set of volumes, given by its lead volume, all volumes are read; one that is missing or another one is a finding, with the
 tables that have rows in it. Another volume of a set can be verified by itself. With --start each volume is checked on its own host,
