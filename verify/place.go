@@ -16,12 +16,13 @@ import (
 type place struct {
 	*target
 	oid       uint32
-	kind      byte   // pg_class.relkind; 'p' for every kind of partitioned table
-	external  bool   // some of its partitions are external tables, whose rows are not the database's
-	pages     uint64 // only if it may be split
-	size      uint64 // bytes, an estimate
-	condition string // WHERE clause of an extension's configuration table
-	marks     string // where floats are in the columns, if the server prints them with all digits
+	kind      byte     // pg_class.relkind; 'p' for every kind of partitioned table
+	external  bool     // some of its partitions are external tables, whose rows are not the database's
+	pages     uint64   // only if it may be split
+	size      uint64   // bytes, an estimate
+	condition string   // WHERE clause of an extension's configuration table
+	marks     string   // where floats are in the columns, if the server prints them with all digits
+	all       []string // columns here, for rows of which a dump names none, as those of a partition without a definition
 }
 
 // describeBatch is how many tables one query asks for.
@@ -195,6 +196,7 @@ ORDER BY a.attrelid, a.attnum`, func(row wire.Row) error {
 // long floats, columns in which they can't be told from other text are noted: of composite types, or of a type that a dump of rows only
 // does not tell.
 func (p *place) setColumns(have []string, floats string, s *site) {
+	p.all = have
 	var missing []string
 	marks := make([]byte, len(p.columns))
 	for i, c := range p.columns {

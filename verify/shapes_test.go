@@ -177,6 +177,24 @@ func TestLongFloatsWithoutDefinition(t *testing.T) {
 	}
 }
 
+// Partitions in a dump of rows only have no names of columns: all rows of their table were taken for empty ones.
+func TestPartitionsWithoutDefinition(t *testing.T) {
+	srv := pgtest.Shared(t)
+	db := srv.CreateDB(t)
+	srv.Exec(t, db, `
+CREATE TABLE root (i int, v text) PARTITION BY LIST (i);
+CREATE TABLE root_1 PARTITION OF root FOR VALUES IN (1);
+CREATE TABLE root_2 PARTITION OF root DEFAULT;
+INSERT INTO root VALUES (1, 'a'), (2, NULL);`)
+	part := func(table, rows string) longStream {
+		return longStream{archive.StreamInfo{Entry: 3, Schema: "public", Table: table, Form: archive.FormText}, rows}
+	}
+	r, err := Database(t.Context(), longArchive(t, part("root_1", "1\ta\n"), part("root_2", "2\t\\N\n")), cluster(t, srv, db), Options{})
+	if err != nil || !r.OK {
+		t.Error(err, r)
+	}
+}
+
 // Rows of a partitioned table are the same in an archive that has them as one and in one that has them by partition.
 func TestDiffPartitions(t *testing.T) {
 	srv := pgtest.Shared(t)

@@ -71,8 +71,12 @@ func batches(units []unit) [][]unit {
 
 // tableSQL reads part i of a table in equal ranges of pages. The first has no lower and the last no upper bound.
 func tableSQL(t *place, i, parts uint64) string {
-	quoted := make([]string, len(t.columns))
-	for k, c := range t.columns {
+	columns := t.columns
+	if len(columns) == 0 {
+		columns = t.all
+	}
+	quoted := make([]string, len(columns))
+	for k, c := range columns {
 		quoted[k] = wire.Ident(c)
 	}
 	list, name := strings.Join(quoted, ", "), wire.QualifiedName(t.schema, t.table)
