@@ -177,6 +177,8 @@ func (p *Plan) body(e *archive.Entry) []string {
 		body = append(body, p.blobACL(e)...)
 	case e.CatalogStatistics():
 		body = append(body, p.catalogSQL(e)...)
+	case e.DDL != "" && p.Options.Without.Tablespaces:
+		body = append(body, withoutTablespaces(e, p.style.stdStrings))
 	case e.DDL != "":
 		body = append(body, e.DDL)
 	}

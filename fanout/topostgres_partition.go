@@ -86,7 +86,12 @@ func (d *tableDDL) partitions() (statements []string, unfit string) {
 	if unfit != "" {
 		return nil, unfit
 	}
-	d.s.replace(d.clause[0], d.clause[1], partitionKey(c.levels[0]))
+	key := partitionKey(c.levels[0])
+	if d.space != [2]int{} && d.space[0] < d.clause[0] { // as gpbackup has it
+		key += " TABLESPACE " + d.s.text(d.space[1])
+		d.s.cut(d.space[0], d.space[1])
+	}
+	d.s.replace(d.clause[0], d.clause[1], key)
 	if d.with != [2]int{} {
 		d.s.cut(d.with[0], d.with[1]) // storage is the partitions'
 	}

@@ -83,6 +83,7 @@ type tableDDL struct {
 	inherits  bool
 	options   []string // those that PostgreSQL knows
 	with      [2]int   // tokens of WITH (...)
+	space     [2]int   // tokens of TABLESPACE name
 	native    bool     // it is a partitioned table as PostgreSQL has them
 	partition *partitionClause
 	clause    [2]int // tokens of the partition clause
@@ -133,6 +134,9 @@ func (t *translator) clauses(e *archive.Entry, d *tableDDL, i int) {
 			next = s.closing(i+1) + 1
 			d.with = [2]int{i, next - 1}
 			d.options = t.storageOptions(e, s, i+1)
+		case s.is(i, "TABLESPACE") && s.isName(i+1):
+			next = i + 2
+			d.space = [2]int{i, i + 1}
 		case s.is(i, "WITH", "OIDS"), s.is(i, "WITHOUT", "OIDS"):
 			next = i + 2
 			s.cut(i, i+1)

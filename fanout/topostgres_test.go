@@ -53,6 +53,11 @@ func TestToPostgresDefinitions(t *testing.T) {
 		{"another access method", kindTable, "CREATE TABLE t (a int) USING heap DISTRIBUTED BY (a);\n", "CREATE TABLE t (a int) USING heap;\n"},
 		{"OIDs", kindTable, "CREATE TABLE t (a int) WITH (oids=true, fillfactor=10) DISTRIBUTED BY (a);\n", "CREATE TABLE t (a int) WITH (fillfactor=10);\n"},
 		{"OIDs of old", kindTable, "CREATE TABLE t (a int) WITHOUT OIDS DISTRIBUTED BY (a);\n", "CREATE TABLE t (a int);\n"},
+		{
+			"tablespace before the partitions", kindTable,
+			"CREATE TABLE t (a int, d int) WITH (appendonly=true) TABLESPACE fast DISTRIBUTED BY (a) PARTITION BY RANGE(d) (DEFAULT PARTITION o WITH (tablename='t_o') TABLESPACE fast);\n",
+			"CREATE TABLE t (a int, d int) PARTITION BY RANGE (d) TABLESPACE fast;\nCREATE TABLE t_o PARTITION OF t DEFAULT TABLESPACE fast;\n",
+		},
 		{"inherited", kindTable, "CREATE TABLE t (b int)\nINHERITS (s.parent)\n;\n", "CREATE TABLE t (b int)\nINHERITS (s.parent);\n"},
 		{
 			"partitions", kindTable,
