@@ -21,6 +21,7 @@ func TestPatternsTranslateAsPsqlDoes(t *testing.T) {
 		{"t[0-9]", "", "^(t[0-9])$"},
 		{"t[]", "", `^(t\[\])$`},
 		{"(a|b)", "", "^((a|b))$"},
+		{"db.a.b", "^(a)$", "^(b)$"}, // pg_dump refuses another database than its own
 	} {
 		p, err := parsePattern(c.in)
 		if err != nil {
@@ -29,7 +30,7 @@ func TestPatternsTranslateAsPsqlDoes(t *testing.T) {
 			t.Errorf("%s: schema %q name %q, want %q %q", c.in, p.schema, p.name, c.schema, c.name)
 		}
 	}
-	for _, bad := range []string{"a.b.c", `"open`} {
+	for _, bad := range []string{"a.b.c.d", `"open`} {
 		if _, err := parsePattern(bad); !errors.Is(err, ErrPattern) {
 			t.Errorf("%s: %v, want ErrPattern", bad, err)
 		}

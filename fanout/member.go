@@ -58,7 +58,7 @@ func (m *member) accessShare(ctx context.Context, clause string) error {
 }
 
 // locked asks the server what the session has locked: LOCK TABLE goes by name, and a name may have come to mean another
-// table between listing and locking.
+// table between listing and locking. Locks on catalogs that all databases share are of database 0.
 func (m *member) locked(ctx context.Context) (map[uint32]bool, error) {
 	own := ""
 	if m.dialect.UtilityOption != "" {
@@ -67,7 +67,7 @@ func (m *member) locked(ctx context.Context) (map[uint32]bool, error) {
 	locked := make(map[uint32]bool)
 	err := m.conn.Query(ctx, `SELECT l.relation FROM pg_catalog.pg_locks l
 WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.granted AND l.mode = 'AccessShareLock'`+own+`
-  AND l.database = (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database())`,
+  AND l.database IN (0, (SELECT d.oid FROM pg_catalog.pg_database d WHERE d.datname = pg_catalog.current_database()))`,
 		func(row wire.Row) error {
 			oid, err := strconv.ParseUint(string(row.Get(0)), 10, 32)
 			locked[uint32(oid)] = true

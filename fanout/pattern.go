@@ -13,7 +13,8 @@ type pattern struct {
 	name   string // anchored regular expression
 }
 
-// parsePattern reads a pattern with at most one dot outside quotes: [schema.]name.
+// parsePattern reads a pattern with at most two dots outside quotes: [[database.]schema.]name. pg_dump refuses every database
+// but its own; who has to know what pg_dump will list can do without that part.
 func parsePattern(s string) (pattern, error) {
 	parts, err := patternParts(s)
 	if err != nil {
@@ -22,15 +23,27 @@ func parsePattern(s string) (pattern, error) {
 	p := pattern{source: s, name: anchored(parts[len(parts)-1])}
 	switch len(parts) {
 	case 1:
-	case 2:
-		p.schema = anchored(parts[0])
+	case 2, 3:
+		p.schema = anchored(parts[len(parts)-2])
 	default:
-		return pattern{}, fmt.Errorf("%w: %s: too many dotted names (at most schema.table)", ErrPattern, s)
+		return pattern{}, fmt.Errorf("%w: %s: too many dotted names (at most database.schema.table)", ErrPattern, s)
 	}
 	return p, nil
 }
 
-// parseNamePattern reads a pattern for a name without a schema: of a schema, or of an extension.
+// parseSchemaPattern reads a pattern for a schema: [database.]schema.
+func parseSchemaPattern(s string) (pattern, error) {
+	parts, err := patternParts(s)
+	if err != nil {
+		return pattern{}, err
+	}
+	if len(parts) > 2 {
+		return pattern{}, fmt.Errorf("%w: %s: too many dotted names (at most database.schema)", ErrPattern, s)
+	}
+	return pattern{source: s, name: anchored(parts[len(parts)-1])}, nil
+}
+
+// parseNamePattern reads a pattern for a name that no other can stand before: of an extension, or of a foreign server.
 func parseNamePattern(s string) (pattern, error) {
 	parts, err := patternParts(s)
 	if err != nil {

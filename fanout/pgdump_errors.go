@@ -88,6 +88,8 @@ func classify(stderr string) error {
 		return ErrPgDumpTooOld
 	case has("no matching"):
 		return ErrNothingMatches
+	case has("cross-database references are not implemented"), has("too many dotted names"):
+		return ErrPattern
 	case has("permission denied"), has("query would be affected by row-level security policy"):
 		return ErrCatalogPermission
 	default:

@@ -197,6 +197,7 @@ func TestCatalogErrors(t *testing.T) {
 	}{
 		{"permission", p, CatalogOptions{Conninfo: strings.Replace(good, "user=postgres", "user=pgark_nobody", 1)}, ErrCatalogPermission, "secret"},
 		{"pattern", p, CatalogOptions{Conninfo: good, Filter: Filter{Tables: []string{"nosuch"}}}, ErrNothingMatches, "no matching tables"},
+		{"other database", p, CatalogOptions{Conninfo: good, Filter: Filter{Tables: []string{"nosuch.public.secret"}}}, ErrPattern, "cross-database"},
 		{
 			"version",
 			PgDump{Path: fakePgDump(t, "", "echo 'pg_dump: error: aborting because of server version mismatch' >&2; exit 1")},

@@ -73,7 +73,7 @@ func (s *scope) list(ctx context.Context, conn *wire.Conn) ([]relation, error) {
 	if _, err := conn.Exec(ctx, "RESET search_path"); err != nil {
 		return nil, err
 	}
-	asked, err := matchNames("fs.srvname", s.filter.ForeignServers)
+	asked, err := matchNames("fs.srvname", s.filter.ForeignServers, parseNamePattern)
 	if err != nil {
 		return nil, err
 	}
@@ -164,7 +164,7 @@ func (s *scope) where() (string, error) {
 		}
 		in = join(" OR ", own, family)
 	case len(f.Schemas) > 0:
-		m, err := matchNames("n.nspname", f.Schemas)
+		m, err := matchNames("n.nspname", f.Schemas, parseSchemaPattern)
 		if err != nil {
 			return "", err
 		}
@@ -176,7 +176,7 @@ func (s *scope) where() (string, error) {
 		}
 	}
 	cond := "(" + in + ")"
-	if m, err := matchNames("n.nspname", f.ExcludeSchemas); err != nil {
+	if m, err := matchNames("n.nspname", f.ExcludeSchemas, parseSchemaPattern); err != nil {
 		return "", err
 	} else if m != "" && len(f.Tables)+len(f.TablesAndChildren) == 0 {
 		cond += " AND NOT (" + m + ")"
@@ -199,10 +199,10 @@ func (s *scope) where() (string, error) {
 	return cond, nil
 }
 
-func matchNames(column string, patterns []string) (string, error) {
+func matchNames(column string, patterns []string, parse func(string) (pattern, error)) (string, error) {
 	var terms []string
 	for _, s := range patterns {
-		p, err := parseNamePattern(s)
+		p, err := parse(s)
 		if err != nil {
 			return "", err
 		}

@@ -153,9 +153,6 @@ func (o *dumpOptions) Validate(f *pflag.FlagSet, args []string) error {
 	if o.schemaOnly && len(o.filter.ForeignServers) > 0 {
 		return usagef("-s/--schema-only and --include-foreign-data cannot be used together")
 	}
-	if o.schemaOnly && len(o.filter.ExcludeTableData) > 0 {
-		return usagef("-s/--schema-only and --exclude-table-data cannot be used together")
-	}
 	if err := validateJobs(f, o.jobs); err != nil {
 		return err
 	}
