@@ -53,16 +53,28 @@ func TestParseCompress(t *testing.T) {
 		codec archive.Codec
 		level int
 	}{
-		"none": {archive.CodecNone, 0}, "0": {archive.CodecNone, 0}, "6": {archive.CodecGzip, 6}, "zstd:3": {archive.CodecZstd, 3},
-		"zstd:level=3": {archive.CodecZstd, 3}, "lz4": {archive.CodecLZ4, 0},
+		"none": {archive.CodecNone, 0}, "0": {archive.CodecNone, 0}, "none:0": {archive.CodecNone, 0},
+		"6": {archive.CodecGzip, 6}, "-1": {archive.CodecGzip, 0}, "gzip:level=9": {archive.CodecGzip, 9}, "gzip:-1": {archive.CodecGzip, 0},
+		"zstd:3": {archive.CodecZstd, 3}, "zstd:level=3": {archive.CodecZstd, 3}, "zstd:long": {archive.CodecZstd, 0},
+		"zstd:level=3,long": {archive.CodecZstd, 3}, "zstd:workers=2,level=4,long=off": {archive.CodecZstd, 4},
+		"zstd:-5": {archive.CodecZstd, -5}, "zstd:22": {archive.CodecZstd, 22}, "zstd:0": {archive.CodecZstd, 0},
+		"lz4": {archive.CodecLZ4, 0}, "lz4:12": {archive.CodecLZ4, 9}, "lz4:0": {archive.CodecLZ4, 0},
 	} {
-		if codec, level, err := parseCompress(in); err != nil || codec != want.codec || level != want.level {
+		if codec, level, err := parseCompress(in, fanout.FormatCustom); err != nil || codec != want.codec || level != want.level {
 			t.Errorf("%q: %v %d %v", in, codec, level, err)
 		}
 	}
-	for _, in := range []string{"", "10", "-1", "brotli", "zstd:x"} {
-		if codec, level, err := parseCompress(in); err == nil {
+	for _, in := range []string{
+		"", "10", "-2", "brotli", "zstd:x", "zstd:", "zstd:3,long", "zstd:23", "zstd:long=x", "zstd:workers=x", "zstd:level",
+		"gzip:0", "gzip:10", "gzip:long", "lz4:13", "lz4:-1", "lz4:workers=2", "none:1", "xz:3",
+	} {
+		if codec, level, err := parseCompress(in, fanout.FormatCustom); err == nil {
 			t.Errorf("%q: %v %d, no error", in, codec, level)
+		}
+	}
+	for in, ok := range map[string]bool{"zstd:level=19,long": true, "zstd:-5": false, "zstd:22": false, "lz4:12": true} {
+		if _, _, err := parseCompress(in, formatPgark); (err == nil) != ok {
+			t.Errorf("%q, in pgark's own format: %v", in, err)
 		}
 	}
 }

@@ -87,7 +87,7 @@ func newConvert(a *app) *cobra.Command {
 	f := cmd.Flags()
 	f.StringVarP(&o.file, "file", "f", "", "write to `OUT`; - is standard output")
 	f.BoolVar(&o.force, "force", false, "replace OUT if it exists")
-	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`CODEC[:LEVEL]`: none, zstd, lz4, xz, gzip; custom and directory take gzip by default")
+	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`CODEC[:LEVEL]`: none, zstd, lz4, xz, gzip, or what else pg_dump takes, such as zstd:level=3,long or a level alone, which means gzip, and 0 none; custom and directory take gzip by default")
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` pieces that are compressed at once (default one per core, 8 at most)")
 	f.BoolVar(&o.json, "json", false, "print a summary as JSON")
 	f.BoolVar(&o.rolePasswords, "role-passwords", false, "of a set of gpbackup or a script of pg_dumpall, to pgark's format: keep the hashes of the roles' passwords")
@@ -125,7 +125,7 @@ func (o *convertOptions) Run(ctx context.Context, path string) error {
 		if src == nil || src.Description().Format != fanout.FormatCustom {
 			return usagef("--as-is is for a custom archive of pg_dump, and %s is none", quoteArg(path))
 		}
-		if o.stock.codec, o.stock.level, err = parseCompress(src.Description().Codec); err != nil {
+		if o.stock.codec, o.stock.level, err = parseCompress(src.Description().Codec, o.stock.format); err != nil {
 			return err
 		}
 	}

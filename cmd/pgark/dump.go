@@ -113,7 +113,7 @@ func (o *dumpOptions) AddFlags(f *pflag.FlagSet) {
 	o.stock.addFlags(f, formatPgark)
 	o.plain.addFlags(f)
 	f.IntVarP(&o.jobs, "jobs", "j", 0, "`N` sessions that read rows on each node (default one per core, 8 at most, shared by the nodes)")
-	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`CODEC[:LEVEL]`: none, zstd, lz4, xz, gzip; a level alone means gzip, 0 none, as in pg_dump; custom and directory take gzip by default")
+	f.StringVarP(&o.compress, "compress", "Z", "zstd", "`CODEC[:LEVEL]`: none, zstd, lz4, xz, gzip, or what else pg_dump takes, such as zstd:level=3,long or a level alone, which means gzip, and 0 none; custom and directory take gzip by default")
 	f.StringVar(&o.route, "route", "auto", "`way` of the rows: auto, segments, cursors, coordinator")
 	f.StringVar(&o.barrier, "barrier-timeout", "10s", "give the write barrier up after this `time`: milliseconds, or with a unit (10s, 2min)")
 	f.BoolVar(&o.noBarrier, "no-barrier", false, "don't wait for writers on route segments: the archive then promises no one moment")

@@ -3,12 +3,9 @@ package main
 import (
 	"regexp"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
-
-	"github.com/pgark/pgark/archive"
 )
 
 // addSelectFlags defines what dump and restore have in common.
@@ -51,24 +48,6 @@ func validateRoute(route string) error {
 		return nil
 	}
 	return usagef("--route %s: must be auto, segments, cursors or coordinator", route)
-}
-
-// parseCompress reads -Z: CODEC[:LEVEL], or as in pg_dump a level alone, which means gzip, and 0 no compression.
-func parseCompress(s string) (archive.Codec, int, error) {
-	if n, err := strconv.Atoi(s); err == nil {
-		if n < 0 || n > 9 {
-			return 0, 0, usagef("-Z %s: a level alone means gzip and must be between 0 and 9", s)
-		}
-		if n == 0 {
-			return archive.CodecNone, 0, nil
-		}
-		s = "gzip:" + s
-	}
-	codec, level, err := archive.ParseCodec(strings.Replace(s, ":level=", ":", 1))
-	if err != nil {
-		return 0, 0, usagef("-Z %s: %v", s, err)
-	}
-	return codec, level, nil
 }
 
 // parseTimeout reads a time as PostgreSQL's settings have it: milliseconds, or a number with a unit. 0 means no limit.

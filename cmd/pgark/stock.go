@@ -86,7 +86,7 @@ func (o *stockOptions) validate(f *pflag.FlagSet, compress string) error {
 		}
 	}
 	var err error
-	if o.codec, o.level, err = parseCompress(compress); err != nil {
+	if o.codec, o.level, err = parseCompress(compress, o.format); err != nil {
 		return err
 	}
 	if err := o.script.validate(); err != nil {
@@ -196,7 +196,11 @@ func (s *stockOut) compress(codec archive.Codec, level int) error {
 	case archive.CodecZstd:
 		w, err = zstd.NewWriter(s.file, zstd.WithEncoderLevel(zstd.EncoderLevelFromZstd(max(level, 1))))
 	case archive.CodecLZ4:
-		w = lz4.NewWriter(s.file)
+		compressor := lz4.NewWriter(s.file)
+		if level > 1 {
+			err = compressor.Apply(lz4.CompressionLevelOption(lz4.CompressionLevel(1 << (8 + level)))) // lz4.Level2 and so on
+		}
+		w = compressor
 	default:
 		return nil
 	}
