@@ -37,7 +37,7 @@ func (r *restoreRun) createDatabase(ctx context.Context) error {
 	}
 	made := false
 	for _, sql := range r.plan.Definition(&maintenance.state, step) {
-		_, err := maintenance.conn.Exec(ctx, sql)
+		_, err := maintenance.conn.Exec(ctx, databaseFor(maintenance.conn.ServerVersionNum(), sql))
 		switch {
 		case err != nil && !made:
 			return fmt.Errorf("create database %q: %w", step.Entry.Name, err)
@@ -53,6 +53,24 @@ func (r *restoreRun) createDatabase(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// databaseFor is a CREATE DATABASE for a server of some version. Before 15 there is no provider of locales but libc, nor a word for it, which
+// pg_dump 15 and later write of the databases of older servers, too.
+func databaseFor(version int, sql string) string {
+	if version >= 150000 {
+		return sql
+	}
+	s := lexStatements(sql, true)
+	if len(s) != 1 || !s[0].is(0, "CREATE", "DATABASE") {
+		return sql
+	}
+	at := s[0].find("LOCALE_PROVIDER", "=", "LIBC")
+	if at < 0 {
+		return sql
+	}
+	s[0].cut(at, at+2)
+	return s[0].result()
 }
 
 // reconnect replaces the leader, so that settings of the database that were just restored hold for it.

@@ -39,6 +39,26 @@ func TestRestoreCreatesDatabase(t *testing.T) {
 	srv.WaitNoSessions(t, "postgres")
 }
 
+// What pg_dump 15 and later write of a database goes into an older server, too, if that has the locale.
+func TestDatabaseFor(t *testing.T) {
+	libc := `CREATE DATABASE "LOCALE_PROVIDER = libc" WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = libc LOCALE = 'C';` + "\n\n\n"
+	older := `CREATE DATABASE "LOCALE_PROVIDER = libc" WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE = 'C'`
+	icu := strings.Replace(libc, "= libc LOCALE", "= icu LOCALE", 1)
+	for _, tt := range []struct {
+		version   int
+		sql, want string
+	}{
+		{140023, libc, older},
+		{150000, libc, libc},
+		{140023, icu, icu}, // it has no such thing, and says so
+		{140023, older, older},
+	} {
+		if got := databaseFor(tt.version, tt.sql); got != tt.want {
+			t.Errorf("%d: %s", tt.version, got)
+		}
+	}
+}
+
 // TestRestoreCleans drops what is there first; what isn't there is a failure without --if-exists.
 func TestRestoreCleans(t *testing.T) {
 	srv := pgtest.Shared(t)
