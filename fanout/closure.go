@@ -57,11 +57,14 @@ func (p *Plan) withDependencies() error {
 		}
 	}
 	c.run()
-	c.silentParts()
-	c.foreignKeys()
-	c.ownedSequences()
-	c.silentParts()
-	c.tellSilent()
+	var left []string // foreign keys
+	for found := 0; found < len(c.order); {
+		found = len(c.order)
+		c.silentParts()
+		left = c.foreignKeys()
+		c.ownedSequences()
+	}
+	c.tellSilent(left)
 	c.globals(c.tellRoles())
 	p.Needs = make([]Need, len(c.order))
 	p.needed = make(map[int32]bool, len(c.order))
@@ -277,9 +280,8 @@ const kindExchange = "EXCHANGE PARTITION"
 // kindTypeStorage is an entry of Greenplum that belongs to a type.
 const kindTypeStorage = "TYPE STORAGE OPTIONS"
 
-// foreignKeys takes those in whose tables are all there, or brings them if that is asked for.
-func (c *closure) foreignKeys() {
-	var left []string
+// foreignKeys takes those in whose tables are all there, or brings them if that is asked for. It gives those that are left out.
+func (c *closure) foreignKeys() (left []string) {
 	for again := true; again; {
 		again, left = false, nil
 		for _, e := range c.plan.order {
@@ -301,42 +303,49 @@ func (c *closure) foreignKeys() {
 			}
 		}
 	}
-	if len(left) > 0 {
-		c.plan.Warnings = append(c.plan.Warnings, fmt.Sprintf(
-			"foreign keys are left out, since the tables that they refer to are not restored (--fk-tables brings them): %s", someTables(left)))
-	}
+	return left
 }
 
-// ownedSequences takes in the sequences that tables own, and that they do. pg_dump records neither as dependencies of the table.
+// ownedSequences takes in the sequences that tables own, and that they do. pg_dump records neither as dependencies of the table; that a
+// sequence needs the table that owns it is recorded, but not by scripts.
 func (c *closure) ownedSequences() {
+	tables, sequences := make(map[tableName]int32), make(map[tableName]int32)
+	for _, id := range c.order {
+		if e := c.plan.byID[id]; e.Kind == "SEQUENCE" {
+			sequences[tableName{e.Schema, e.Name}] = id
+		}
+	}
+	for _, e := range c.plan.order {
+		if e.Kind == kindTable || e.Kind == "FOREIGN TABLE" {
+			tables[tableName{e.Schema, e.Name}] = e.ID
+		}
+	}
 	for _, e := range c.plan.order {
 		if _, in := c.needs[e.ID]; in || e.Kind != "SEQUENCE OWNED BY" {
 			continue
 		}
-		all := c.statements(e)
-		if len(all) == 0 {
-			continue
+		table := tables[c.ownerOf(e)]
+		if sequence := sequences[tableName{e.Schema, e.Name}]; sequence != 0 && c.names != nil {
+			c.add(table, Need{By: sequence, How: "owned by"})
 		}
-		s := all[0]
-		at := s.find("OWNED", "BY")
-		if at < 0 {
-			continue
-		}
-		_, text := s.qualified(at + 2)
-		parts := splitQualified(text)
-		if len(parts) < 3 {
-			continue
-		}
-		table := tableName{parts[0], parts[1]}
-		for _, id := range c.order {
-			x := c.plan.byID[id]
-			if (x.Kind == kindTable || x.Kind == "FOREIGN TABLE") && (tableName{x.Schema, x.Name}) == table {
-				c.add(e.ID, Need{By: id, How: "part of"})
-				break
-			}
+		if _, in := c.needs[table]; in {
+			c.add(e.ID, Need{By: table, How: "part of"})
 		}
 	}
 	c.run()
+}
+
+// ownerOf is the table that SEQUENCE OWNED BY names.
+func (c *closure) ownerOf(e *archive.Entry) tableName {
+	for _, s := range c.statements(e) {
+		if at := s.find("OWNED", "BY"); at > 0 {
+			_, text := s.qualified(at + 2)
+			if parts := splitQualified(text); len(parts) > 2 {
+				return tableName{parts[0], parts[1]}
+			}
+		}
+	}
+	return tableName{}
 }
 
 // ownTable finds the table of a foreign key if it is restored, and all else that the key depends on.
@@ -356,8 +365,12 @@ func (c *closure) ownTable(e *archive.Entry) (own int32, others []int32) {
 	return own, others
 }
 
-// tellSilent says what could not be followed, since nothing records it.
-func (c *closure) tellSilent() {
+// tellSilent says which foreign keys are left out, and what could not be followed, since nothing records it.
+func (c *closure) tellSilent(left []string) {
+	if len(left) > 0 {
+		c.plan.Warnings = append(c.plan.Warnings, fmt.Sprintf(
+			"foreign keys are left out, since the tables that they refer to are not restored (--fk-tables brings them): %s", someTables(left)))
+	}
 	var functions []string
 	for _, id := range c.order {
 		switch e := c.plan.byID[id]; e.Kind {

@@ -86,7 +86,10 @@ func (c *closure) namedIn(e *archive.Entry) (found []int32) {
 	}
 	add := func(schema, name string) {
 		ids := c.names[tableName{schema, name}]
-		if len(ids) == 0 && schema != "" {
+		switch {
+		case name == "" && c.schemas[schema] != 0:
+			ids = []int32{c.schemas[schema]}
+		case len(ids) == 0 && schema != "":
 			ids = c.extensions[schema] // it may be of any of them
 		}
 		for _, id := range ids {
@@ -102,12 +105,7 @@ func (c *closure) namedIn(e *archive.Entry) (found []int32) {
 		for i, t := range s.tokens {
 			switch {
 			case t.kind == tokenString:
-				// 'schema.name'::regclass
-				if s.is(i+1, ":", ":") && i+3 < len(s.tokens) && strings.HasPrefix(strings.ToLower(s.text(i+3)), "reg") {
-					if parts := splitQualified(strings.Trim(s.text(i), "'")); len(parts) == 2 {
-						add(parts[0], parts[1])
-					}
-				}
+				add(c.registered(s, i))
 			case s.isName(i) && s.is(i+1, ".") && s.isName(i+2) && !(i > 0 && s.is(i-1, ".")):
 				add(s.name(i), s.name(i+2))
 			case s.isName(i) && s.is(i+1, ".") && i+2 < len(s.tokens) && s.tokens[i+2].kind == tokenMark:
@@ -124,6 +122,30 @@ func (c *closure) namedIn(e *archive.Entry) (found []int32) {
 		}
 	}
 	return found
+}
+
+// registered is the name of an object in a string, as 'schema.name'::regclass has it; none for other strings. A schema's is
+// all there is.
+func (c *closure) registered(s *statement, i int) (schema, name string) {
+	at := i + 3
+	if s.isName(at) && s.name(at) == "pg_catalog" && s.is(at+1, ".") {
+		at += 2
+	}
+	if !s.is(i+1, ":", ":") || !s.isName(at) || !isRegType(s.name(at)) {
+		return "", ""
+	}
+	content := literalText(s.text(i))
+	x := &statement{sql: content, tokens: lexSQL(content, true)}
+	switch {
+	case !x.isName(0):
+	case x.is(1, ".") && x.isName(2):
+		return x.name(0), x.name(2)
+	case x.is(1, ".") && len(x.tokens) > 2:
+		return x.name(0), x.operator(2)
+	case s.name(at) == "regnamespace" && len(x.tokens) == 1:
+		return x.name(0), ""
+	}
+	return "", ""
 }
 
 // operator is the operator that begins with token i, "" if none does.

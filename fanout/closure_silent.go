@@ -75,7 +75,8 @@ func (c *closure) where(such func(e *archive.Entry) bool) int32 {
 
 // isExclusion tells whether a constraint has a GiST index.
 func isExclusion(e *archive.Entry) bool {
-	return e.Kind == "CONSTRAINT" && (strings.Contains(e.DDL, " EXCLUDE USING gist ") || strings.Contains(e.DDL, " WITHOUT OVERLAPS)"))
+	return e.Kind == "CONSTRAINT" && (strings.Contains(e.DDL, " EXCLUDE USING gist ") || strings.Contains(e.DDL, ` EXCLUDE USING "gist" `) ||
+		strings.Contains(e.DDL, " WITHOUT OVERLAPS)"))
 }
 
 // classOf is the type that an operator class is the default for; none for other classes.

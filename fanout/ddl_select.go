@@ -177,13 +177,13 @@ func (c *chooser) picked(e *archive.Entry) bool {
 }
 
 // followsWanted tells whether what the entry belongs to is wanted. The rights on a column depend on the rights on
-// the table too, which is no reason to want them. Of a script the object stands first, behind its schema: its reader has what follows the
-// rows wait for much else.
+// the table too, which is no reason to want them. Of a script the object stands first, behind its schema, which is no reason either where the
+// object is one of an extension: its reader has what follows the rows wait for much else.
 func (c *chooser) followsWanted(e *archive.Entry) bool {
 	script := c.plan.Catalog.TOCVersion == ""
 	for _, id := range e.Deps {
 		owner := c.plan.byID[id]
-		if owner == nil || owner.Kind == kindACL || script && len(e.Deps) > 1 && owner.Kind == kindSchema && owner.Name == e.Schema {
+		if owner == nil || owner.Kind == kindACL || script && owner.Kind == kindSchema && owner.Name == e.Schema {
 			continue
 		}
 		if w := c.plan.wanted[id]; w.any() || w.special {

@@ -64,7 +64,7 @@ func (w *renamer) body(i, k, end int) {
 			}
 		}
 		if j < k && w.word(j, "RETURNS") {
-			trigger = w.word(j+1, "trigger") // which is in pg_catalog
+			trigger = w.named(j+1) && w.ident(j+1) == "trigger" // which is in pg_catalog
 		}
 	}
 	if language == "c" || language == "internal" {

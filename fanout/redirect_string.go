@@ -45,18 +45,18 @@ func shortened(s string) string {
 // regType is the type like regclass that a string is cast to, or that a function takes it for; "" if it is none. many tells an array.
 func (w *renamer) regType(k int) (kind string, many bool) {
 	i := k + 1
-	if w.mark(k-1, "(") && w.mark(i, ":") && w.mark(i+1, ":") && w.word(i+2, "text") && w.mark(i+3, ")") {
-		i += 4 // ('old.t'::text)::regclass
+	if next := w.castTo(i, "text"); w.mark(k-1, "(") && next > i && w.mark(next, ")") {
+		i = next + 1 // ('old.t'::text)::regclass
 	}
 	if w.mark(i, ":") && w.mark(i+1, ":") {
 		i += 2
-		if w.word(i, "pg_catalog") && w.mark(i+1, ".") {
+		if w.named(i) && w.ident(i) == "pg_catalog" && w.mark(i+1, ".") {
 			i += 2
 		}
-		if i >= len(w.tokens) || w.tokens[i].kind != tokenWord || !isRegType(foldASCII(w.text(i))) {
+		if !w.named(i) || !isRegType(w.ident(i)) {
 			return "", false
 		}
-		return foldASCII(w.text(i)), w.mark(i+1, "[")
+		return w.ident(i), w.mark(i+1, "[")
 	}
 	if w.mark(k-1, "(") && (w.mark(i, ",") || w.mark(i, ")")) && w.named(k-2) {
 		switch w.ident(k - 2) {
@@ -67,6 +67,15 @@ func (w *renamer) regType(k int) (kind string, many bool) {
 		}
 	}
 	return "", false
+}
+
+// castTo passes a cast to a type of the server that stands at token i; it gives i if there is none. pg_dump --quote-all-identifiers has the names
+// of types in quotes, too.
+func (w *renamer) castTo(i int, of string) int {
+	if !w.mark(i, ":") || !w.mark(i+1, ":") || !w.named(i+2) || w.ident(i+2) != of {
+		return i
+	}
+	return i + 3
 }
 
 func isRegType(name string) bool {
