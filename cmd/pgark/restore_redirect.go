@@ -5,6 +5,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
@@ -59,17 +60,26 @@ func cutName(s string) (name, rest string, ok bool) {
 	return "", "", false
 }
 
-// aim puts the names of schemas into the encoding of an archive.
+// aim puts the names of objects and schemas that were given into the encoding of an archive.
 func (o *restoreOptions) aim(a contents) error {
-	if len(o.schemas) == 0 || o.list {
-		o.to = nil // the list is of the archive as it is
-		return nil
-	}
+	o.to = nil
 	cat, err := a.Catalog()
 	if err != nil {
 		return err
 	}
 	enc := pgEncoding(cat.Encoding)
+	if enc != nil {
+		for _, names := range []*[]string{&o.sel.Schemas, &o.sel.ExcludeSchemas, &o.sel.Tables, &o.sel.Indexes, &o.sel.Triggers, &o.sel.Functions} {
+			for i, name := range *names {
+				if own, err := enc.NewEncoder().String(name); err == nil && utf8.ValidString(name) { // else it may be in that encoding, as pg_restore has it
+					(*names)[i] = own
+				}
+			}
+		}
+	}
+	if len(o.schemas) == 0 || o.list { // the list is of the archive as it is
+		return nil
+	}
 	o.to = make(map[string]string, len(o.schemas))
 	for from, to := range o.schemas {
 		if enc != nil && !isASCII(from+to) {
@@ -86,10 +96,10 @@ func (o *restoreOptions) aim(a contents) error {
 	return nil
 }
 
-// refusal turns the names of what can't be redirected, in the encoding of the archived database, into UTF-8.
+// refusal turns names in what is refused, in the encoding of the archived database, into UTF-8.
 func refusal(a contents, err error) error {
 	var refused *fanout.RedirectError
-	if !errors.As(err, &refused) {
+	if !errors.As(err, &refused) && !errors.Is(err, fanout.ErrNothingMatches) {
 		return err
 	}
 	cat, catErr := a.Catalog()
@@ -97,12 +107,26 @@ func refusal(a contents, err error) error {
 		return err
 	}
 	text := newTextDecoder(cat.Encoding)
+	if refused == nil {
+		return decodedError{err, text.String(err.Error())}
+	}
 	for i := range refused.Objects {
 		x := &refused.Objects[i]
 		x.Object, x.Why = visible(text.String(x.Object)), visible(text.String(x.Why))
 	}
 	return err
 }
+
+// decodedError is an error with names in it, as they are shown.
+type decodedError struct {
+	error
+
+	text string
+}
+
+func (e decodedError) Error() string { return e.text }
+
+func (e decodedError) Unwrap() error { return e.error }
 
 // tellRedirect tells which schemas have become which.
 func (o *restoreOptions) tellRedirect() {
