@@ -133,7 +133,7 @@ func (c *closure) expand(e *archive.Entry) {
 		switch {
 		case c.attaches(e, x):
 			how = "partition of"
-		case e.Kind == kindTable && x.Kind == kindTable:
+		case c.inherits(e, x):
 			how = "inherits from"
 		}
 		// The indexes of partitions depend on those of the tables above.
@@ -175,6 +175,45 @@ func (c *closure) attaches(e, to *archive.Entry) bool {
 		})
 	}
 	return false
+}
+
+// inherits tells whether a table has another one among its parents.
+func (c *closure) inherits(e, from *archive.Entry) bool {
+	isTable := func(e *archive.Entry) bool { return e.Kind == kindTable || e.Kind == "FOREIGN TABLE" }
+	if !isTable(e) || !isTable(from) {
+		return false
+	}
+	for _, s := range c.statements(e) {
+		at := s.find("INHERITS", "(")
+		if at < 0 {
+			continue
+		}
+		for _, item := range s.list(at + 1) {
+			_, text := s.qualified(item[0])
+			parts := splitQualified(text)
+			if name := parts[len(parts)-1]; name == from.Name && (len(parts) == 1 || parts[0] == from.Schema) {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// heirs are tables that are not restored and inherit from some that are.
+func (c *closure) heirs() []string {
+	var names []string
+	for _, e := range c.plan.order {
+		if _, in := c.needs[e.ID]; in || e.Kind != kindTable && e.Kind != "FOREIGN TABLE" {
+			continue
+		}
+		if slices.ContainsFunc(c.deps(e), func(id int32) bool {
+			_, in := c.needs[id]
+			return in && c.inherits(e, c.plan.byID[id])
+		}) {
+			names = append(names, qualifiedID(e.Schema, e.Name))
+		}
+	}
+	return names
 }
 
 // belongs tells whether, and how, an entry that depends on another is a part of it.
@@ -370,6 +409,9 @@ func (c *closure) tellSilent(left []string) {
 	if len(left) > 0 {
 		c.plan.Warnings = append(c.plan.Warnings, fmt.Sprintf(
 			"foreign keys are left out, since the tables that they refer to are not restored (--fk-tables brings them): %s", someTables(left)))
+	}
+	if heirs := c.heirs(); len(heirs) > 0 {
+		c.plan.Warnings = append(c.plan.Warnings, "tables that inherit from restored ones are left out, and queries of those lack their rows (-t brings them): "+someTables(heirs))
 	}
 	var functions []string
 	for _, id := range c.order {

@@ -42,8 +42,9 @@ func (c *closure) register(e *archive.Entry) {
 	switch e.Kind {
 	case kindTable, "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "TYPE", "DOMAIN", "SEQUENCE", "FUNCTION", "AGGREGATE", "PROCEDURE", "COLLATION",
 		"SHELL TYPE", "OPERATOR", "OPERATOR CLASS", "OPERATOR FAMILY", "TEXT SEARCH CONFIGURATION", "TEXT SEARCH DICTIONARY", "TEXT SEARCH PARSER", "TEXT SEARCH TEMPLATE":
-		name, _, _ := strings.Cut(e.Name, "(")
-		c.names[tableName{e.Schema, name}] = append(c.names[tableName{e.Schema, name}], e.ID)
+		for _, name := range routineNames(e) {
+			c.names[tableName{e.Schema, name}] = append(c.names[tableName{e.Schema, name}], e.ID)
+		}
 		if e.Kind != "TYPE" {
 			break
 		}
@@ -90,7 +91,7 @@ func (c *closure) namedIn(e *archive.Entry) (found []int32) {
 		case name == "" && c.schemas[schema] != 0:
 			ids = []int32{c.schemas[schema]}
 		case len(ids) == 0 && schema != "":
-			ids = c.extensions[schema] // it may be of any of them
+			ids = c.mayMake(schema, name)
 		}
 		for _, id := range ids {
 			if id != e.ID && !slices.Contains(found, id) {
@@ -122,6 +123,27 @@ func (c *closure) namedIn(e *archive.Entry) (found []int32) {
 		}
 	}
 	return found
+}
+
+// mayMake are the extensions that may have made an object: all of those in its schema, or the one of its name, as a type mostly is called.
+func (c *closure) mayMake(schema, name string) []int32 {
+	ids := c.extensions[schema]
+	if i := slices.IndexFunc(ids, func(id int32) bool { return c.plan.byID[id].Name == name }); i >= 0 {
+		return ids[i : i+1]
+	}
+	return ids
+}
+
+// routineNames are the names that an entry's object may have: all of the entry's, or what stands before an argument list, where it is not
+// told whether a parenthesis belongs to the name.
+func routineNames(e *archive.Entry) []string {
+	names := []string{e.Name}
+	for i := range len(e.Name) {
+		if e.Name[i] == '(' {
+			names = append(names, e.Name[:i])
+		}
+	}
+	return names
 }
 
 // registered is the name of an object in a string, as 'schema.name'::regclass has it; none for other strings. A schema's is

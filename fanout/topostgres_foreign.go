@@ -141,8 +141,8 @@ func userMapping(statements []*statement) (user, server string) {
 	for _, s := range statements {
 		for i := 5; s.is(0, "CREATE", "USER", "MAPPING", "FOR") && i+1 < len(s.tokens); i++ {
 			if s.is(i, "SERVER") && s.isName(i+1) {
-				if s.tokens[4].kind == tokenQuoted || !s.is(4, "PUBLIC") {
-					user = s.name(4)
+				if name := s.name(4); name != "public" { // which is no role, in quotes neither
+					user = name
 				}
 				return user, s.name(i + 1)
 			}
