@@ -30,7 +30,7 @@ type draft struct {
 	toc    *tocComment // nil for statements without such a comment
 	from   int64       // where it begins
 	env    scriptEnv
-	body   []byte // its definition up to the end of the last statement
+	body   strings.Builder // its definition up to the end of the last statement
 	lines  int    // line ends that the definition has after it
 	obj    object // of the first statement
 	first  bool   // there is a statement
@@ -116,10 +116,10 @@ func (d *draft) entry(greenplum bool) *scriptEntry {
 	} else {
 		e.said = tocNames{noSchema: true, noOwner: true}
 	}
-	e.DDL = string(d.body)
-	if e.DDL != "" {
-		e.DDL += strings.Repeat("\n", d.lines)
+	if d.body.Len() > 0 {
+		d.body.WriteString(strings.Repeat("\n", d.lines))
 	}
+	e.DDL = d.body.String()
 	if d.toc != nil && d.toc.verbose {
 		e.TableOID, e.OID = d.toc.tableOID, d.toc.oid
 	}

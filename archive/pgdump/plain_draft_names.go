@@ -28,7 +28,7 @@ func (d *draft) setNames(e *scriptEntry) {
 	case e.Kind == kindBlobs && e.Name == "":
 		e.Name = kindBlobs
 	case e.Name == "" && len(tags) == 0 && !ownedBySignature(e.Kind):
-		e.Name = sanitized(string(d.body[:min(len(d.body), maxStatementName)]))
+		e.Name = sanitized(e.DDL[:min(len(strings.TrimRight(e.DDL, "\n")), maxStatementName)])
 	case len(tags) > 0 && (d.toc == nil || ownable(e.Kind) && !ownedBySignature(e.Kind) && e.Kind != kindBlobGroup):
 		e.Name = tags[0]
 	default:

@@ -9,6 +9,9 @@ import (
 // scriptChunk is how many bytes of a script are read at once.
 const scriptChunk = 1 << 20
 
+// maxIdle is up to where a window grows by doubling, and what it may have while it needs less.
+const maxIdle = 16 << 20
+
 // input is a stretch of a script as a window that moves forward over it, or a text in memory. Offsets are those of the
 // file.
 type input struct {
@@ -95,10 +98,11 @@ func (in *input) room(n int) int {
 	}
 	drop := int(from - in.start)
 	rest := in.buf[drop:]
-	if len(rest)+n > cap(in.buf) {
-		// Doubling what has arrived keeps copying linear.
-		in.buf = append(make([]byte, 0, 2*max(n, len(rest))), rest...)
-	} else {
+	switch need := len(rest) + n; {
+	case need > cap(in.buf), cap(in.buf) > maxIdle && need < cap(in.buf)/8: // what a large statement took is let go of
+		// That a part of what has arrived is added keeps copying linear.
+		in.buf = append(make([]byte, 0, need+max(n, min(len(rest), maxIdle+len(rest)/4))), rest...)
+	default:
 		in.buf = in.buf[:copy(in.buf, rest)]
 	}
 	in.start = from

@@ -66,3 +66,24 @@ func TestPlainMemory(t *testing.T) {
 		})
 	}
 }
+
+// A large statement takes a window of little more than its size, and only as long as it is read.
+func TestWindowOfLargeStatement(t *testing.T) {
+	const statement = 100 << 20
+	r := repeated{"", "1234567890", statement + 4*scriptChunk}
+	in := newInput(r, 0, r.size, nil)
+	in.keep = 0
+	for int64(len(in.buf)) < statement && in.more() {
+		in.pos = len(in.buf)
+	}
+	if got := cap(in.buf); got < statement || got > statement+statement/4+maxIdle {
+		t.Errorf("a window of %d MiB", got>>20)
+	}
+	in.keep = -1
+	for in.more() {
+		in.pos = len(in.buf)
+	}
+	if in.err != nil || cap(in.buf) > maxIdle {
+		t.Errorf("a window of %d MiB afterwards, %v", cap(in.buf)>>20, in.err)
+	}
+}

@@ -206,11 +206,14 @@ func (p *scriptParser) addText(t sqlToken) {
 }
 
 func (p *scriptParser) addSpan(s span) {
-	if len(p.cur.body)+int(s.to-s.from) >= maxString {
+	if p.cur.body.Len()+int(s.to-s.from) >= maxString {
 		p.lx.failf(ErrDamaged, s.from, "a definition of more than %d bytes", maxString)
 		return
 	}
-	p.cur.body = append(p.cur.body, p.in.bytes(s.from, s.to)...)
+	if p.cur.body.Len() == 0 {
+		p.cur.body.Grow(int(s.to-s.from) + 1) // mostly it is all, with a line end
+	}
+	p.cur.body.Write(p.in.bytes(s.from, s.to))
 	p.mark = s.to
 	if p.cur.lines = 1; p.cur.toc != nil {
 		p.cur.lines = max(p.newlines(3)-2, 0) // two are pg_restore's
@@ -246,7 +249,7 @@ func (p *scriptParser) commentsAsText() {
 		if t.from >= p.block.from && len(p.block.lines) > 0 || t.from < p.mark || strings.HasPrefix(string(p.lx.text(t)), "-- Completed on ") {
 			continue
 		}
-		p.cur.body = append(p.cur.body, p.in.bytes(p.mark, t.to)...)
+		p.cur.body.Write(p.in.bytes(p.mark, t.to))
 		p.cur.lines = max(p.lines[i]-2, 0)
 		return
 	}

@@ -175,7 +175,7 @@ func (p *scriptParser) isOwn(d *draft, r *sqlReader) bool {
 		q, ok = r.operator()
 	case kindBlob, kindBlobGroup:
 		oid, ok := r.oid()
-		return ok && d.first && bytes.Contains(d.body, []byte("lo_create('"+oid+"')"))
+		return ok && d.first && strings.Contains(d.body.String(), "lo_create('"+oid+"')")
 	default:
 		q, ok = r.qualified()
 	}
