@@ -120,7 +120,7 @@ func (s *Set) read(timestamp string) error {
 		return fmt.Errorf("%w: gpbackup itself says that set %s failed", ErrIncomplete, timestamp)
 	case c.Timestamp == "" && c.Segments > 0: // versions that write the first write the second, too, and below it
 		return fmt.Errorf("%w: the configuration of %s is cut off: it does not have the set's timestamp", ErrIncomplete, timestamp)
-	case c.Segments < 0 || c.Segments > 1<<20:
+	case c.Segments < 0 || c.Segments > maxSegments:
 		return fmt.Errorf("%w: set %s says that it has %d segments", ErrDamaged, timestamp, c.Segments)
 	}
 	dated := c.Timestamp != ""
@@ -206,6 +206,9 @@ func (s *Set) describe(dated bool) {
 	warn(c.MetadataOnly, "the set has definitions only, no rows")
 	warn(len(c.IncludeSchemas)+len(c.ExcludeSchemas)+len(c.IncludeRelations)+len(c.ExcludeRelations) > 0, "the set was filtered when it was made: it does not have all of the database")
 }
+
+// maxSegments is how many a cluster can have: their numbers are of type smallint.
+const maxSegments = 1 << 15
 
 // makeMoment says what gpbackup promises.
 func (s *Set) makeMoment() {

@@ -325,6 +325,7 @@ func TestCutConfiguration(t *testing.T) {
 		{"*_config.yaml", func(text string) string { return text[:strings.Index(text, "  - sales.customers")] }, ErrIncomplete},
 		{"*_config.yaml", func(text string) string { return strings.Replace(text, "  - sales.orders\n", "", 1) }, ErrIncomplete},
 		{"*_config.yaml", func(text string) string { return strings.Replace(text, "metadataonly: false", "metadataonly: true", 1) }, ErrDamaged},
+		{"*_config.yaml", func(text string) string { return strings.Replace(text, "segmentcount: ", "segmentcount: 9999", 1) }, ErrDamaged},
 		{"*_config.yaml", func(text string) string { return text[:strings.Index(text, "incremental:")] }, ErrIncomplete},
 		{"*_metadata.sql", func(text string) string { return text[:len(text)-100] + strings.Repeat("\x00", 100) }, ErrDamaged},
 		{"*_metadata.sql", func(text string) string { return strings.ReplaceAll(text, "\n", "\r\n") }, ErrDamaged},
