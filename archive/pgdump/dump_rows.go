@@ -184,7 +184,9 @@ func (d *Dump) LargeObjects(ctx context.Context, entry int32, fn func(oid uint32
 		return fmt.Errorf("entry %d has no large objects", entry)
 	}
 	buf := make([]byte, dataChunk)
+	read := make(map[uint32]bool)
 	err := d.store.blobs(ctx, e, func(oid uint32, r io.Reader) error {
+		read[oid] = true
 		for at := int64(0); ; {
 			if err := ctx.Err(); err != nil {
 				return context.Cause(ctx)
@@ -211,7 +213,10 @@ func (d *Dump) LargeObjects(ctx context.Context, entry int32, fn func(oid uint32
 	if err != nil && ctx.Err() == nil {
 		return dataError(e, e.File, -1, err, "")
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return d.checkBlobs(e, read)
 }
 
 // callerError carries an error of the caller's function through.

@@ -253,10 +253,18 @@ func (s *directoryStore) problems(_ context.Context, toc *TOC) ([]archive.Proble
 		}
 		_ = f.Close()
 		delete(left, found)
+		if e.Kind == kindBlobs {
+			for _, name := range blobMembers(s, e.File) {
+				if f, found, _, err := s.find(name); err == nil {
+					_ = f.Close()
+					delete(left, found)
+				}
+			}
+		}
 	}
 	for _, f := range all {
 		name := f.Name()
-		if left[name] && !strings.HasPrefix(name, "blob_") {
+		if left[name] {
 			problems = append(problems, archive.Problem{File: name, Offset: -1, Message: "nothing in the table of contents refers to this file"})
 		}
 	}

@@ -131,25 +131,37 @@ func (s *tarStore) blobIDs(e *Entry) ([]uint32, error) { return memberBlobIDs(s,
 
 // memberBlobIDs reads the numbers in a list of large objects.
 func memberBlobIDs(m members, name string) ([]uint32, error) {
+	var oids []uint32
+	err := readBlobList(m, name, func(oid uint32, _ string) { oids = append(oids, oid) })
+	return oids, err
+}
+
+// blobMembers are the members that a list of large objects names, as far as it can be read: who reads the data is told of the rest.
+func blobMembers(m members, name string) []string {
+	var names []string
+	_ = readBlobList(m, name, func(_ uint32, name string) { names = append(names, name) })
+	return names
+}
+
+func readBlobList(m members, name string, fn func(oid uint32, name string)) error {
 	list, _, err := m.member(name)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer list.Close()
 	lines := bufio.NewReaderSize(list, maxBlobName)
-	var oids []uint32
 	for {
 		line, err := lines.ReadSlice('\n')
 		if errors.Is(err, io.EOF) && len(line) == 0 {
-			return oids, nil
+			return nil
 		}
 		if err != nil {
-			return oids, err
+			return err
 		}
-		oid, _, err := parseBlobLine(string(line))
+		oid, name, err := parseBlobLine(string(line))
 		if err != nil {
-			return oids, err
+			return err
 		}
-		oids = append(oids, oid)
+		fn(oid, name)
 	}
 }

@@ -103,7 +103,11 @@ func openFile(r io.ReaderAt, size int64, closeFile func() error) (*Dump, error) 
 		if toc.Header.Format != FormatCustom {
 			return nil, fmt.Errorf("%w: it is the table of contents of a directory or tar archive: open that", ErrNotDump)
 		}
-		return newDump(toc, newCustomStore(r, size, toc, closeFile), "custom")
+		s := newCustomStore(r, size, toc, closeFile)
+		if err := s.checkBegin(); err != nil {
+			return nil, err
+		}
+		return newDump(toc, s, "custom")
 	}
 	s, err := newTarStore(r, size, closeFile)
 	if err != nil {
@@ -136,6 +140,9 @@ func newDump(toc *TOC, s store, format string) (*Dump, error) {
 		Created: toc.Header.Created.In(time.Local), Database: toc.Header.Database, Codec: toc.Header.Compression.String(),
 	}
 	d.desc.Bytes, d.desc.Files = s.size()
+	if err := toc.checkEntries(); err != nil {
+		return nil, err
+	}
 	for i := range toc.Entries {
 		e := &toc.Entries[i]
 		d.entries[e.ID] = e

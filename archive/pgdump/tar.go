@@ -156,7 +156,7 @@ func (s *tarStore) size() (bytes uint64, files int) { return uint64(max(s.length
 func (s *tarStore) problems(ctx context.Context, toc *TOC) ([]archive.Problem, error) {
 	left := make(map[string]bool)
 	for _, name := range s.order {
-		left[name] = name != tocFile && name != scriptFile && !strings.HasPrefix(name, "blob_")
+		left[name] = name != tocFile && name != scriptFile
 	}
 	var problems []archive.Problem
 	for i := range toc.Entries {
@@ -169,6 +169,11 @@ func (s *tarStore) problems(ctx context.Context, toc *TOC) ([]archive.Problem, e
 			problems = append(problems, archive.Problem{File: file, Offset: -1, Message: fmt.Sprintf("there is no data of entry %d, %s %s", e.ID, e.Kind, e.Name)})
 		}
 		delete(left, file)
+		if e.Kind == kindBlobs {
+			for _, name := range blobMembers(s, file) {
+				delete(left, name)
+			}
+		}
 	}
 	for _, name := range s.order {
 		if left[name] {

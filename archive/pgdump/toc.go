@@ -52,7 +52,7 @@ func ReadTOC(r io.Reader) (*TOC, error) {
 func readTOC(s *scanner) (*TOC, error) {
 	t := &TOC{Header: s.header()}
 	count := s.int("number of entries")
-	if s.err == nil && count < 0 {
+	if s.err == nil && count <= 0 { // there is one of the encoding at least
 		s.damaged("number of entries", "%d entries", count)
 	}
 	if s.err != nil {
