@@ -133,7 +133,7 @@ func (a *attempt) getCatalog(ctx context.Context) error {
 	g.Go(func() (err error) {
 		cat, err = a.tool.Catalog(gctx, CatalogOptions{
 			Conninfo: relay.Conninfo(), Encoding: lead.conn.Encoding(), Log: a.log,
-			Filter: a.o.Filter, SchemaOnly: a.o.SchemaOnly, DataOnly: a.o.DataOnly, Sections: a.o.Sections,
+			Filter: a.o.Filter, SchemaOnly: a.o.SchemaOnly, DataOnly: a.o.DataOnly, Statistics: a.o.Statistics, Sections: a.o.Sections,
 			NoOwner: a.o.NoOwner, NoACL: a.o.NoACL, NoComments: a.o.NoComments,
 			ForeignServers: a.foreignServers(),
 		})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/pgark/pgark/archive"
 )
@@ -27,35 +28,67 @@ func (p *Plan) withoutCatalogStatistics() string {
 	if len(p.Steps) == all {
 		return ""
 	}
-	return leftStatistics(all-len(p.Steps), "they are rows of a Greenplum's catalog, which a script does not write")
+	return leftStatistics(all-len(p.Steps), "table", "they are rows of a Greenplum's catalog, which a script does not write")
 }
 
 // leftStatistics says that statistics are left out.
-func leftStatistics(tables int, why string) string {
-	of := "1 table"
-	if tables != 1 {
-		of = fmt.Sprintf("%d tables", tables)
+func leftStatistics(count int, of, why string) string {
+	if count != 1 {
+		of = strings.ReplaceAll(of+"s", " or index", "s and indexe")
 	}
-	return fmt.Sprintf("the statistics of %s are left out, since %s: run ANALYZE", of, why)
+	return fmt.Sprintf("the statistics of %d %s are left out, since %s: run ANALYZE", count, of, why)
 }
 
-// leaveStatistics leaves out statistics that are rows of a catalog, where the target's is another one, or may not be written.
+// withoutStatistics is a catalog without the planner's statistics. Nothing else depends on them.
+func withoutStatistics(cat *archive.Catalog) *archive.Catalog {
+	less := *cat
+	less.Entries = slices.DeleteFunc(slices.Clone(cat.Entries), func(e archive.Entry) bool { return isStatistics(&e) })
+	return &less
+}
+
+// majorStatistics is the first release with functions to restore statistics, pg_restore_relation_stats and others, and the first whose pg_dump
+// can dump them.
+const majorStatistics = 18
+
+// leaveStatistics leaves out statistics that the target can't take: rows of a catalog, where the target's is another one or may not be
+// written, and calls of functions that it does not have.
 func (r *restoreRun) leaveStatistics(ctx context.Context, s *loadSession) error {
-	count := 0
+	var rows, calls []*Step
 	for _, step := range r.steps {
-		if step.Entry.CatalogStatistics() {
-			count++
+		switch {
+		case step.Entry.CatalogStatistics():
+			rows = append(rows, step)
+		case step.Entry.Kind == kindStatistics:
+			calls = append(calls, step)
 		}
 	}
-	if count == 0 {
+	if len(rows) > 0 {
+		why, err := r.againstStatistics(ctx, s)
+		if err != nil {
+			return err
+		}
+		if err := r.leaveSteps(rows, "table", why); err != nil {
+			return err
+		}
+	}
+	why := ""
+	if s.conn.ServerVersionNum() < majorStatistics*10000 {
+		version, _, _ := strings.Cut(s.conn.ServerVersion(), " ")
+		why = fmt.Sprintf("PostgreSQL restores them from version %d on, and the target is of version %s", majorStatistics, version)
+	}
+	return r.leaveSteps(calls, "table or index", why)
+}
+
+// leaveSteps leaves out the statistics of steps, if there is a reason. If nothing else is wanted, the restore has failed.
+func (r *restoreRun) leaveSteps(steps []*Step, of, why string) error {
+	if why == "" || len(steps) == 0 {
 		return nil
 	}
-	why, err := r.againstStatistics(ctx, s)
-	if err != nil || why == "" {
-		return err
+	if len(steps) == len(r.steps) {
+		return fmt.Errorf("there is nothing to restore but statistics, and none of them can be: %s; run ANALYZE", why)
 	}
-	r.steps = slices.DeleteFunc(r.steps, func(s *Step) bool { return s.Entry.CatalogStatistics() })
-	r.warn(leftStatistics(count, why))
+	r.steps = slices.DeleteFunc(r.steps, func(s *Step) bool { return slices.Contains(steps, s) })
+	r.warn(leftStatistics(len(steps), of, why))
 	return nil
 }
 

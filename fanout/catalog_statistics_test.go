@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -62,5 +63,83 @@ func TestCatalogStatisticsFollowTheirTable(t *testing.T) {
 		"WHERE a.attrelid = '\"it''s\".t'::pg_catalog.regclass AND a.attname = 'a';\n" + "\nRESET allow_system_table_mods;"
 	if got != want || len(p.Warnings) > 0 {
 		t.Errorf("%s\nwith warnings %q", got, p.Warnings)
+	}
+}
+
+// Statistics of pg_dump 18 are selected as pg_restore 18 does, and by name also where no definitions are wanted, when pg_restore leaves them out.
+func TestStatisticsAreSelected(t *testing.T) {
+	d := openStockDump(t, "../archive/pgdump/testdata/pg18-custom-gzip-statistics.dump")
+	whole, err := d.Catalog()
+	check(t, err)
+	alone := *whole // as pg_dump --statistics-only has it
+	alone.Entries = slices.DeleteFunc(slices.Clone(whole.Entries), func(e archive.Entry) bool {
+		return e.Kind != kindStatistics && e.Kind != "ENCODING" && e.Kind != "STDSTRINGS" && e.Kind != "SEARCHPATH"
+	})
+	only := PlanOptions{NoSchema: true, NoData: true}
+	onlyTables, onlySchema, onlyOther := only, only, only
+	onlyTables.Select.Tables = []string{"t1", "mv"}
+	onlySchema.Select.Schemas = []string{"app"}
+	onlyOther.Select.ExcludeSchemas = []string{"app"}
+	const all = `We ird"T, child, empty, part, part_1, t1, We ird"T_x_idx, mv, t1_pkey`
+	for _, tt := range []struct {
+		cat  *archive.Catalog
+		o    PlanOptions
+		want string
+		rows bool
+		ddl  bool
+	}{
+		{whole, PlanOptions{}, all, true, true},
+		{whole, PlanOptions{NoData: true}, all, false, true},
+		{whole, PlanOptions{NoSchema: true}, all, true, false},
+		{whole, only, all, false, false},
+		{whole, onlyTables, "t1, mv, t1_pkey", false, false},
+		{whole, onlySchema, all, false, false},
+		{whole, onlyOther, "", false, false},
+		{&alone, only, all, false, false},
+		{&alone, onlyTables, "t1, mv", false, false},
+		{&alone, onlySchema, all, false, false},
+		{&alone, onlyOther, "", false, false},
+		{whole, PlanOptions{NoSchema: true, NoStatistics: true}, "", true, false},
+		{whole, PlanOptions{SchemaOnly: true}, "", false, true},
+		{whole, PlanOptions{DataOnly: true}, "", true, false},
+		{whole, PlanOptions{Sections: []string{"data"}}, "We ird\"T, child, empty, part, part_1, t1", true, false},
+		{whole, PlanOptions{Select: Selection{Tables: []string{"t1"}}}, "t1", true, true},
+		{whole, PlanOptions{WithDependencies: true, Select: Selection{Tables: []string{"t1"}}}, "t1, t1_pkey", true, true},
+	} {
+		p, err := NewPlan(tt.cat, tt.o)
+		check(t, err)
+		var got []string
+		rows, ddl := false, false
+		for _, s := range p.Steps {
+			if isStatistics(s.Entry) {
+				got = append(got, s.Entry.Name)
+				continue
+			}
+			rows, ddl = rows || s.Data, ddl || s.Schema
+		}
+		slices.Sort(got)
+		want := strings.Split(tt.want, ", ")
+		slices.Sort(want)
+		if strings.Join(got, ", ") != strings.Join(want, ", ") || rows != tt.rows || ddl != tt.ddl || p.DataOnly == ddl {
+			t.Errorf("%+v: statistics of %q, rows %t, definitions %t", tt.o, got, rows, ddl)
+		}
+	}
+
+	// A table that is truncated to be loaded would lose statistics that it has got before. pg_dump has them depend on the table only.
+	p, err := NewPlan(whole, PlanOptions{})
+	check(t, err)
+	of := make(map[string]int32)
+	for _, s := range p.Steps {
+		if s.Entry.Kind == kindTableData {
+			of[s.Entry.Name] = s.Entry.ID
+		}
+		if id := of[s.Entry.Name]; id != 0 && isStatistics(s.Entry) && !slices.Contains(s.Deps, id) {
+			t.Errorf("the statistics of %s do not wait for its rows: %v", s.Entry.Name, s.Deps)
+		}
+	}
+	for _, o := range []PlanOptions{{NoSchema: true, NoData: true, NoStatistics: true}, {NoSchema: true, Clean: true}} {
+		if _, err := NewPlan(whole, o); !errors.Is(err, ErrUsage) {
+			t.Errorf("%+v: error %v", o, err)
+		}
 	}
 }

@@ -227,7 +227,7 @@ func (c *closure) belongs(e, of *archive.Entry) string {
 			return "part of"
 		}
 	case kindTableData, "DEFAULT", "CONSTRAINT", "CHECK CONSTRAINT", "INDEX", "TRIGGER", "RULE", "POLICY", "ROW SECURITY", "STATISTICS",
-		"MATERIALIZED VIEW DATA", kindStatistics, "EXTENDED STATISTICS DATA":
+		"MATERIALIZED VIEW DATA", kindStatistics, kindExtendedStatistics:
 		if c.owns(of, e) {
 			return "part of"
 		}
@@ -263,8 +263,8 @@ func (c *closure) owns(of, part *archive.Entry) bool {
 	case kindTable, "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", kindTableData:
 	case "DOMAIN":
 		return part.Kind == "CHECK CONSTRAINT" && of.Schema == part.Schema && strings.HasPrefix(part.Name, of.Name+" ")
-	case "STATISTICS", "INDEX":
-		return part.Kind == "EXTENDED STATISTICS DATA" || part.Kind == kindStatistics
+	case "STATISTICS", "INDEX", "CONSTRAINT":
+		return part.Kind == kindExtendedStatistics || part.Kind == kindStatistics
 	default:
 		return false
 	}

@@ -123,7 +123,9 @@ func (d *clusterDumper) look(ctx context.Context) (*serverLook, error) {
 		return nil, err
 	}
 	d.dialect = cluster.Dialect
-	if d.tool, err = FindPgDump(ctx, d.o.Dump.PgDumpPath, d.dialect); err != nil {
+	one := d.o.Dump
+	one.Cluster = cluster
+	if d.tool, err = one.findPgDump(ctx); err != nil {
 		return nil, err
 	}
 	d.result.PgDump = d.tool.Path + " " + d.tool.Version

@@ -19,7 +19,12 @@ func DumpClusterScript(ctx context.Context, w io.Writer, o ClusterDumpOptions, s
 		return nil, err
 	}
 	script.NoOwner, script.NoACL, script.NoComments = o.Dump.NoOwner, o.Dump.NoACL, o.Dump.NoComments
-	script.SchemaOnly, script.DataOnly, script.Sections = o.Dump.SchemaOnly, o.Dump.DataOnly, o.Dump.Sections
+	if o.Dump.Statistics {
+		script.NoData, script.NoSchema = o.Dump.SchemaOnly, o.Dump.DataOnly
+	} else {
+		script.SchemaOnly, script.DataOnly = o.Dump.SchemaOnly, o.Dump.DataOnly
+	}
+	script.Sections = o.Dump.Sections
 	if err := script.validate(); err != nil {
 		return nil, err
 	}

@@ -153,7 +153,7 @@ type clusterRestore struct {
 
 // creates tells whether databases are made, and roles before them.
 func (o *ClusterRestoreOptions) creates() bool {
-	return !o.Restore.DataOnly && (len(o.Restore.Sections) == 0 || slices.Contains(o.Restore.Sections, "pre-data"))
+	return !o.Restore.DataOnly && !o.Restore.NoSchema && (len(o.Restore.Sections) == 0 || slices.Contains(o.Restore.Sections, "pre-data"))
 }
 
 func (r *clusterRestore) globalsOptions() GlobalsRestoreOptions {

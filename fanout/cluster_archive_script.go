@@ -175,7 +175,7 @@ func (s *clusterScript) database(ctx context.Context, name string) error {
 	}
 	o := s.o.Script
 	o.IfExists = false
-	made := !o.DataOnly && (len(o.Sections) == 0 || slices.Contains(o.Sections, "pre-data"))
+	made := o.wantsSchema() && (len(o.Sections) == 0 || slices.Contains(o.Sections, "pre-data"))
 	o.Create = made && (!isMaintenance(name) || o.Clean)
 	o.Clean = o.Create && isMaintenance(name)
 	s.print("--\n-- Database \"", sanitizeLine(name), "\" dump\n--\n\n")

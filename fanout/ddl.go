@@ -19,6 +19,7 @@ type PlanOptions struct {
 	Select                     Selection
 	NoOwner, NoACL, NoComments bool
 	NoStatistics               bool
+	NoSchema, NoData           bool // as DataOnly and SchemaOnly, but statistics are wanted; both: nothing else
 	Without                    Without
 	DisableTriggers            bool // with DataOnly: no trigger fires, and no foreign key is checked
 	ToPostgres                 bool // translate the definitions for a single plain PostgreSQL, see [ToPostgres]
@@ -114,6 +115,8 @@ const (
 	kindDatabase     = "DATABASE"
 	kindDatabaseProp = "DATABASE PROPERTIES"
 	kindStatistics   = "STATISTICS DATA"
+
+	kindExtendedStatistics = "EXTENDED STATISTICS DATA"
 )
 
 // NewPlan chooses the entries and puts them in order. It fails if the options contradict each other, or if the
@@ -131,7 +134,7 @@ func NewPlan(cat *archive.Catalog, o PlanOptions) (*Plan, error) {
 		cat = ownCatalog(cat, len(o.Redirect))
 	}
 	p := &Plan{
-		Catalog: cat, Options: o, DataOnly: o.DataOnly,
+		Catalog: cat, Options: o, DataOnly: !o.wantsSchema(),
 		byID:   make(map[int32]*archive.Entry, len(cat.Entries)),
 		wanted: make(map[int32]want, len(cat.Entries)),
 		rows:   make(map[int32][]int32),
@@ -168,11 +171,19 @@ func NewPlan(cat *archive.Catalog, o PlanOptions) (*Plan, error) {
 	return p, nil
 }
 
+func (o *PlanOptions) wantsSchema() bool { return !o.DataOnly && !o.NoSchema }
+func (o *PlanOptions) wantsData() bool   { return !o.SchemaOnly && !o.NoData }
+
+// wantsStatistics: as in pg_restore, who asks for one thing only does not ask for statistics, too.
+func (o *PlanOptions) wantsStatistics() bool {
+	return !o.SchemaOnly && !o.DataOnly && !o.NoStatistics
+}
+
 func (o *PlanOptions) validate() error {
 	switch {
-	case o.SchemaOnly && o.DataOnly:
+	case o.SchemaOnly && o.DataOnly, !o.wantsSchema() && !o.wantsData() && !o.wantsStatistics():
 		return fmt.Errorf("%w: schema only and data only together leave nothing", ErrUsage)
-	case o.Clean && o.DataOnly:
+	case o.Clean && !o.wantsSchema():
 		return fmt.Errorf("%w: clean and data only can't be used together: only definitions can be dropped", ErrUsage)
 	case o.IfExists && !o.Clean:
 		return fmt.Errorf("%w: if-exists is for clean", ErrUsage)

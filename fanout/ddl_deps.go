@@ -19,9 +19,9 @@ func (p *Plan) addDependencies() {
 }
 
 // dependencies are an entry's as they count in a restore: what is made after the rows depends on a table's rows
-// where the catalog names the table.
+// where the catalog names the table. So do its statistics, which are among the data: a table that is truncated to be loaded would lose them.
 func (p *Plan) dependencies(e *archive.Entry) []int32 {
-	if e.Section != archive.SectionPostData {
+	if e.Section != archive.SectionPostData && e.Kind != kindStatistics {
 		return e.Deps
 	}
 	var deps []int32

@@ -111,8 +111,8 @@ func (c *chooser) wants(e *archive.Entry, section archive.Section) want {
 		if c.opts.NoComments || e.Name == "SCHEMA public" && c.oldPublic("public") {
 			return want{}
 		}
-	case kindStatistics, "EXTENDED STATISTICS DATA":
-		if c.opts.SchemaOnly || c.opts.DataOnly || c.opts.NoStatistics {
+	case kindStatistics, kindExtendedStatistics:
+		if !c.opts.wantsStatistics() {
 			return want{}
 		}
 	}
@@ -181,19 +181,45 @@ func (c *chooser) picked(e *archive.Entry) bool {
 // object is one of an extension: its reader has what follows the rows wait for much else.
 func (c *chooser) followsWanted(e *archive.Entry) bool {
 	script := c.plan.Catalog.TOCVersion == ""
+	alone := isStatistics(e)
 	for _, id := range e.Deps {
 		owner := c.plan.byID[id]
 		if owner == nil || owner.Kind == kindACL || script && owner.Kind == kindSchema && owner.Name == e.Schema {
 			continue
 		}
-		if w := c.plan.wanted[id]; w.any() || w.special {
+		alone = alone && owner.Kind == kindSchema
+		if w := c.plan.wanted[id]; w.any() || w.special || isStatistics(e) && c.measures(owner) {
 			return true
 		}
 		if script {
 			break
 		}
 	}
-	return false
+	return alone && c.pickedAs(e, kindTable, "INDEX")
+}
+
+// pickedAs tells whether an entry would be selected by its name if it were of one of these kinds: a dump of statistics only does not say.
+func (c *chooser) pickedAs(e *archive.Entry, kinds ...string) bool {
+	return slices.ContainsFunc(kinds, func(kind string) bool {
+		as := *e
+		as.Kind = kind
+		return c.picked(&as)
+	})
+}
+
+// measures tells whether statistics of an object are wanted where its definition may not be: it is selected by its name, or is an index of
+// a table that is.
+func (c *chooser) measures(of *archive.Entry) bool {
+	if c.picked(of) {
+		return true
+	}
+	if c.opts.wantsSchema() || of.Kind != "INDEX" && of.Kind != "CONSTRAINT" {
+		return false
+	}
+	return slices.ContainsFunc(of.Deps, func(id int32) bool {
+		table := c.plan.byID[id]
+		return table != nil && (table.Kind == kindTable || table.Kind == "MATERIALIZED VIEW") && c.picked(table)
+	})
 }
 
 // named tells whether the entry is of a kind that is picked by name, and its name is there.
@@ -224,15 +250,20 @@ func (c *chooser) components(e *archive.Entry) want {
 	if e.DDL == "" || strings.HasPrefix(e.DDL, viaRootMark) {
 		w.schema = false
 	}
-	w.schema = w.schema && !c.opts.DataOnly
-	w.data = w.data && !c.opts.SchemaOnly
+	w.schema = w.schema && c.opts.wantsSchema()
+	w.data = w.data && (c.opts.wantsData() || isStatistics(e))
 	return w
+}
+
+// isStatistics tells whether the entry has statistics of a table or the like, which are wanted apart from rows and definitions.
+func isStatistics(e *archive.Entry) bool {
+	return e.Kind == kindStatistics || e.Kind == kindExtendedStatistics
 }
 
 // countsAsData tells whether the SQL of an entry without rows belongs to the data.
 func countsAsData(e *archive.Entry) bool {
 	switch e.Kind {
-	case "SEQUENCE SET", kindBlob, kindBlobMetadata, kindStatistics, "EXTENDED STATISTICS DATA":
+	case "SEQUENCE SET", kindBlob, kindBlobMetadata, kindStatistics, kindExtendedStatistics:
 		return true
 	case kindACL, kindComment, kindLabel:
 		return strings.HasPrefix(e.Name, "LARGE OBJECT ") || strings.HasPrefix(e.Name, "LARGE OBJECTS ")

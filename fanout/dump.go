@@ -33,6 +33,9 @@ type DumpOptions struct {
 	SchemaOnly bool
 	DataOnly   bool
 	Sections   []string // "pre-data", "data", "post-data"; none means all
+	// Statistics are the planner's, which a pg_dump of version 18 or later gives, for whatever server. With them, SchemaOnly leaves out no more
+	// than rows, and DataOnly no more than definitions; both leave nothing else.
+	Statistics bool
 	NoOwner    bool
 	NoACL      bool
 	NoComments bool
@@ -146,10 +149,15 @@ func newDumper(ctx context.Context, o *DumpOptions) (d *dumper, routes []Route, 
 }
 
 func (o *DumpOptions) findPgDump(ctx context.Context) (PgDump, error) {
-	if o.PgDump != nil {
-		return o.PgDump.Find(ctx, o.Cluster.Dialect)
+	search := o.PgDump
+	if search == nil {
+		search = StartPgDumpSearch(ctx, o.PgDumpPath)
+		defer search.Stop()
 	}
-	return FindPgDump(ctx, o.PgDumpPath, o.Cluster.Dialect)
+	if o.Statistics {
+		return search.FindForStatistics(ctx, o.Cluster.Dialect)
+	}
+	return search.Find(ctx, o.Cluster.Dialect)
 }
 
 func (o *DumpOptions) setDefaults() {

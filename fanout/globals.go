@@ -147,7 +147,7 @@ func (a *attempt) addGlobals(ctx context.Context, cat *archive.Catalog) error {
 // dependencies in both.
 func (c *chooser) wantsGlobal(e *archive.Entry) want {
 	switch {
-	case c.plan != nil && c.plan.needed != nil && !c.plan.needed[e.ID], !c.opts.Globals, c.opts.DataOnly, c.opts.NoComments && e.Kind == kindComment, c.opts.Without.leavesOut(e),
+	case c.plan != nil && c.plan.needed != nil && !c.plan.needed[e.ID], !c.opts.Globals, !c.opts.wantsSchema(), c.opts.NoComments && e.Kind == kindComment, c.opts.Without.leavesOut(e),
 		c.opts.NoACL && (e.Kind == kindACL || e.Kind == kindParameterACL):
 		return want{}
 	}

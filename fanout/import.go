@@ -23,6 +23,7 @@ type ImportOptions struct {
 
 	// RolePasswords keeps the hashes of roles' passwords, which a set of gpbackup has. Without it they are taken out.
 	RolePasswords bool
+	NoStatistics  bool // leave out the planner's statistics
 }
 
 // ImportSource writes an archive of pgark with everything of another program's dump: its catalog, what is known of its moment, and
@@ -78,6 +79,9 @@ func importStreams(ctx context.Context, c content, w io.Writer, o ImportOptions,
 	}
 	if !o.RolePasswords {
 		cat = withoutRolePasswords(cat)
+	}
+	if o.NoStatistics {
+		cat = withoutStatistics(cat)
 	}
 	moment, err := c.Moment()
 	if err != nil {

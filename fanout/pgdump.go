@@ -34,6 +34,7 @@ type CatalogOptions struct {
 
 	Filter                     Filter
 	SchemaOnly, DataOnly       bool
+	Statistics                 bool     // see [DumpOptions]
 	Sections                   []string // "pre-data", "data", "post-data"; all if empty
 	NoOwner, NoACL, NoComments bool
 	ForeignServers             []string // whose foreign tables' rows are wanted, too

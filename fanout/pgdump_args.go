@@ -22,8 +22,11 @@ func (p PgDump) catalogArgs(o CatalogOptions) ([]string, error) {
 		on   bool
 		flag string
 	}{
-		{o.SchemaOnly, "--schema-only"},
-		{o.DataOnly, "--data-only"},
+		{o.SchemaOnly && !o.Statistics, "--schema-only"},
+		{o.DataOnly && !o.Statistics, "--data-only"},
+		{o.Statistics, "--statistics"},
+		{o.Statistics && o.SchemaOnly, "--no-data"},
+		{o.Statistics && o.DataOnly, "--no-schema"},
 		{o.NoOwner, "--no-owner"},
 		{o.NoACL, "--no-privileges"},
 		{o.NoComments && p.Major >= majorNoComments, "--no-comments"},

@@ -92,8 +92,22 @@ func (s *PgDumpSearch) Stop() {
 	<-s.done
 }
 
-// Find gives the pg_dump for a server, as [FindPgDump] does. It may be called once.
+// Find gives the pg_dump for a server, as [FindPgDump] does. It may be called once, or FindForStatistics.
 func (s *PgDumpSearch) Find(ctx context.Context, d Dialect) (PgDump, error) {
+	return s.find(ctx, d, dialectMajor(d))
+}
+
+// FindForStatistics is [PgDumpSearch.Find] of one that gives the planner's statistics, whatever the server's version: of version 18, or else the next newer.
+func (s *PgDumpSearch) FindForStatistics(ctx context.Context, d Dialect) (PgDump, error) {
+	return s.find(ctx, d, max(dialectMajor(d), majorStatistics))
+}
+
+// find gives one of a major version, the server's at least, or else the next newer.
+func (s *PgDumpSearch) find(ctx context.Context, d Dialect, major int) (PgDump, error) {
+	if isSegmented(d.Product) && major > dialectMajor(d) {
+		return PgDump{}, fmt.Errorf("%w: the planner's statistics come from the pg_dump of PostgreSQL %d and later, and that of %s %s is built on PostgreSQL %d",
+			ErrPgDumpTooOld, major, d.Product, d.Version, dialectMajor(d))
+	}
 	var found []PgDump
 	var more chan struct{} // nil for the first
 	for {
@@ -105,17 +119,17 @@ func (s *PgDumpSearch) Find(ctx context.Context, d Dialect) (PgDump, error) {
 			case !ok && s.err != nil:
 				return PgDump{}, s.err
 			case !ok:
-				return chooseNewer(found, d)
+				return chooseNewer(found, d, major)
 			case s.explicit != "":
 				if a.err == nil {
-					a.err = checkExplicit(a.tool, d)
+					a.err = checkExplicit(a.tool, d, major)
 				}
 				if a.err != nil {
 					return PgDump{}, a.err
 				}
 				return a.tool, nil
 			case a.err != nil: // a broken one is no reason not to use a good one
-			case a.tool.fits(d) && a.tool.Major == dialectMajor(d):
+			case a.tool.fits(d) && a.tool.Major == major:
 				return a.tool, nil
 			default:
 				found = append(found, a.tool)
@@ -127,8 +141,8 @@ func (s *PgDumpSearch) Find(ctx context.Context, d Dialect) (PgDump, error) {
 	}
 }
 
-// chooseNewer takes the next newer one where there is none of the server's own version, and says what is missing.
-func chooseNewer(found []PgDump, d Dialect) (PgDump, error) {
+// chooseNewer takes the next newer one where there is none of the version itself, and says what is missing.
+func chooseNewer(found []PgDump, d Dialect, major int) (PgDump, error) {
 	if isSegmented(d.Product) {
 		others := ""
 		if len(found) > 0 {
@@ -144,12 +158,12 @@ func chooseNewer(found []PgDump, d Dialect) (PgDump, error) {
 	}
 	var best *PgDump
 	for i := range found {
-		if found[i].Major > dialectMajor(d) && (best == nil || found[i].Major < best.Major) {
+		if found[i].Major > major && (best == nil || found[i].Major < best.Major) {
 			best = &found[i]
 		}
 	}
 	if best == nil {
-		return PgDump{}, tooOld(found, d)
+		return PgDump{}, tooOld(found, d, major)
 	}
 	return *best, nil
 }
@@ -164,7 +178,7 @@ func lookPgDump(name string) (string, error) {
 }
 
 // checkExplicit says what a program that was named can't do for a server.
-func checkExplicit(p PgDump, d Dialect) error {
+func checkExplicit(p PgDump, d Dialect, major int) error {
 	switch {
 	case !p.fits(d) && p.Segmented:
 		return fmt.Errorf("%w: %s (%s) is Greenplum's or Cloudberry's, and the server is %s %s\nhint: %s",
@@ -172,8 +186,8 @@ func checkExplicit(p PgDump, d Dialect) error {
 	case !p.fits(d):
 		return fmt.Errorf("%w: %s (%s) is PostgreSQL's, which does not know how %s %s distributes and stores its tables\nhint: %s",
 			ErrPgDumpProduct, p.Path, p.Version, d.Product, d.Version, installHint(d))
-	case p.Major < dialectMajor(d):
-		return tooOld([]PgDump{p}, d)
+	case p.Major < major:
+		return tooOld([]PgDump{p}, d, major)
 	}
 	return nil
 }
@@ -196,7 +210,11 @@ func productName(d Dialect) string {
 	return d.Product
 }
 
-func tooOld(found []PgDump, d Dialect) error {
+func tooOld(found []PgDump, d Dialect, major int) error {
+	if major > dialectMajor(d) {
+		return fmt.Errorf("%w: the planner's statistics come from the pg_dump of PostgreSQL %d and later; found %s\nhint: %s",
+			ErrPgDumpTooOld, major, listPgDumps(found), installHint(Dialect{VersionNum: major * 10000}))
+	}
 	if isSegmented(d.Product) {
 		return fmt.Errorf("%w: the server is %s %s, which needs the pg_dump of its own release, built on PostgreSQL %d; found %s\nhint: %s",
 			ErrPgDumpTooOld, d.Product, d.Version, dialectMajor(d), listPgDumps(found), installHint(d))

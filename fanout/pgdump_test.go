@@ -82,6 +82,31 @@ func TestFindPgDump(t *testing.T) {
 	}
 }
 
+// Only pg_dump 18 and later give statistics, of older servers, too.
+func TestFindPgDumpForStatistics(t *testing.T) {
+	old, own := fakePgDump(t, "pg_dump (PostgreSQL) 17.2", ""), fakePgDump(t, "pg_dump (PostgreSQL) 19.1", "")
+	newest := fakePgDump(t, "pg_dump (PostgreSQL) 98.1", "")
+	t.Setenv("PATH", strings.Join([]string{filepath.Dir(old), filepath.Dir(newest), filepath.Dir(own)}, ":"))
+	for _, tt := range []struct {
+		explicit, product, path string
+		major                   int
+		says                    string
+	}{
+		{major: 19, path: own},
+		{major: 97, path: newest},
+		{explicit: newest, major: 15, path: newest},
+		{explicit: old, major: 15, says: "statistics come from the pg_dump of PostgreSQL 18 and later; found " + old},
+		{product: "Greenplum", major: 12, says: "and that of Greenplum 7.1 is built on PostgreSQL 12"},
+	} {
+		s := StartPgDumpSearch(t.Context(), tt.explicit)
+		p, err := s.FindForStatistics(t.Context(), Dialect{Product: tt.product, Version: "7.1", VersionNum: tt.major * 10000})
+		s.Stop()
+		if p.Path != tt.path || (err != nil) != (tt.says != "") || err != nil && (!errors.Is(err, ErrPgDumpTooOld) || !strings.Contains(err.Error(), tt.says)) {
+			t.Errorf("%+v: found %+v, error %v", tt, p, err)
+		}
+	}
+}
+
 // The catalog is what pg_dump writes into a file, and nothing is left of pg_dump afterwards.
 func TestCatalogIsPgDumps(t *testing.T) {
 	srv := pgtest.Shared(t)

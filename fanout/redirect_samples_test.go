@@ -134,6 +134,15 @@ func TestRedirectStatistics(t *testing.T) {
 		t.Error("no statistics")
 	}
 	check(t, d.Close())
+
+	// Tables and columns are called as they like, and values stay as the rows do.
+	n := schemaNames{to: map[string]string{"attname": "x", "inherited": "y", "s": "z"}, std: true}
+	sql := "SELECT * FROM pg_catalog.pg_restore_attribute_stats(\n\t'version', '180000'::integer,\n\t'schemaname', 's',\n\t'relname', 'schemaname',\n\t" +
+		"'attname', 'schemaname',\n\t'inherited', 'f'::boolean,\n\t'most_common_vals', '{s.t}'::text\n);\n"
+	got := n.rename(sql, &archive.Entry{Kind: kindStatistics, Schema: "s", Name: "schemaname"})
+	if want := strings.Replace(sql, "'s'", "'z'", 1); got.sql != want || len(got.left)+len(got.doubts) > 0 {
+		t.Errorf("%s became %s with %q left and doubts %q", sql, got.sql, got.left, got.doubts)
+	}
 }
 
 // In archives of old the schema is set for each entry, and names in it go without.

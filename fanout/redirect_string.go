@@ -13,7 +13,7 @@ func (w *renamer) literal(k int) {
 	switch {
 	case kind == "" && w.statisticsSchema(k):
 		w.wholeName(k)
-	case kind == "" && w.entry.CatalogStatistics(): // values of rows, which stay as the rows do
+	case kind == "" && w.entry.Kind == kindStatistics: // values of rows, which stay as the rows do
 	case kind == "":
 		if ok && w.mentions(content) {
 			w.left = append(w.left, shortened(w.text(k)))
@@ -86,10 +86,13 @@ func isRegType(name string) bool {
 	return false
 }
 
-// statisticsSchema tells whether a string is the schema in pg_restore_relation_stats('schemaname', 'old', ...).
+// statisticsSchema tells whether a string is the schema in pg_restore_relation_stats('version', '180000'::integer, 'schemaname', 'old', ...).
+// A table or a column may be called schemaname, too, and what follows its name is no schema.
 func (w *renamer) statisticsSchema(k int) bool {
-	return k > 1 && w.entry.Kind == kindStatistics && w.mark(k-1, ",") && w.tokens[k-2].kind == tokenString &&
-		strings.HasSuffix(w.text(k-2), "schemaname'")
+	if k < 4 || w.entry.Kind != kindStatistics || !w.mark(k-1, ",") || w.text(k-2) != "'schemaname'" {
+		return false
+	}
+	return w.mark(k-3, "(") || w.mark(k-3, ",") && w.tokens[k-4].kind != tokenString
 }
 
 // objectText renames schemas in the name of an object, a type, or a function with its argument types.

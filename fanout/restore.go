@@ -33,6 +33,7 @@ type RestoreOptions struct {
 	NoACL             bool
 	NoComments        bool
 	NoStatistics      bool
+	NoSchema, NoData  bool // see [PlanOptions]
 	Without           Without
 	DisableTriggers   bool // with DataOnly: no trigger fires, but for those that are enabled ALWAYS, and no foreign key is checked; only for superusers
 	Globals           bool // make roles and tablespaces, where the archive has them, before all else
@@ -164,7 +165,7 @@ func (o *RestoreOptions) planOptions() PlanOptions {
 	return PlanOptions{
 		Create: o.Create, Clean: o.Clean, IfExists: o.IfExists,
 		SchemaOnly: o.SchemaOnly, DataOnly: o.DataOnly, Sections: o.Sections, Select: o.Select,
-		NoOwner: o.NoOwner, NoACL: o.NoACL, NoComments: o.NoComments, NoStatistics: o.NoStatistics, Without: o.Without, DisableTriggers: o.DisableTriggers, ToPostgres: o.ToPostgres,
+		NoOwner: o.NoOwner, NoACL: o.NoACL, NoComments: o.NoComments, NoStatistics: o.NoStatistics, NoSchema: o.NoSchema, NoData: o.NoData, Without: o.Without, DisableTriggers: o.DisableTriggers, ToPostgres: o.ToPostgres,
 		WithDependencies: o.WithDependencies, FKTables: o.FKTables, Globals: o.Globals, Redirect: o.Redirect,
 	}
 }

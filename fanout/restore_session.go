@@ -145,7 +145,9 @@ func (r *restoreRun) setUp(ctx context.Context, s *loadSession) error {
 
 // disablesTriggers tells whether rows are loaded without triggers. The role of a session does so without a lock on the tables, and
 // leaves nothing behind that a restore which is killed would have to put right again, as ALTER TABLE ... DISABLE TRIGGER does.
-func (o *RestoreOptions) disablesTriggers() bool { return o.DisableTriggers && o.DataOnly }
+func (o *RestoreOptions) disablesTriggers() bool {
+	return o.DisableTriggers && (o.DataOnly || o.NoSchema)
+}
 
 // flushFunction is what flush uses to write to the log of the server (PostgreSQL 9.6 and later).
 const flushFunction = "pg_logical_emit_message"

@@ -232,7 +232,7 @@ func (s *script) rows(ctx context.Context, e *archive.Entry) error {
 
 // triggers disables or enables the triggers of a table, if that is asked for, in pg_restore's words.
 func (s *script) triggers(e *archive.Entry, how string) {
-	if o := &s.plan.Options; !o.DisableTriggers || !o.DataOnly {
+	if o := &s.plan.Options; !o.DisableTriggers || o.wantsSchema() {
 		return
 	}
 	if !s.superuser {

@@ -29,6 +29,8 @@ type StockOptions struct {
 	Jobs    int           // pieces that are compressed at once; 0 is [DefaultJobs]
 	Parts   int           // TABLE DATA entries that a large table is divided into; 0 and 1 leave it in one
 
+	NoStatistics bool // leave out the planner's statistics
+
 	// Script is for FormatPlain, and for the script in a tar archive: what to write, as [WriteScript] takes it.
 	Script ScriptOptions
 
@@ -73,6 +75,9 @@ var errStockFormat = errors.New("not a format of pg_dump")
 
 // writeStock writes a dump whose contents feed gives.
 func writeStock(ctx context.Context, t StockTarget, cat *archive.Catalog, feed rowFeed, o StockOptions) (*StockSummary, error) {
+	if o.NoStatistics {
+		cat = withoutStatistics(cat)
+	}
 	switch o.Format {
 	case FormatPlain:
 		out := &countingWriter{w: t.Out}

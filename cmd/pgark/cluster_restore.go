@@ -60,7 +60,7 @@ func (o *restoreOptions) printPlans(c severalDatabases) error {
 	}
 	text := c.decoder()
 	w := o.app.stdout
-	if !o.noGlobals() && !o.dataOnly {
+	if !o.noGlobals() && !o.dataOnly && !o.statistics.noSchema {
 		fmt.Fprintln(w, "-- roles and tablespaces")
 		table := newColumns("step", ">id", "kind", "name")
 		for _, e := range fanout.GlobalEntries(shared) {
@@ -309,7 +309,7 @@ func (o *restoreOptions) makeGlobalsOf(ctx context.Context, c severalDatabases, 
 		Server: cluster.Coordinator.Config, Databases: []string{}, // none of them
 		For: plan,
 		Restore: fanout.RestoreOptions{
-			ExitOnError: o.exitOnError, NoACL: o.noACL, NoComments: o.noComments, NoStatistics: o.noStatistics, Without: o.without, ToPostgres: o.translate, Log: o.app.logger(),
+			ExitOnError: o.exitOnError, NoACL: o.noACL, NoComments: o.noComments, NoStatistics: o.statistics.none, Without: o.without, ToPostgres: o.translate, Log: o.app.logger(),
 		},
 	})
 	if r != nil {

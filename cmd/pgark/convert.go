@@ -23,6 +23,7 @@ type convertOptions struct {
 
 	rolePasswords bool
 	asIs          bool
+	noStatistics  bool
 
 	stock   stockOptions
 	plain   plainOptions
@@ -92,6 +93,7 @@ func newConvert(a *app) *cobra.Command {
 	f.BoolVar(&o.json, "json", false, "print a summary as JSON")
 	f.BoolVar(&o.rolePasswords, "role-passwords", false, "of a set of gpbackup or a script of pg_dumpall, to pgark's format: keep the hashes of the roles' passwords")
 	f.BoolVar(&o.asIs, "as-is", false, "from custom to custom: keep the data as it is compressed, and copy it without reading what is in it")
+	f.BoolVar(&o.noStatistics, "no-statistics", false, "leave out the planner's statistics")
 	o.stock.addFlags(f, formatPgark)
 	o.plain.addFlags(f)
 	o.volumes.addFlags(f)
@@ -151,7 +153,7 @@ func (o *convertOptions) toStock(ctx context.Context, a *archive.File, src archi
 	}
 	defer out.discard()
 	options := o.stock.engine(jobsOrDefault(o.jobs), fanout.PlanOptions{Create: o.plain.create, Clean: o.plain.clean, IfExists: o.plain.ifExists})
-	options.AsIs = o.asIs
+	options.AsIs, options.NoStatistics = o.asIs, o.noStatistics
 	var sum *fanout.StockSummary
 	if src != nil {
 		options.Created = src.Description().Created
@@ -203,7 +205,7 @@ func (o *convertOptions) severalToScript(ctx context.Context, c severalDatabases
 		return nil, err
 	}
 	defer out.discard()
-	script := o.stock.script.engine(fanout.PlanOptions{Clean: o.plain.clean, IfExists: o.plain.ifExists})
+	script := o.stock.script.engine(fanout.PlanOptions{Clean: o.plain.clean, IfExists: o.plain.ifExists, NoStatistics: o.noStatistics})
 	script.Warn = func(message string) { o.app.say("warning: %s", message) }
 	err = fanout.WriteClusterScript(ctx, out.Out, c, fanout.ClusterScriptOptions{Script: script, OpenSource: c.source()})
 	if err == nil {
@@ -251,7 +253,7 @@ func (o *convertOptions) writePgark(ctx context.Context, m *meter, write func(io
 	}
 	defer out.Discard()
 	sum, err := write(out, fanout.ImportOptions{
-		Codec: o.stock.codec, Level: o.stock.level, Jobs: jobsOrDefault(o.jobs), Tool: toolName, Progress: m, RolePasswords: o.rolePasswords,
+		Codec: o.stock.codec, Level: o.stock.level, Jobs: jobsOrDefault(o.jobs), Tool: toolName, Progress: m, RolePasswords: o.rolePasswords, NoStatistics: o.noStatistics,
 	})
 	if err == nil {
 		err = context.Cause(ctx)

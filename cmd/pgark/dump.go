@@ -41,6 +41,7 @@ type dumpOptions struct {
 	noOwner    bool
 	noACL      bool
 	noComments bool
+	statistics statisticsOptions
 
 	globals       bool
 	rolePasswords bool
@@ -119,6 +120,7 @@ func (o *dumpOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.noBarrier, "no-barrier", false, "don't wait for writers on route segments: the archive then promises no one moment")
 	f.StringVar(&o.lockWait, "lock-wait-timeout", "", "fail if a table can't be locked for this `time`: milliseconds, or with a unit (10s, 2min)")
 	addSelectFlags(f, &o.schemaOnly, &o.dataOnly, &o.sections, &o.noOwner, &o.noACL, &o.noComments)
+	o.statistics.addFlags(f, "also the planner's statistics, which only a pg_dump of version 18 or later gives, for any server; they go into PostgreSQL 18 and later")
 	f.StringArrayVarP(&o.filter.Schemas, "schema", "n", nil, "only schemas that match `PATTERN`")
 	f.StringArrayVarP(&o.filter.ExcludeSchemas, "exclude-schema", "N", nil, "no schemas that match `PATTERN`")
 	f.StringArrayVarP(&o.filter.Tables, "table", "t", nil, "only tables, views, sequences that match `PATTERN`")
@@ -149,6 +151,13 @@ func (o *dumpOptions) Validate(f *pflag.FlagSet, args []string) error {
 	}
 	if err := validateSelect(o.schemaOnly, o.dataOnly, o.sections); err != nil {
 		return err
+	}
+	if err := o.statistics.validate(o.schemaOnly, o.dataOnly); err != nil {
+		return err
+	}
+	o.schemaOnly, o.dataOnly = o.schemaOnly || o.statistics.noData, o.dataOnly || o.statistics.noSchema
+	if o.schemaOnly && o.dataOnly && !o.statistics.with {
+		return usagef("--no-schema and --no-data without --statistics leave nothing")
 	}
 	if o.schemaOnly && len(o.filter.ForeignServers) > 0 {
 		return usagef("-s/--schema-only and --include-foreign-data cannot be used together")
@@ -298,7 +307,7 @@ func (o *dumpOptions) checkTarget() error {
 func (o *dumpOptions) engine(cluster *fanout.Cluster) fanout.DumpOptions {
 	return fanout.DumpOptions{
 		Cluster: cluster, Jobs: o.jobs, Codec: o.stock.codec, Level: o.stock.level, Filter: o.filter,
-		SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly, Sections: o.sections,
+		SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly, Statistics: o.statistics.with, Sections: o.sections,
 		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments,
 		Route: o.route, NoBarrier: o.noBarrier, BarrierTimeout: o.limit,
 		Globals: o.globals, RolePasswords: o.rolePasswords,

@@ -40,7 +40,7 @@ type restoreOptions struct {
 	schemaOnly, dataOnly       bool
 	sections                   []string
 	noOwner, noACL, noComments bool
-	noStatistics               bool
+	statistics                 statisticsOptions
 	without                    fanout.Without
 	disableTriggers            bool
 	create, clean, ifExists    bool
@@ -140,7 +140,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVarP(&o.single, "single-transaction", "1", false, "all of it in one transaction, on one session, or nothing")
 	f.BoolVarP(&o.exitOnError, "exit-on-error", "e", false, "stop at the first error")
 	addSelectFlags(f, &o.schemaOnly, &o.dataOnly, &o.sections, &o.noOwner, &o.noACL, &o.noComments)
-	f.BoolVar(&o.noStatistics, "no-statistics", false, "leave out the statistics of tables")
+	o.statistics.addFlags(f, "restore the planner's statistics, as is the default where the archive has them")
 	f.BoolVar(&o.without.Tablespaces, "no-tablespaces", false, "everything goes into the default tablespace")
 	f.BoolVar(&o.without.TableAccessMethods, "no-table-access-method", false, "every table gets the default access method")
 	f.BoolVar(&o.without.Publications, "no-publications", false, "leave out publications")
@@ -185,6 +185,9 @@ func (o *restoreOptions) Validate(f *pflag.FlagSet) error {
 		return err
 	}
 	if err := validateSelect(o.schemaOnly, o.dataOnly, o.sections); err != nil {
+		return err
+	}
+	if err := o.statistics.validate(o.schemaOnly, o.dataOnly); err != nil {
 		return err
 	}
 	if err := validateJobs(f, o.jobs); err != nil {
@@ -235,12 +238,13 @@ func (o *restoreOptions) validatePairs() error {
 		text  string
 	}{
 		{o.clean && o.dataOnly, "-c/--clean and -a/--data-only cannot be used together"},
+		{o.clean && o.statistics.noSchema, "-c/--clean cannot be used where no definitions are restored (--no-schema, --statistics-only)"},
 		{o.clean && o.appendRows, "-c/--clean and --append cannot be used together"},
 		{o.ifExists && !o.clean, "--if-exists needs -c/--clean"},
 		{o.create && o.single, "-C/--create and -1/--single-transaction cannot be used together"},
 		{o.single && o.jobs > 1, "-1/--single-transaction and several jobs (-j) cannot be used together"},
 		{o.verify && o.file != "", "--verify needs a database, and -f writes a script"},
-		{o.verify && o.schemaOnly, "--verify compares rows, and -s/--schema-only restores none"},
+		{o.verify && (o.schemaOnly || o.statistics.noData), "--verify compares rows, and -s/--schema-only, --no-data and --statistics-only restore none"},
 		{o.verify && o.appendRows, "--verify and --append cannot be used together: the tables hold other rows too"},
 		{o.fkTables && !o.withDeps, "--fk-tables needs --with-dependencies"},
 		{o.withDeps && o.listFile != "", "--with-dependencies and -L/--use-list cannot be used together: a list says itself what is restored"},
@@ -250,7 +254,7 @@ func (o *restoreOptions) validatePairs() error {
 		{o.volumes.start == startDB && o.file != "", "--start db needs a database, and -f writes a script"},
 		{o.file == "" && (o.scripts.key != "" || o.scripts.noRestrict), "--restrict-key and --no-restrict are for a script (-f)"},
 		{len(o.servers) > 0 && o.file != "", "--server needs a database, and -f writes a script"},
-		{len(o.servers) > 0 && o.dataOnly, "--server is for servers that are created, and -a/--data-only creates none"},
+		{len(o.servers) > 0 && (o.dataOnly || o.statistics.noSchema), "--server is for servers that are created, and -a/--data-only creates none"},
 	} {
 		if pair.wrong {
 			return usagef("%s", pair.text)
@@ -276,7 +280,8 @@ func (o *restoreOptions) validateRoute() error {
 func (o *restoreOptions) planOptions() fanout.PlanOptions {
 	return fanout.PlanOptions{
 		Create: o.create, Clean: o.clean, IfExists: o.ifExists, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
-		Sections: o.sections, Select: o.sel, NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, NoStatistics: o.noStatistics, Without: o.without, DisableTriggers: o.disableTriggers, ToPostgres: o.translate,
+		Sections: o.sections, Select: o.sel, NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, NoStatistics: o.statistics.none, NoSchema: o.statistics.noSchema, NoData: o.statistics.noData,
+		Without: o.without, DisableTriggers: o.disableTriggers, ToPostgres: o.translate,
 		WithDependencies: o.withDeps, FKTables: o.fkTables, Globals: o.globals, Redirect: o.to,
 	}
 }
