@@ -181,6 +181,9 @@ func newStockWriter(ctx context.Context, t StockTarget, cat *archive.Catalog, o 
 	if options.Compression, ok = stockCompression(o.Codec); !ok {
 		return nil, fmt.Errorf("%w: pg_restore does not read %s", ErrUsage, o.Codec)
 	}
+	if o.raw != nil { // what is said of data that stays as it is stays, too
+		options.Level = int(o.raw.TOC().Header.Level)
+	}
 	if o.Version != "" {
 		if _, err := fmt.Sscanf(o.Version, "1.%d", &options.Minor); err != nil {
 			return nil, fmt.Errorf("%w: archive version %q", ErrUsage, o.Version)
