@@ -257,3 +257,59 @@ ALTER INDEX x ATTACH PARTITION x;
 ALTER TABLE b ADD CONSTRAINT z FOREIGN KEY (i) REFERENCES a(i);
 `)
 }
+
+// The search path in the definition of Greenplum's protocols was refused, and so the script.
+func TestPlainProtocol(t *testing.T) {
+	const definition = "SET search_path = s, public;\n\nCREATE TRUSTED PROTOCOL p ( readfunc = 'r', writefunc = 'w');"
+	s := openTestScript(t, []byte(`--
+-- Greenplum Database database dump
+--
+
+SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+SELECT pg_catalog.set_config('search_path', '', false);
+
+--
+-- Name: p; Type: PROTOCOL; Schema: -; Owner: o
+--
+
+-- Set the search_path required to look up the functions
+`+definition+`
+
+
+ALTER PROTOCOL p OWNER TO o;
+
+--
+-- Name: t; Type: TABLE; Schema: s; Owner: o; Tablespace: 
+--
+
+CREATE TABLE s.t (
+    a integer
+) DISTRIBUTED BY (a);
+
+
+--
+-- Greenplum Database database dump complete
+--
+
+`))
+	cat, err := s.Catalog()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	for _, e := range cat.Entries {
+		switch e.Kind {
+		case "PROTOCOL":
+			got = append(got, e.Kind+" "+e.Owner)
+			if !strings.Contains(e.DDL, definition) {
+				t.Errorf("%q", e.DDL)
+			}
+		case kindTable:
+			got = append(got, e.Kind+" "+e.Name)
+		}
+	}
+	if d := cmp.Diff([]string{"PROTOCOL o", "TABLE t"}, got); d != "" {
+		t.Error(d)
+	}
+}

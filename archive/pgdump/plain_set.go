@@ -12,6 +12,10 @@ func (p *scriptParser) set(t sqlToken, text []byte) {
 		p.definition(t, text)
 		return
 	}
+	if p.belongsToProtocol(text) {
+		p.addText(t)
+		return
+	}
 	r := newSQLReader(text, p.lx.std, p.lx.wide)
 	if !r.skip("set") {
 		p.lx.failf(ErrRefused, t.from, "%s, which pg_dump does not write here", clip(text))
@@ -55,6 +59,14 @@ func (p *scriptParser) belongsToACL(text []byte) bool {
 		return false
 	}
 	return d == nil || d.toc == nil || !d.ended && (d.toc.names[0].kind == kindACL || d.toc.names[0].kind == "DEFAULT ACL")
+}
+
+// belongsToProtocol tells whether a statement is the search path with which Greenplum's pg_dump lets a protocol find its functions, which
+// can't be named with their schemas.
+func (p *scriptParser) belongsToProtocol(text []byte) bool {
+	d := p.cur
+	return d != nil && d.toc != nil && !d.first && !d.ended && d.kind() == "PROTOCOL" && p.searchPath != "" &&
+		newSQLReader(text, p.lx.std, p.lx.wide).skip("set search_path")
 }
 
 // value takes one value: a name, a string, or a number.
