@@ -112,6 +112,7 @@ type catalogBuilder struct {
 	parents   map[string]string   // of partitions that have a definition of their own, likewise
 	moved     map[string]relation // tables of partitions that were moved to another schema than the table's, by schema.name
 	indexes   map[string]int32    // likewise
+	exchanged map[string]bool     // external tables that become partitions of another name, likewise
 	attached  []attachment
 	columns   map[string][]string // of tables, likewise
 	spread    map[string]spread   // of tables, likewise
@@ -127,7 +128,7 @@ type catalogBuilder struct {
 func newCatalogBuilder(sql string) *catalogBuilder {
 	return &catalogBuilder{
 		sql: sql, more: make(map[int32][]string), last: make(map[objectKey]int32), about: make(map[aboutKey]int32),
-		schemas: make(map[string]int32), relations: make(map[string]int32), parents: make(map[string]string), moved: make(map[string]relation),
+		schemas: make(map[string]int32), relations: make(map[string]int32), parents: make(map[string]string), moved: make(map[string]relation), exchanged: make(map[string]bool),
 		indexes: make(map[string]int32), columns: make(map[string][]string), spread: make(map[string]spread),
 		data: make(map[string]int32), keys: newKeySet(), cluster: make(map[objectKey]int32),
 	}

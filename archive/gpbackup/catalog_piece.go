@@ -161,7 +161,11 @@ func (b *catalogBuilder) defined(id int32, p *piece, statements []string) {
 	case "EXCHANGE PARTITION": // the table, and the external one that becomes its partition
 		for i := 0; i < len(text); {
 			n := qualifiedLength(text[i:])
-			b.depend(id, b.relations[text[i:i+n]])
+			table := b.relations[text[i:i+n]]
+			b.depend(id, table)
+			if table != 0 && b.entry(table).Kind == "EXTERNAL TABLE" {
+				b.exchanged[text[i:i+n]] = true
+			}
 			i += max(n, 1)
 		}
 	case "RULE":

@@ -61,6 +61,9 @@ func (x *statsBuilder) read(sql string) {
 	for i := range x.set.toc.Statistics {
 		m := &x.set.toc.Statistics[i]
 		name := m.Schema + "." + m.Name
+		if x.exchanged[name] { // it has no rows of the database, and is gone once it is a partition
+			continue
+		}
 		t, seen := x.tables[name]
 		if !seen {
 			t = &tableStats{}
