@@ -211,7 +211,8 @@ func (t *TOC) Catalog() *archive.Catalog {
 	return c
 }
 
-// encoding finds the name in the ENCODING entry: SET client_encoding = 'UTF8';
+// encoding finds the name in the ENCODING entry: SET client_encoding = 'UTF8'; without one the bytes go to the server as they are, as
+// with pg_restore.
 func (t *TOC) encoding() string {
 	for i := range t.Entries {
 		if t.Entries[i].Kind != "ENCODING" {
@@ -223,5 +224,5 @@ func (t *TOC) encoding() string {
 			}
 		}
 	}
-	return ""
+	return "SQL_ASCII"
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -66,6 +67,18 @@ func TestReadTOCVersions(t *testing.T) {
 				t.Errorf("%d entries", len(c.Entries))
 			}
 		})
+	}
+}
+
+// TestReadTOCWithoutEncoding: such an archive could not be restored, since no session can have the encoding "".
+func TestReadTOCWithoutEncoding(t *testing.T) {
+	toc, err := ReadTOC(bytes.NewReader(sample(t, "pg15.toc")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	toc.Entries = slices.DeleteFunc(toc.Entries, func(e Entry) bool { return e.Kind == "ENCODING" })
+	if got := toc.Catalog().Encoding; got != "SQL_ASCII" {
+		t.Errorf("encoding %q, where pg_restore sets SQL_ASCII", got)
 	}
 }
 
