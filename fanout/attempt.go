@@ -135,6 +135,7 @@ func (a *attempt) getCatalog(ctx context.Context) error {
 			Conninfo: relay.Conninfo(), Encoding: lead.conn.Encoding(), Log: a.log,
 			Filter: a.o.Filter, SchemaOnly: a.o.SchemaOnly, DataOnly: a.o.DataOnly, Statistics: a.o.Statistics, Sections: a.o.Sections,
 			NoOwner: a.o.NoOwner, NoACL: a.o.NoACL, NoComments: a.o.NoComments,
+			NoTOASTCompression: a.o.NoTOASTCompression, Without: a.o.Without,
 			ForeignServers: a.foreignServers(),
 		})
 		return errors.Join(err, relay.Close()) // a pg_dump that never came must not be waited for

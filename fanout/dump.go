@@ -39,6 +39,9 @@ type DumpOptions struct {
 	NoOwner    bool
 	NoACL      bool
 	NoComments bool
+	Without    Without
+
+	NoTOASTCompression bool // columns get the target's default compression method
 
 	Globals       bool // also the server's roles and tablespaces, as they are when the catalog is read
 	RolePasswords bool // with Globals: also the hashes of passwords, for which a superuser must ask

@@ -18,6 +18,10 @@ type Filter struct {
 	// part of the moment: --include-foreign-data (13).
 	ForeignServers []string
 
+	LargeObjects   bool // large objects too, where only some schemas or tables are wanted: -b
+	NoLargeObjects bool // -B (10)
+	NoUnloggedData bool // no rows of unlogged tables: --no-unlogged-table-data (9.1)
+
 	Strict bool // each pattern of what to include must match something: --strict-names (9.6)
 }
 
@@ -25,5 +29,5 @@ type Filter struct {
 func (f *Filter) Empty() bool {
 	return len(f.Schemas)+len(f.ExcludeSchemas)+len(f.Tables)+len(f.TablesAndChildren)+len(f.ExcludeTables)+
 		len(f.ExcludeTablesAndChildren)+len(f.ExcludeTableData)+len(f.ExcludeTableDataAndChildren)+
-		len(f.Extensions)+len(f.ExcludeExtensions) == 0
+		len(f.Extensions)+len(f.ExcludeExtensions) == 0 && !f.NoLargeObjects && !f.NoUnloggedData
 }

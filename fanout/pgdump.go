@@ -37,6 +37,8 @@ type CatalogOptions struct {
 	Statistics                 bool     // see [DumpOptions]
 	Sections                   []string // "pre-data", "data", "post-data"; all if empty
 	NoOwner, NoACL, NoComments bool
+	NoTOASTCompression         bool
+	Without                    Without
 	ForeignServers             []string // whose foreign tables' rows are wanted, too
 
 	Log *slog.Logger // gets pg_dump's warnings; may be nil
@@ -97,6 +99,7 @@ func (p PgDump) Catalog(ctx context.Context, o CatalogOptions) (*archive.Catalog
 	if o.NoComments {
 		cat.Entries = slices.DeleteFunc(cat.Entries, func(e archive.Entry) bool { return e.Kind == kindComment })
 	}
+	o.Without.strip(cat)
 	return cat, nil
 }
 

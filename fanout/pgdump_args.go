@@ -11,6 +11,9 @@ import (
 // majorNoComments is the first release of pg_dump that can leave out comments. They are taken out of what older ones give.
 const majorNoComments = 11
 
+// majorTOASTCompression is the first release with compression methods of columns.
+const majorTOASTCompression = 14
+
 // catalogArgs is the command line that gives the catalog. Switches that this pg_dump does not have are an error
 // that names the version which has them.
 func (p PgDump) catalogArgs(o CatalogOptions) ([]string, error) {
@@ -30,6 +33,11 @@ func (p PgDump) catalogArgs(o CatalogOptions) ([]string, error) {
 		{o.NoOwner, "--no-owner"},
 		{o.NoACL, "--no-privileges"},
 		{o.NoComments && p.Major >= majorNoComments, "--no-comments"},
+		{o.Without.Tablespaces, "--no-tablespaces"}, // of the database itself; the others are taken out of the catalog
+		{o.NoTOASTCompression && p.Major >= majorTOASTCompression, "--no-toast-compression"},
+		{o.Filter.LargeObjects, "-b"}, // whose long name changed
+		{o.Filter.NoLargeObjects, "-B"},
+		{o.Filter.NoUnloggedData, "--no-unlogged-table-data"},
 	} {
 		if f.on {
 			args = append(args, f.flag)

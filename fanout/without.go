@@ -1,12 +1,13 @@
 package fanout
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/pgark/pgark/archive"
 )
 
-// Without says what of a catalog is left out of a restore, in pg_restore's terms.
+// Without says what of a catalog is left out of a dump or a restore, in the terms of pg_dump and pg_restore.
 type Without struct {
 	Tablespaces        bool // everything goes into the target's default one
 	TableAccessMethods bool // every table gets the target's default one
@@ -94,6 +95,20 @@ func (s *statement) cutTablespaces() {
 		case s.is(i, "TABLESPACE") && s.isName(i+1) && !s.is(i-1, ".") && !s.is(i-1, "(") && !s.is(i-1, ","):
 			s.cut(i, i+1)
 			i++
+		}
+	}
+}
+
+// strip takes out of a catalog what is left out of a dump. pg_dump itself ignores some of it when it writes an archive.
+func (w *Without) strip(cat *archive.Catalog) {
+	cat.Entries = slices.DeleteFunc(cat.Entries, func(e archive.Entry) bool { return w.leavesOut(&e) })
+	for i := range cat.Entries {
+		e := &cat.Entries[i]
+		if w.Tablespaces {
+			e.Tablespace = ""
+		}
+		if w.TableAccessMethods {
+			e.TableAM, e.Nulls = "", e.Nulls|archive.NullTableAM
 		}
 	}
 }

@@ -42,6 +42,9 @@ type dumpOptions struct {
 	noACL      bool
 	noComments bool
 	statistics statisticsOptions
+	without    fanout.Without
+
+	noTOASTCompression bool
 
 	globals       bool
 	rolePasswords bool
@@ -127,6 +130,21 @@ func (o *dumpOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringArrayVarP(&o.filter.ExcludeTables, "exclude-table", "T", nil, "no tables that match `PATTERN`")
 	f.StringArrayVarP(&o.filter.Extensions, "extension", "e", nil, "only extensions that match `PATTERN`")
 	f.StringArrayVar(&o.filter.ExcludeTableData, "exclude-table-data", nil, "no rows of tables that match `PATTERN`")
+	f.StringArrayVar(&o.filter.TablesAndChildren, "table-and-children", nil, "as -t `PATTERN`, and what inherits from it: partitions, too (pg_dump 16)")
+	f.StringArrayVar(&o.filter.ExcludeTablesAndChildren, "exclude-table-and-children", nil, "as -T `PATTERN`, and what inherits from it (pg_dump 16)")
+	f.StringArrayVar(&o.filter.ExcludeTableDataAndChildren, "exclude-table-data-and-children", nil, "as --exclude-table-data `PATTERN`, and what inherits from it (pg_dump 16)")
+	f.StringArrayVar(&o.filter.ExcludeExtensions, "exclude-extension", nil, "no extensions that match `PATTERN` (pg_dump 17)")
+	f.BoolVarP(&o.filter.LargeObjects, "large-objects", "b", false, "large objects too, where -n or -t selects")
+	f.BoolVarP(&o.filter.NoLargeObjects, "no-large-objects", "B", false, "no large objects")
+	f.BoolVar(&o.filter.LargeObjects, "blobs", false, "the same as --large-objects")
+	f.BoolVar(&o.filter.NoLargeObjects, "no-blobs", false, "the same as --no-large-objects")
+	f.BoolVar(&o.filter.NoUnloggedData, "no-unlogged-table-data", false, "no rows of unlogged tables")
+	f.BoolVar(&o.noTOASTCompression, "no-toast-compression", false, "leave out the compression methods of columns")
+	addWithoutFlags(f, &o.without)
+	f.Bool("no-role-passwords", false, "the default")
+	for _, name := range []string{"blobs", "no-blobs", "no-role-passwords"} {
+		f.Lookup(name).Hidden = true
+	}
 	f.StringArrayVar(&o.filter.ForeignServers, "include-foreign-data", nil, "also rows of foreign tables on servers that match `PATTERN`; they are of no certain moment")
 	f.BoolVar(&o.filter.Strict, "strict-names", false, "fail if a pattern of -n, -t or -e matches nothing")
 	f.StringVar(&o.filterFile, "filter", "", "read include and exclude lines from `FILE`, as pg_dump 17 does; - is standard input")
@@ -136,10 +154,14 @@ func (o *dumpOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.globals, "globals", false, "also the server's roles and tablespaces, from pg_dumpall; without passwords")
 	f.BoolVar(&o.rolePasswords, "role-passwords", false, "with --globals or --all-databases: also the hashes of the roles' passwords; only a superuser may read them")
 	o.databases.addFlags(f)
+	dumpRefused().add(f)
 }
 
 // Validate checks the flags before anything is done.
 func (o *dumpOptions) Validate(f *pflag.FlagSet, args []string) error {
+	if err := dumpRefused().validate(f); err != nil {
+		return err
+	}
 	if len(args) == 1 {
 		if f.Changed("dbname") {
 			return usagef("the database is named twice: -d %s and %s", quoteArg(o.conn.dbname), quoteArg(args[0]))
@@ -158,6 +180,9 @@ func (o *dumpOptions) Validate(f *pflag.FlagSet, args []string) error {
 	o.schemaOnly, o.dataOnly = o.schemaOnly || o.statistics.noData, o.dataOnly || o.statistics.noSchema
 	if o.schemaOnly && o.dataOnly && !o.statistics.with {
 		return usagef("--no-schema and --no-data without --statistics leave nothing")
+	}
+	if o.filter.LargeObjects && o.filter.NoLargeObjects {
+		return usagef("-b/--large-objects and -B/--no-large-objects cannot be used together")
 	}
 	if o.schemaOnly && len(o.filter.ForeignServers) > 0 {
 		return usagef("-s/--schema-only and --include-foreign-data cannot be used together")
@@ -308,7 +333,7 @@ func (o *dumpOptions) engine(cluster *fanout.Cluster) fanout.DumpOptions {
 	return fanout.DumpOptions{
 		Cluster: cluster, Jobs: o.jobs, Codec: o.stock.codec, Level: o.stock.level, Filter: o.filter,
 		SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly, Statistics: o.statistics.with, Sections: o.sections,
-		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments,
+		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, Without: o.without, NoTOASTCompression: o.noTOASTCompression,
 		Route: o.route, NoBarrier: o.noBarrier, BarrierTimeout: o.limit,
 		Globals: o.globals, RolePasswords: o.rolePasswords,
 		LockWait: o.wait, PgDumpPath: o.pgDump, Tool: toolName, Log: o.app.logger(),

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"github.com/pgark/pgark/fanout"
 )
 
 // addSelectFlags defines what dump and restore have in common.
@@ -18,6 +20,16 @@ func addSelectFlags(f *pflag.FlagSet, schemaOnly, dataOnly *bool, sections *[]st
 	f.BoolVar(noACL, "no-acl", false, "the same as --no-privileges")
 	f.BoolVar(noComments, "no-comments", false, "leave out comments")
 	f.Lookup("no-acl").Hidden = true
+}
+
+// addWithoutFlags defines what both can leave out.
+func addWithoutFlags(f *pflag.FlagSet, w *fanout.Without) {
+	f.BoolVar(&w.Tablespaces, "no-tablespaces", false, "everything goes into the default tablespace")
+	f.BoolVar(&w.TableAccessMethods, "no-table-access-method", false, "every table gets the default access method")
+	f.BoolVar(&w.Publications, "no-publications", false, "leave out publications")
+	f.BoolVar(&w.Subscriptions, "no-subscriptions", false, "leave out subscriptions")
+	f.BoolVar(&w.SecurityLabels, "no-security-labels", false, "leave out security labels")
+	f.BoolVar(&w.Policies, "no-policies", false, "leave out policies and row security")
 }
 
 func validateSelect(schemaOnly, dataOnly bool, sections []string) error {

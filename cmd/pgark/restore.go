@@ -141,12 +141,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVarP(&o.exitOnError, "exit-on-error", "e", false, "stop at the first error")
 	addSelectFlags(f, &o.schemaOnly, &o.dataOnly, &o.sections, &o.noOwner, &o.noACL, &o.noComments)
 	o.statistics.addFlags(f, "restore the planner's statistics, as is the default where the archive has them")
-	f.BoolVar(&o.without.Tablespaces, "no-tablespaces", false, "everything goes into the default tablespace")
-	f.BoolVar(&o.without.TableAccessMethods, "no-table-access-method", false, "every table gets the default access method")
-	f.BoolVar(&o.without.Publications, "no-publications", false, "leave out publications")
-	f.BoolVar(&o.without.Subscriptions, "no-subscriptions", false, "leave out subscriptions")
-	f.BoolVar(&o.without.SecurityLabels, "no-security-labels", false, "leave out security labels")
-	f.BoolVar(&o.without.Policies, "no-policies", false, "leave out policies and row security")
+	addWithoutFlags(f, &o.without)
 	f.BoolVar(&o.disableTriggers, "disable-triggers", false, "with -a: no trigger fires and no foreign key is checked while rows are loaded; for superusers")
 	f.StringArrayVarP(&o.sel.Schemas, "schema", "n", nil, "only objects in this `schema`")
 	f.StringArrayVarP(&o.sel.ExcludeSchemas, "exclude-schema", "N", nil, "no objects in this `schema`")
@@ -173,12 +168,16 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.fkTables, "fk-tables", false, "with --with-dependencies: also the tables that foreign keys refer to")
 	f.BoolVar(&o.globals, "globals", false, "first make the roles and tablespaces that are in the archive (dump --globals, --all-databases) and not there; those that are there stay as they are; of all databases it is the default, and --globals=false leaves them out")
 	o.later.add(f, "resume")
+	restoreRefused().add(f)
 	f.StringArrayVar(&o.redirects, "redirect-schema", nil, "restore what is in schema OLD of the archive into schema NEW: `OLD=NEW`; may be repeated")
 }
 
 // Validate checks the flags before anything is done.
 func (o *restoreOptions) Validate(f *pflag.FlagSet) error {
 	if err := o.later.validate(f); err != nil {
+		return err
+	}
+	if err := restoreRefused().validate(f); err != nil {
 		return err
 	}
 	if err := o.conn.validate(f); err != nil {
