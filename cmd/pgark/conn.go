@@ -7,6 +7,7 @@ import (
 	"maps"
 	"net/url"
 	"os"
+	"regexp"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -24,6 +25,7 @@ type connOptions struct {
 	user       string
 	noPassword bool
 	password   bool
+	role       string // to be taken on after connecting, "" for none
 	nodes      nodeOptions
 
 	given bool // -d or a positional name was given
@@ -38,6 +40,11 @@ func (o *connOptions) addFlags(f *pflag.FlagSet, database string) {
 	f.BoolVarP(&o.noPassword, "no-password", "w", false, "never prompt for a password")
 	f.BoolVarP(&o.password, "password", "W", false, "prompt for a password before connecting")
 	o.nodes.addFlags(f)
+}
+
+// addRole adds the switch for commands that pg_dump and pg_restore have it for.
+func (o *connOptions) addRole(f *pflag.FlagSet) {
+	f.StringVar(&o.role, "role", "", "connect, then SET ROLE to this `role`")
 }
 
 func (o *connOptions) validate(f *pflag.FlagSet) error {
@@ -58,6 +65,9 @@ func (o *connOptions) config() (*wire.Config, error) {
 	cfg, err := wire.ParseConfig(conninfo)
 	if err != nil {
 		return nil, &usageError{message: "connection settings: " + err.Error()}
+	}
+	if o.role != "" { // with the request for the session, so that there is none without it
+		cfg = cfg.With(wire.Overrides{Options: "-c role=" + regexp.MustCompile(`[\s\v\\]`).ReplaceAllString(o.role, `\$0`)})
 	}
 	return cfg, nil
 }

@@ -112,6 +112,7 @@ func newDump(a *app) *cobra.Command {
 // AddFlags defines the flags.
 func (o *dumpOptions) AddFlags(f *pflag.FlagSet) {
 	o.conn.addFlags(f, "`database` to dump: a name, a key=value string or a URI")
+	o.conn.addRole(f)
 	f.StringVarP(&o.file, "file", "f", "", "write to `FILE`, - is standard output (default DBNAME-YYYYMMDDTHHMMSSZ.pgark)")
 	f.BoolVar(&o.force, "force", false, "replace FILE if it exists")
 	o.stock.addFlags(f, formatPgark)
@@ -201,6 +202,9 @@ func (o *dumpOptions) Validate(f *pflag.FlagSet, args []string) error {
 	}
 	if o.plain.clean && o.dataOnly {
 		return usagef("-c/--clean and -a/--data-only cannot be used together")
+	}
+	if o.conn.role != "" && o.volumes.volumes != "" {
+		return usagef("--role and --volumes cannot be used together: workers connect as the user")
 	}
 	if o.stock.stock() && o.volumes.volumes != "" {
 		return usagef("--volumes is for pgark's own format, not for -F %s", o.stock.format)

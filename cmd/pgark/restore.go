@@ -131,6 +131,7 @@ func newRestore(a *app) *cobra.Command {
 // AddFlags defines the flags.
 func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	o.conn.addFlags(f, "`database` to restore into; with -C, one to connect to first")
+	o.conn.addRole(f)
 	f.StringVarP(&o.file, "file", "f", "", "write an SQL script to `FILE` instead, - is standard output")
 	f.BoolVar(&o.force, "force", false, "replace FILE if it exists")
 	f.BoolVarP(&o.create, "create", "C", false, "create the database that the archive names")
@@ -168,6 +169,9 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.fkTables, "fk-tables", false, "with --with-dependencies: also the tables that foreign keys refer to")
 	f.BoolVar(&o.globals, "globals", false, "first make the roles and tablespaces that are in the archive (dump --globals, --all-databases) and not there; those that are there stay as they are; of all databases it is the default, and --globals=false leaves them out")
 	o.later.add(f, "resume")
+	f.StringP("format", "F", "", "told by the archive itself")
+	f.Bool("statistics", false, "the default")
+	f.Lookup("format").Hidden, f.Lookup("statistics").Hidden = true, true
 	restoreRefused().add(f)
 	f.StringArrayVar(&o.redirects, "redirect-schema", nil, "restore what is in schema OLD of the archive into schema NEW: `OLD=NEW`; may be repeated")
 }
