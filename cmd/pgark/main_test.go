@@ -50,6 +50,14 @@ func TestScripts(t *testing.T) {
 			}
 			return nil
 		},
+		Condition: func(cond string) (bool, error) { // server18: there are programs for "server VAR 18"
+			major, err := strconv.Atoi(strings.TrimPrefix(cond, "server"))
+			if err != nil {
+				return false, fmt.Errorf("unknown condition %s", cond)
+			}
+			_, ok := pgtest.StockServer(major)
+			return ok, nil
+		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"code":     cmdCode,
 			"flip":     cmdFlip,
@@ -91,10 +99,21 @@ func cmdDB(t *testing.T, srv *pgtest.Server, ts *testscript.TestScript, neg bool
 
 // cmdServer starts a server of the script's own, and puts its port into a variable: server VAR. Its sockets are in VAR_HOST.
 func cmdServer(t *testing.T, ts *testscript.TestScript, neg bool, args []string) {
-	if neg || len(args) != 1 {
-		ts.Fatalf("usage: server VAR")
+	if neg || len(args) < 1 || len(args) > 2 {
+		ts.Fatalf("usage: server VAR [MAJOR]")
 	}
-	srv := pgtest.Start(t)
+	var options []pgtest.Option
+	if len(args) == 2 {
+		major, err := strconv.Atoi(args[1])
+		ts.Check(err)
+		dir, ok := pgtest.StockServer(major)
+		if !ok {
+			ts.Fatalf("no server of PostgreSQL %d", major)
+		}
+		options = append(options, pgtest.WithBinDir(dir))
+	}
+	srv := pgtest.Start(t, options...)
+	ts.Setenv(args[0]+"_BIN", srv.BinDir())
 	ts.Setenv(args[0], strconv.Itoa(srv.Port()))
 	ts.Setenv(args[0]+"_HOST", srv.Host())
 }

@@ -38,6 +38,24 @@ func stockDir(major int) string {
 	return filepath.Join(filepath.Dir(here), "..", "..", ".tools", fmt.Sprintf("pg%d", major), "bin")
 }
 
+// StockServer is the directory, for WithBinDir, of the server programs of a release that tools/clients has put into .tools. It is no good where
+// the user as whom the server runs can't reach it.
+func StockServer(major int) (dir string, ok bool) {
+	dir, err := filepath.EvalSymlinks(stockDir(major))
+	if err != nil || !hasPrograms(dir, "initdb", "postgres") {
+		return "", false
+	}
+	for at := dir; ; at = filepath.Dir(at) {
+		st, err := os.Stat(at)
+		if err != nil || os.Geteuid() == 0 && st.Mode()&0o001 == 0 {
+			return "", false
+		}
+		if at == filepath.Dir(at) {
+			return dir, true
+		}
+	}
+}
+
 // StockClient finds a program of PostgreSQL's of a major version other than the server's, as tools/clients puts it into .tools:
 // 17 and 18. Without it the test is skipped, but fails in continuous integration (CI=true), which must have it.
 func StockClient(tb testing.TB, major int, program string) string {
