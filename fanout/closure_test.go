@@ -2,6 +2,7 @@ package fanout_test
 
 import (
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -75,12 +76,13 @@ func definition(t *testing.T, srv *pgtest.Server, db string, e *archive.Entry) [
 		t.Skip(err)
 	}
 	quote := func(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
-	out, err := exec.Command(program, "-s", "--restrict-key=k", "-t", quote(e.Schema)+"."+quote(e.Name), "-d", srv.Conninfo(db)).CombinedOutput()
+	out, err := exec.Command(program, "-s", "-t", quote(e.Schema)+"."+quote(e.Name), "-d", srv.Conninfo(db)).CombinedOutput()
 	if err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}
 	var lines []string
-	for _, block := range strings.Split(string(out), "\n--\n-- ") {
+	script := regexp.MustCompile(`(?m)^\\(un)?restrict .*$`).ReplaceAllString(string(out), "")
+	for _, block := range strings.Split(script, "\n--\n-- ") {
 		if !strings.Contains(block, "Type: FK CONSTRAINT") && !strings.Contains(block, "Type: PUBLICATION") {
 			lines = append(lines, block)
 		}

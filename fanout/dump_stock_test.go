@@ -69,8 +69,15 @@ func stockScript(t *testing.T, srv *pgtest.Server, db string, flags ...string) s
 	if err != nil {
 		t.Skip(err)
 	}
-	out, err := pgtest.Output(t, exec.Command(program, append(flags, "--restrict-key=k", "-d", srv.Conninfo(db))...))
+	var stderr strings.Builder
+	cmd := exec.Command(program, append(flags, "--restrict-key=k", "-d", srv.Conninfo(db))...)
+	cmd.Stderr = &stderr
+	out, err := pgtest.Output(t, cmd)
+	if err != nil && strings.Contains(stderr.String(), "unrecognized option '--restrict-key") {
+		t.Skipf("%s is older than --restrict-key", program)
+	}
 	if err != nil {
+		t.Log(stderr.String())
 		t.Fatal(err)
 	}
 	return string(out)

@@ -105,8 +105,20 @@ CREATE MATERIALIZED VIEW v AS SELECT at::date AS day, d::text AS d, i::text AS i
 	}
 }
 
-func TestRestoreAllKinds(t *testing.T) {
-	srv := pgtest.Shared(t)
+func TestRestoreAllKinds(t *testing.T) { restoreAllKinds(t, pgtest.Shared(t)) }
+
+// The newest server has kinds of objects that others lack.
+func TestRestoreAllKindsOfNewest(t *testing.T) {
+	t.Parallel()
+	dir, ok := pgtest.StockServer(18)
+	if !ok {
+		t.Skip("no server of PostgreSQL 18 that can be started: tools/clients fetches one")
+	}
+	restoreAllKinds(t, pgtest.Start(t, pgtest.WithBinDir(dir)))
+}
+
+func restoreAllKinds(t *testing.T, srv *pgtest.Server) {
+	t.Helper()
 	src, dst := srv.CreateDB(t), srv.CreateDB(t)
 	pgtest.AllKinds(t, srv, src)
 	b := makeArchive(t, srv, src, archiveRecipe{})

@@ -583,7 +583,7 @@ COMMENT ON CONSTRAINT to_parent ON kinds.children IS 'a foreign key';
 -- Rows that no longer satisfy a foreign key: it must not be checked on restore.
 CREATE TABLE kinds.orphans (id integer, parent integer);
 INSERT INTO kinds.orphans VALUES (1, 999);
-ALTER TABLE kinds.orphans ADD CONSTRAINT to_parent FOREIGN KEY (parent) REFERENCES kinds.parents NOT VALID;
+ALTER TABLE kinds.orphans ADD CONSTRAINT orphan_to_parent FOREIGN KEY (parent) REFERENCES kinds.parents NOT VALID;
 -- Two tables that refer to each other.
 CREATE TABLE kinds.chicken (id integer PRIMARY KEY, egg integer);
 CREATE TABLE kinds.egg (id integer PRIMARY KEY, chicken integer REFERENCES kinds.chicken DEFERRABLE INITIALLY DEFERRED);
@@ -869,11 +869,23 @@ ALTER DEFAULT PRIVILEGES FOR ROLE pgark_owner REVOKE USAGE ON TYPES FROM PUBLIC;
 
 \if :v16
 CREATE TABLE kinds.storage_at_once (a text STORAGE EXTERNAL, b text STORAGE MAIN);
+CREATE VIEW kinds.makes_json AS SELECT JSON_ARRAY(1, NULL NULL ON NULL) AS a, JSON_OBJECT('k' VALUE count(*) ABSENT ON NULL WITH UNIQUE KEYS) AS o,
+    JSON_ARRAYAGG(id ORDER BY id) AS l, bool_and(code IS NOT JSON OBJECT) AS n FROM kinds.parents;
 \endif
 \if :v17
 CREATE TABLE kinds.identity_root (id integer GENERATED ALWAYS AS IDENTITY, v text) PARTITION BY LIST (v);
 CREATE TABLE kinds.identity_leaf PARTITION OF kinds.identity_root DEFAULT;
 INSERT INTO kinds.identity_root (v) VALUES ('a'), ('b');
+CREATE VIEW kinds.from_json AS SELECT t.*, JSON_VALUE('{"a": 1}'::jsonb, '$.a' RETURNING integer DEFAULT 3 ON EMPTY) AS v
+    FROM JSON_TABLE('[{"a": 1}]'::jsonb, '$[*]' COLUMNS (a integer PATH '$.a', NESTED PATH '$.b[*]' COLUMNS (b text EXISTS PATH '$'))) t;
+CREATE PROCEDURE kinds.merges(n integer) BEGIN ATOMIC
+    MERGE INTO kinds.one_column t USING (SELECT n) s (n) ON t.a = s.n::text
+        WHEN MATCHED THEN UPDATE SET a = 'kinds.big' WHEN NOT MATCHED BY SOURCE THEN DELETE WHEN NOT MATCHED THEN INSERT VALUES (s.n);
+END;
+CREATE EVENT TRIGGER pgark_on_login ON login EXECUTE FUNCTION kinds.on_event();
+COMMENT ON EVENT TRIGGER pgark_on_login IS 'on login';
+GRANT MAINTAIN ON kinds.mv TO pgark_writer WITH GRANT OPTION;
+ALTER DEFAULT PRIVILEGES FOR ROLE pgark_owner IN SCHEMA owned GRANT MAINTAIN ON TABLES TO pgark_writer;
 \endif
 \if :v18
 CREATE TABLE kinds.virtual (a integer, b integer GENERATED ALWAYS AS (a * 3) VIRTUAL, c integer GENERATED ALWAYS AS (a * 4) STORED);
@@ -883,9 +895,45 @@ INSERT INTO kinds.not_enforced VALUES (-1, 999);
 CREATE TABLE kinds.named_not_null (a integer CONSTRAINT "a is there" NOT NULL, b integer);
 INSERT INTO kinds.named_not_null VALUES (1, NULL);
 ALTER TABLE kinds.named_not_null ADD CONSTRAINT b_later NOT NULL b NOT VALID;
+COMMENT ON CONSTRAINT "a is there" ON kinds.named_not_null IS 'a not-null constraint';
+COMMENT ON CONSTRAINT b_later ON kinds.named_not_null IS 'one that is not valid';
+CREATE TABLE kinds.not_null_here (a integer CONSTRAINT here NOT NULL NO INHERIT, b integer NOT NULL);
+CREATE TABLE kinds.not_null_there (c integer, CONSTRAINT there NOT NULL a) INHERITS (kinds.not_null_here);
+CREATE TABLE kinds.not_null_root (a integer, b integer) PARTITION BY LIST (a);
+CREATE TABLE kinds.not_null_leaf PARTITION OF kinds.not_null_root (CONSTRAINT of_leaf NOT NULL b) FOR VALUES IN (1);
+CREATE TABLE kinds.not_null_null PARTITION OF kinds.not_null_root FOR VALUES IN (2);
+INSERT INTO kinds.not_null_root VALUES (1, 1), (2, NULL);
+ALTER TABLE kinds.not_null_root ADD CONSTRAINT of_root NOT NULL b NOT VALID;
+CREATE DOMAIN kinds.named_there AS integer CONSTRAINT is_there NOT NULL;
+COMMENT ON CONSTRAINT is_there ON DOMAIN kinds.named_there IS 'a domain''s not-null constraint';
+CREATE TABLE kinds.virtual_only (v integer GENERATED ALWAYS AS (7) VIRTUAL);
+INSERT INTO kinds.virtual_only SELECT FROM pg_catalog.generate_series(1, 3);
+CREATE TABLE kinds.virtual_root (k integer, b integer, v integer GENERATED ALWAYS AS (b * 2) VIRTUAL, CHECK (v < 100)) PARTITION BY RANGE (k);
+CREATE TABLE kinds.virtual_leaf PARTITION OF kinds.virtual_root (v GENERATED ALWAYS AS (b * 3) VIRTUAL) FOR VALUES FROM (0) TO (10);
+CREATE TABLE kinds.virtual_attached (v integer GENERATED ALWAYS AS (b * 5) VIRTUAL, b integer, k integer, CONSTRAINT virtual_root_v_check CHECK (v < 100));
+ALTER TABLE kinds.virtual_root ATTACH PARTITION kinds.virtual_attached FOR VALUES FROM (10) TO (20);
+INSERT INTO kinds.virtual_root VALUES (1, 1), (11, 2);
+GRANT SELECT (v) ON kinds.virtual_root TO pgark_reader;
+CREATE TABLE kinds.not_checked_root (k integer, parent integer, other integer, CONSTRAINT not_checked_to_off FOREIGN KEY (parent) REFERENCES kinds.parents NOT ENFORCED,
+    CONSTRAINT not_checked_off CHECK (parent < 0) NOT ENFORCED) PARTITION BY LIST (k);
+CREATE TABLE kinds.not_checked_leaf PARTITION OF kinds.not_checked_root FOR VALUES IN (1);
+INSERT INTO kinds.not_checked_root VALUES (1, 999, 999);
+ALTER TABLE kinds.not_checked_root ADD CONSTRAINT not_checked_to_parent FOREIGN KEY (other) REFERENCES kinds.parents NOT VALID;
+CREATE FOREIGN TABLE kinds.far_virtual (a integer CONSTRAINT far_there NOT NULL, v integer GENERATED ALWAYS AS (a * 2) VIRTUAL, CONSTRAINT far_off CHECK (a > 0) NOT ENFORCED)
+    SERVER pgark_server;
+CREATE COLLATION kinds.full_case (PROVIDER = builtin, LOCALE = 'PG_UNICODE_FAST');
+CREATE FUNCTION kinds.old_and_new() RETURNS TABLE (was integer, is_now integer) LANGUAGE sql
+BEGIN ATOMIC
+    UPDATE kinds.no_rows SET a = a + 1 RETURNING WITH (OLD AS o, NEW AS n) o.a, n.a;
+END;
+CREATE PUBLICATION pgark_generated FOR TABLE kinds.virtual (a, c), kinds.big WHERE (id > 1) WITH (publish = 'insert', publish_generated_columns = stored);
+ALTER DEFAULT PRIVILEGES FOR ROLE pgark_owner GRANT SELECT, UPDATE ON LARGE OBJECTS TO pgark_reader;
+ALTER DEFAULT PRIVILEGES GRANT SELECT ON LARGE OBJECTS TO pgark_writer;
 \if :has_contrib
 CREATE TABLE kinds.booking (room integer, during tstzrange, PRIMARY KEY (room, during WITHOUT OVERLAPS));
 CREATE TABLE kinds.use_of_room (room integer, during tstzrange, FOREIGN KEY (room, PERIOD during) REFERENCES kinds.booking (room, PERIOD during));
+CREATE TABLE kinds.open_hours (room integer, hours datemultirange, day daterange, CONSTRAINT once UNIQUE (room, day WITHOUT OVERLAPS), PRIMARY KEY (room, hours WITHOUT OVERLAPS));
+INSERT INTO kinds.open_hours VALUES (1, '{[2024-01-01,2024-01-02),[2024-02-01,2024-03-01)}', '[2024-01-01,2024-01-02)');
 INSERT INTO kinds.booking VALUES (1, '[2024-01-01 00:00:00+00,2024-01-02 00:00:00+00)');
 INSERT INTO kinds.use_of_room VALUES (1, '[2024-01-01 01:00:00+00,2024-01-01 02:00:00+00)');
 \endif

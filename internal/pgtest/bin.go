@@ -15,7 +15,7 @@ import (
 var ErrMissing = errors.New("no PostgreSQL server programs found (initdb, postgres)")
 
 // BinDirEnv names the environment variable that holds the directory of the server programs to test with. It goes
-// before everything else, so that one test suite can run against several versions.
+// before everything else, so that one test suite can run against several versions; PATH should begin with it, too, for pg_dump.
 const BinDirEnv = "PGARK_TEST_PGBIN"
 
 // FindBinDir gives the directory that holds initdb and postgres: $PGARK_TEST_PGBIN, else one in PATH, else the newest

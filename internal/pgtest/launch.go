@@ -202,10 +202,19 @@ func serverEnv() []string {
 	return slices.DeleteFunc(os.Environ(), func(kv string) bool { return strings.HasPrefix(kv, "PG") })
 }
 
+// hasLibpq tells whether a directory of libraries belongs to a build that may have been moved since.
+func hasLibpq(lib string) bool {
+	_, err := os.Stat(filepath.Join(lib, "libpq.so.5"))
+	return err == nil
+}
+
 func (s *Server) startWatchdog(cred *syscall.Credential) error {
 	cmd := exec.Command("/bin/sh", "-c", watchdogScript, "pgtest-watchdog", s.opts.BinDir, s.dir)
 	cmd.Dir = s.dir
 	cmd.Env = serverEnv()
+	if lib := filepath.Join(filepath.Dir(s.opts.BinDir), "lib"); hasLibpq(lib) {
+		cmd.Env = append(cmd.Env, "LD_LIBRARY_PATH="+lib) // postgres_fdw needs the libpq of its own release
+	}
 	// A session of its own: Ctrl-C at the terminal must end the tests first, and the server through them.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: cred, Setsid: true}
 	commands, err := cmd.StdinPipe()
