@@ -153,10 +153,11 @@ func (c *closure) registered(s *statement, i int) (schema, name string) {
 	if s.isName(at) && s.name(at) == "pg_catalog" && s.is(at+1, ".") {
 		at += 2
 	}
-	if !s.is(i+1, ":", ":") || !s.isName(at) || !isRegType(s.name(at)) {
+	w := &renamer{statement: *s, names: &schemaNames{std: c.plan.style.stdStrings}}
+	content, ok := w.decode(i)
+	if !ok || !s.is(i+1, ":", ":") || !s.isName(at) || !isRegType(s.name(at)) {
 		return "", ""
 	}
-	content := literalText(s.text(i))
 	x := &statement{sql: content, tokens: lexSQL(content, true)}
 	switch {
 	case !x.isName(0):
