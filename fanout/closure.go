@@ -333,7 +333,7 @@ func (c *closure) foreignKeys() (left []string) {
 			}
 			missing := slices.ContainsFunc(others, func(id int32) bool { _, in := c.needs[id]; return !in })
 			if missing && !c.plan.Options.FKTables {
-				left = append(left, qualifiedID(e.Schema, e.Name))
+				left = append(left, e.Schema+"."+e.Name)
 				continue
 			}
 			if c.add(e.ID, Need{By: own, How: "part of"}) {
@@ -417,7 +417,7 @@ func (c *closure) tellSilent(left []string) {
 	for _, id := range c.order {
 		switch e := c.plan.byID[id]; e.Kind {
 		case "FUNCTION", "PROCEDURE", "AGGREGATE":
-			functions = append(functions, qualifiedID(e.Schema, e.Name))
+			functions = append(functions, e.Schema+"."+e.Name)
 		}
 	}
 	if len(functions) > 0 {

@@ -75,7 +75,11 @@ func (c *closure) statements(e *archive.Entry) []*statement {
 // byName follows the names in a definition, in a catalog that does not record what depends on what.
 func (c *closure) byName(e *archive.Entry) {
 	for _, id := range c.namedIn(e) {
-		c.add(id, Need{By: e.ID, How: "named in its definition"})
+		how := "named in its definition"
+		if x := c.plan.byID[id]; x.Kind == "EXTENSION" && !c.calls(e, x.Name) {
+			how = "may have made what its definition names"
+		}
+		c.add(id, Need{By: e.ID, How: how})
 		c.wholeFor(e, id)
 	}
 }
