@@ -28,7 +28,7 @@ func (d *draft) setNames(e *scriptEntry) {
 	case e.Kind == kindBlobs && e.Name == "":
 		e.Name = kindBlobs
 	case e.Name == "" && len(tags) == 0 && !ownedBySignature(e.Kind):
-		e.Name = sanitized(e.DDL[:min(len(strings.TrimRight(e.DDL, "\n")), maxStatementName)])
+		e.Name = statementName(e.Kind, strings.TrimRight(e.DDL, "\n"))
 	case len(tags) > 0 && (d.toc == nil || ownable(e.Kind) && !ownedBySignature(e.Kind) && e.Kind != kindBlobGroup):
 		e.Name = tags[0]
 	default:
@@ -41,6 +41,23 @@ func (d *draft) setNames(e *scriptEntry) {
 	if name := d.obj.name.name; ownedBySignature(e.Kind) && e.Kind != "OPERATOR CLASS" && e.Kind != "OPERATOR FAMILY" && name != "" {
 		e.Name = signatureTag(e.Name, name, d.obj.named)
 	}
+}
+
+// statementName is the name of what a script without comments (--) does not name: what a comment or a right is on, as "EVENT TRIGGER e", which says when
+// it can be restored, else the statement.
+func statementName(kind, sql string) string {
+	switch kind {
+	case kindComment:
+		if rest, ok := strings.CutPrefix(sql, "COMMENT ON "); ok {
+			sql, _, _ = strings.Cut(rest, " IS ")
+		}
+	case kindACL:
+		if _, rest, ok := strings.Cut(sql, " ON "); ok {
+			sql, _, _ = strings.Cut(rest, " TO ")
+			sql, _, _ = strings.Cut(sql, " FROM ")
+		}
+	}
+	return sanitized(sql[:min(len(sql), maxStatementName)])
 }
 
 // maxStatementName is how much of a statement is its name where nothing else is.

@@ -313,3 +313,26 @@ CREATE TABLE s.t (
 		t.Error(d)
 	}
 }
+
+// Without comments (--) what a comment, a right or a setting is of is told by the statement: it says whether and when that is restored.
+func TestPlainNamesOfStatements(t *testing.T) {
+	all := entriesOf(t, `SET client_encoding = 'UTF8';
+SET standard_conforming_strings = on;
+ALTER DATABASE "a;b" SET work_mem TO '6MB';
+ALTER ROLE r IN DATABASE "a;b" SET work_mem TO '6MB';
+COMMENT ON DATABASE "a;b" IS 'x IS y';
+COMMENT ON EVENT TRIGGER e IS 'x';
+GRANT SELECT ON TABLE s.t TO r;
+REVOKE ALL ON LARGE OBJECT 7 FROM PUBLIC;
+`)
+	var got []string
+	for _, e := range all {
+		if e.Section != archive.SectionPreData || e.Kind == "DATABASE PROPERTIES" {
+			got = append(got, e.Kind+" "+e.Name)
+		}
+	}
+	want := []string{"DATABASE PROPERTIES a;b", "DATABASE PROPERTIES a;b", `COMMENT DATABASE "a;b"`, "COMMENT EVENT TRIGGER e", "ACL TABLE s.t", "ACL LARGE OBJECT 7"}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+}

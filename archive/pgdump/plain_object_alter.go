@@ -123,8 +123,12 @@ func (r *sqlReader) alter(o *object) {
 		r.alterPublication(o)
 	case r.skip("default privileges"):
 		o.kind = "DEFAULT ACL"
-	case r.skip("database"), r.skip("role"):
-		o.kind = "DATABASE PROPERTIES"
+	case r.skip("database"):
+		r.databaseProperties(o)
+	case r.skip("role"): // ... IN DATABASE
+		r.find("database")
+		r.skip("database")
+		r.databaseProperties(o)
 	case r.skip("foreign table"):
 		r.alterTable(o)
 		if o.kind == "DEFAULT" {
@@ -135,6 +139,13 @@ func (r *sqlReader) alter(o *object) {
 		if ok && r.skip("set default encoding") {
 			*o = object{kind: kindTypeStorage, name: q, tags: []string{q.name}}
 		}
+	}
+}
+
+func (r *sqlReader) databaseProperties(o *object) {
+	o.kind = "DATABASE PROPERTIES"
+	if name, ok := r.ident(); ok {
+		o.tags = []string{name}
 	}
 }
 

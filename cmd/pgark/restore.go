@@ -170,8 +170,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	f.BoolVar(&o.globals, "globals", false, "first make the roles and tablespaces that are in the archive (dump --globals, --all-databases) and not there; those that are there stay as they are; of all databases it is the default, and --globals=false leaves them out")
 	o.later.add(f, "resume")
 	f.StringP("format", "F", "", "told by the archive itself")
-	f.Bool("statistics", false, "the default")
-	f.Lookup("format").Hidden, f.Lookup("statistics").Hidden = true, true
+	f.Lookup("format").Hidden = true
 	restoreRefused().add(f)
 	f.StringArrayVar(&o.redirects, "redirect-schema", nil, "restore what is in schema OLD of the archive into schema NEW: `OLD=NEW`; may be repeated")
 }
