@@ -141,7 +141,7 @@ func (a *attempt) getCatalog(ctx context.Context) error {
 		return errors.Join(err, relay.Close()) // a pg_dump that never came must not be waited for
 	})
 	if err := g.Wait(); err != nil {
-		return err
+		return a.steadyError(err, relay.Failed())
 	}
 	d := &a.o.Cluster.Dialect
 	if cat.Product = d.Product; d.UtilityOption != "" {

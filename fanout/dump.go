@@ -187,8 +187,10 @@ func (d *dumper) dump(ctx context.Context, aw *archive.Writer, routes []Route, p
 			passed = append(passed, fmt.Sprintf("not %s: %v", routes[0].Name, err))
 			routes = next
 			d.progress.Note(fmt.Sprintf("%s: taking route %s", passed[len(passed)-1], routes[0].Name))
-		case !errors.Is(err, errSlipped) || attempt >= momentAttempts:
+		case !errors.Is(err, errSlipped):
 			return err
+		case attempt >= momentAttempts:
+			return fmt.Errorf("definitions changed during each of %d attempts; dump again when they rest: %w", attempt, err)
 		default:
 			d.progress.Note(fmt.Sprintf("starting over (%d of %d): %v", attempt, momentAttempts-1, err))
 			if err := sleep(ctx, time.Duration(attempt)*(20*time.Millisecond+rand.N(50*time.Millisecond))); err != nil {
@@ -233,6 +235,7 @@ type dumper struct {
 	created  time.Time
 	set      archive.SetID                   // of a dump to several volumes
 	workers  Workers                         // that have written them, or nil
+	failed   string                          // what pg_dump said that has failed, so that an attempt was made again
 	unsure   map[uint32]bool                 // tables that pg_dump, against expectation, has no rows of
 	stock    stockWrite                      // writes a dump in a format of pg_dump; nil for an archive of pgark
 	encoder  func() (*pgdump.Encoder, error) // likewise: for rows that are encoded where they are read, see [orderedPipe]

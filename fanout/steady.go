@@ -2,7 +2,9 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/wire"
@@ -64,6 +66,22 @@ func (a *attempt) steady(ctx context.Context, cat *archive.Catalog) error {
 	}
 	a.labels, err = labels(ctx, conn)
 	return err
+}
+
+// steadyError is an error of pg_dump, which fails where a view, a sequence or whatever else no lock holds was dropped since the moment: at
+// another one it does not. refused is what the server said to it. An error that comes a second time has another reason.
+func (a *attempt) steadyError(err, refused error) error {
+	var failed *PgDumpError
+	if !errors.As(err, &failed) || failed.Err != nil || failed.ExitCode <= 0 {
+		return err
+	}
+	said := strings.Join(failed.Lines, "\n")
+	empty := strings.Contains(said, "appears to be empty (length zero)") || strings.Contains(said, "returned no data")
+	if !wire.IsDropped(refused) && !empty || said == a.failed {
+		return err
+	}
+	a.failed = said
+	return fmt.Errorf("%w: something was dropped meanwhile: %w", errSlipped, err)
 }
 
 // pgProc is the OID of pg_proc.

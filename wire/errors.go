@@ -157,6 +157,17 @@ func IsUndefined(err error) bool {
 		e.Code == "XX000" && strings.HasPrefix(e.Message, "could not open relation with OID")
 }
 
+// IsDropped says that an object of any kind was not there: one that a transaction's snapshot shows may have been dropped since (42P01, 3F000,
+// 42704, 42883, 42703, and XX000 where the server's own functions look for it).
+func IsDropped(err error) bool {
+	var e *ServerError
+	if !errors.As(err, &e) {
+		return false
+	}
+	return IsUndefined(err) || e.Code == "42704" || e.Code == "42883" || e.Code == "42703" ||
+		e.Code == "XX000" && strings.HasPrefix(e.Message, "cache lookup failed")
+}
+
 // IsCancelled says that the server cancelled the statement, on our request, an administrator's or a timeout's (57014).
 func IsCancelled(err error) bool { return code(err) == "57014" }
 

@@ -30,6 +30,7 @@ type Relay struct {
 	decide   func(sql string) Verdict
 	dir      string
 	listener net.Listener
+	failed   error // see Failed
 }
 
 const (
@@ -63,6 +64,9 @@ func (r *Relay) Conninfo() string {
 		"host": r.dir, "port": strconv.Itoa(relayPort), "dbname": r.conn.cfg.Database(), "user": r.conn.cfg.User(),
 	}.String()
 }
+
+// Failed is the first error that the server has answered a query of the client with, nil if there was none. It is for after Serve.
+func (r *Relay) Failed() error { return r.failed }
 
 // Close stops listening and removes the socket.
 func (r *Relay) Close() error {
@@ -234,6 +238,10 @@ func (s *relaySession) forward(ctx context.Context, sql string) error {
 			}
 			s.message(typ, body)
 			switch {
+			case typ == msgError && s.failed == nil:
+				if e, err := parseServerError(body); err == nil { // else it is the client's to make out
+					s.failed = e
+				}
 			case typ == msgReadyForQuery:
 				return c.ready(body)
 			case typ == msgCopyIn || typ == msgCopyOut:
