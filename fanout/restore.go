@@ -190,6 +190,7 @@ type restoreRun struct {
 	result *RestoreResult
 	made   map[int32]bool     // by entry ID: definitions that were carried out (true) or failed (false)
 	change bool               // something was changed on the server
+	unsure bool               // the session was lost while its transaction was committed: all of it was changed, or nothing
 	roots  map[tableName]bool // see findRoots
 	// rootParts are the tables that hold the rows of a root some of whose partitions are external; see from.
 	rootParts map[tableName][]string
@@ -367,6 +368,7 @@ func (r *restoreRun) runInOneTransaction(ctx context.Context, s *loadSession) er
 			return fmt.Errorf("table %s: %s: %w", qualifiedID(m.Schema, m.Table), m.What, ErrMismatch)
 		}
 		_, err := s.conn.Exec(ctx, "COMMIT")
+		r.unsure = err != nil && s.conn.Err() != nil // no answer came
 		return err
 	}()
 	if err != nil {

@@ -90,6 +90,36 @@ func TestRestoreConnectionCut(t *testing.T) {
 	}
 }
 
+// TestRestoreCutWhileCommitting: a session that is lost before the answer to its COMMIT comes has changed all or nothing, and it can't be said which.
+func TestRestoreCutWhileCommitting(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src, dst := srv.CreateDB(t), srv.CreateDB(t)
+	srv.Exec(t, src, "CREATE TABLE t AS SELECT 1 AS i")
+	b := makeArchive(t, srv, src, archiveRecipe{})
+	srv.Exec(t, dst, `CREATE TABLE t (i int); CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(1); RETURN NULL; END';
+CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON t DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION slow()`)
+	proxy := pgtest.NewProxy(t, srv.TCPAddr())
+	ended := make(chan error)
+	go func() {
+		_, err := Restore(t.Context(), openArchive(t, b), RestoreOptions{
+			Target: parse(t, proxy.Conninfo(dst)), DataOnly: true, SingleTransaction: true,
+		})
+		ended <- err
+	}()
+	committing := "SELECT count(*) FROM pg_stat_activity WHERE datname = '" + dst + "' AND query = 'COMMIT' AND state = 'active'"
+	for srv.QueryString(t, dst, committing) == "0" {
+		select {
+		case err := <-ended:
+			t.Fatalf("it did not come to that: %v", err)
+		default:
+		}
+	}
+	proxy.Cut()
+	if err := <-ended; err == nil || !strings.Contains(err.Error(), "holds all of it, or nothing was changed") {
+		t.Errorf("error %v", err)
+	}
+}
+
 // TestRestoreCancelledWhileWaiting: a statement that waits for a lock is cancelled at once, not after the lock is gone.
 func TestRestoreCancelledWhileWaiting(t *testing.T) {
 	srv := pgtest.Shared(t)

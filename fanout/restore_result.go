@@ -105,6 +105,10 @@ func (r *restoreRun) stopped(ctx context.Context, err error) error {
 		what = "interrupted"
 	}
 	database := fmt.Sprintf("database %q", r.result.Database)
+	if r.unsure {
+		return fmt.Errorf("restore %s while it was committed: %s holds all of it, or nothing was changed; look which before you restore again: %w",
+			what, database, err)
+	}
 	if !r.change {
 		return fmt.Errorf("restore %s, nothing in %s was changed: %w", what, database, err)
 	}
