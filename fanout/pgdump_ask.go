@@ -2,12 +2,14 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -64,7 +66,10 @@ func (p *PgDump) ask(ctx context.Context, arg string) (string, error) {
 	cmd.Env = p.env(os.Environ())
 	cmd.WaitDelay = time.Second
 	out, err := cmd.Output()
-	if err != nil {
+	switch {
+	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE): // for which it can do nothing
+		return "", fmt.Errorf("cannot run %s: %w", p.Path, err)
+	case err != nil:
 		return "", fmt.Errorf("%w: %s %s: %w", ErrPgDumpMissing, p.Path, arg, err)
 	}
 	return string(out), nil

@@ -109,6 +109,7 @@ func (s *PgDumpSearch) find(ctx context.Context, d Dialect, major int) (PgDump, 
 			ErrPgDumpTooOld, major, d.Product, d.Version, dialectMajor(d))
 	}
 	var found []PgDump
+	var broken error       // of the first that could not say what it is
 	var more chan struct{} // nil for the first
 	for {
 		select {
@@ -119,6 +120,9 @@ func (s *PgDumpSearch) find(ctx context.Context, d Dialect, major int) (PgDump, 
 			case !ok && s.err != nil:
 				return PgDump{}, s.err
 			case !ok:
+				if len(found) == 0 {
+					return PgDump{}, nonePgDump(d, major, broken)
+				}
 				return chooseNewer(found, d, major)
 			case s.explicit != "":
 				if a.err == nil {
@@ -129,6 +133,9 @@ func (s *PgDumpSearch) find(ctx context.Context, d Dialect, major int) (PgDump, 
 				}
 				return a.tool, nil
 			case a.err != nil: // a broken one is no reason not to use a good one
+				if broken == nil {
+					broken = a.err
+				}
 			case a.tool.fits(d) && a.tool.Major == major:
 				return a.tool, nil
 			default:
@@ -139,6 +146,25 @@ func (s *PgDumpSearch) find(ctx context.Context, d Dialect, major int) (PgDump, 
 			return PgDump{}, ctx.Err()
 		}
 	}
+}
+
+// nonePgDump says why none was found: because there is none, because what there is can't be run, or because looking was not possible.
+func nonePgDump(d Dialect, major int, broken error) error {
+	if broken == nil {
+		f, err := os.Open(os.DevNull)
+		if err != nil { // with no file handle left, no directory can be read either
+			return fmt.Errorf("look for a pg_dump: %w", err)
+		}
+		if err := f.Close(); err != nil {
+			return err
+		}
+		_, err = chooseNewer(nil, d, major)
+		return err
+	}
+	if !errors.Is(broken, ErrPgDumpMissing) {
+		return broken
+	}
+	return fmt.Errorf("%w\nhint: %s", broken, installHint(d))
 }
 
 // chooseNewer takes the next newer one where there is none of the version itself, and says what is missing.

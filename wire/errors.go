@@ -137,6 +137,9 @@ func IsConnect(err error) bool {
 	return errors.As(err, &e)
 }
 
+// IsTooMany says that the server, the database or the role has no session to spare (53300).
+func IsTooMany(err error) bool { return code(err) == "53300" }
+
 // IsPermission says that the server refused for lack of a privilege (42501) or did not accept who we are (class 28).
 func IsPermission(err error) bool {
 	c := code(err)

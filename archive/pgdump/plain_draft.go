@@ -31,11 +31,11 @@ type draft struct {
 	from   int64       // where it begins
 	env    scriptEnv
 	body   strings.Builder // its definition up to the end of the last statement
-	lines  int    // line ends that the definition has after it
-	obj    object // of the first statement
-	first  bool   // there is a statement
-	ended  bool   // nothing belongs to its definition any more
-	isRule bool   // it makes a view again, with its query
+	lines  int             // line ends that the definition has after it
+	obj    object          // of the first statement
+	first  bool            // there is a statement
+	ended  bool            // nothing belongs to its definition any more
+	isRule bool            // it makes a view again, with its query
 
 	owner    string // ALTER ... OWNER TO
 	hasOwner bool

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -117,6 +118,12 @@ func (a *app) report(ctx context.Context, err error) int {
 	}
 	if hint == "" && wire.IsLockTimeout(err) {
 		hint = "another session holds a lock that is in the way (see pg_locks); --lock-wait-timeout says how long to wait for it"
+	}
+	if hint == "" && (errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)) {
+		hint = "let more files be open at once (ulimit -n), or take fewer sessions: -j"
+	}
+	if hint == "" && wire.IsTooMany(err) {
+		hint = "take fewer sessions (-j), or let the server or the role have more"
 	}
 	if hint == "" && errors.Is(err, gpbackup.ErrUndecided) {
 		hint = "--replicated TABLE, or --distributed TABLE, says which"
