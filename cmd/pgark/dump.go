@@ -79,7 +79,8 @@ They are of no moment, and come without passwords unless --role-passwords asks f
 --all-databases puts all databases of the server, one after the other, and its roles and tablespaces into one archive, from which all or
 one of them is restored. Each shows one moment, and they do not show the same. With -F plain it writes the script that pg_dumpall writes.
 
-The archive appears under its name only when it is complete and on disk; after an error or Ctrl-C nothing is left.`
+The archive appears under its name only when it is complete and on disk; after an error or Ctrl-C nothing is left.
+What kill -9, or a power cut, leaves is .FILE.partial-NUMBER beside it: it is no archive, and in nobody's way.`
 
 const dumpExample = `  pgark dump shop                              # shop-20260102T030405Z.pgark in this directory
   pgark dump -h db1 -U backup -j 8 -f /backup/shop.pgark shop

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 
@@ -30,7 +31,7 @@ func (o *outFile) nameIt() error {
 		return unix.Linkat(unix.AT_FDCWD, self, unix.AT_FDCWD, o.name, unix.AT_SYMLINK_FOLLOW)
 	}
 	dir, base := filepath.Split(o.name)
-	partial := filepath.Join(dir, fmt.Sprintf(".%s.partial-%d", base, os.Getpid()))
+	partial := filepath.Join(dir, fmt.Sprintf(".%s.partial-%d", base, rand.Uint64()))
 	if err := unix.Linkat(unix.AT_FDCWD, self, unix.AT_FDCWD, partial, unix.AT_SYMLINK_FOLLOW); err != nil {
 		return err
 	}

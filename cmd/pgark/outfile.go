@@ -75,11 +75,14 @@ func (a *app) createOut(name string, force bool) (*outFile, error) {
 		return o, nil
 	}
 	dir, base := filepath.Split(name)
-	o.partial = filepath.Join(dir, fmt.Sprintf(".%s.partial-%d", base, os.Getpid()))
-	// Only its owner may read a backup.
-	if o.f, err = os.OpenFile(o.partial, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+	if dir == "" {
+		dir = "."
+	}
+	// Only its owner may read a backup. A partial file that a killed program has left is not in the way: in containers all have one number.
+	if o.f, err = os.CreateTemp(dir, "."+base+".partial-*"); err != nil {
 		return nil, fmt.Errorf("the output file: %w", err)
 	}
+	o.partial = o.f.Name()
 	o.forget = a.removeAtOnce(o.partial)
 	return o, nil
 }
