@@ -34,20 +34,27 @@ type Relay struct {
 }
 
 const (
-	relayPort      = 5432
-	maxStartup     = 10000 // PostgreSQL's own limit for a startup packet
-	protocol3      = 3 << 16
-	requestSSL     = 80877103
-	requestGSS     = 80877104
-	reportedStatus = 'I' // the client begins outside a transaction, whatever the session is in
+	relayPort  = 5432
+	maxStartup = 10000 // PostgreSQL's own limit for a startup packet
+	protocol3  = 3 << 16
+	requestSSL = 80877103
+	requestGSS = 80877104
+	// maxSocketParent bounds the name of the directory that the socket's is made in: the socket's own has
+	// 103 bytes at most where that is least, and elsewhere 107.
+	maxSocketParent = 103 - len("/pgark-4294967295/.s.PGSQL.5432")
+	reportedStatus  = 'I' // the client begins outside a transaction, whatever the session is in
 )
 
 // NewRelay makes the socket. The session must be idle, and belongs to the relay until Serve has returned. decide is
 // called with each query. Close removes the socket.
 func NewRelay(conn *Conn, decide func(sql string) Verdict) (*Relay, error) {
-	dir, err := os.MkdirTemp("", "pgark-")
+	parent := os.TempDir()
+	if len(parent) > maxSocketParent {
+		parent = "/tmp"
+	}
+	dir, err := os.MkdirTemp(parent, "pgark-")
 	if err != nil {
-		return nil, fmt.Errorf("make a directory for a socket: %w", err)
+		return nil, fmt.Errorf("make a directory for a socket in %s (TMPDIR names another): %w", parent, err)
 	}
 	r := &Relay{conn: conn, decide: decide, dir: dir}
 	// MkdirTemp makes it 0700, so nobody else reaches the socket, whatever its own mode.

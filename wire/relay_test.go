@@ -100,6 +100,22 @@ func TestRelayVerdicts(t *testing.T) {
 	}
 }
 
+// TestRelayFarDown: a directory for temporary files whose name is too long for a socket was an "invalid argument".
+func TestRelayFarDown(t *testing.T) {
+	far := filepath.Join(t.TempDir(), strings.Repeat("x", 120))
+	if err := os.Mkdir(far, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("TMPDIR", far)
+	r, err := NewRelay(nil, forwardAll)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRelayWithoutClient is closed before anybody came.
 func TestRelayWithoutClient(t *testing.T) {
 	conn, err := serveRelay(t, pgtest.Shared(t).CreateDB(t), forwardAll, func(string) {})
