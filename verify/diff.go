@@ -127,7 +127,11 @@ func diffGroup(key diffKey, a, b []diffObject) []Difference {
 	for len(restA) > 0 && len(restB) > 0 {
 		x, y := restA[0], restB[0]
 		restA, restB = restA[1:], restB[1:]
-		if x.ddl != y.ddl {
+		switch {
+		case x.ddl == y.ddl:
+		case key.kind == "STATISTICS DATA": // which are others after every ANALYZE
+			add(DiffDefinition, "the planner's statistics differ")
+		default:
 			add(DiffDefinition, "the definitions differ")
 		}
 		if x.owner != y.owner {
