@@ -19,27 +19,28 @@ type RestoreOptions struct {
 	// Jobs is the number of sessions that load rows and build indexes at once. 0 is [DefaultJobs].
 	Jobs int
 
-	Create            bool // -C: create the database, and drop it first with Clean
-	Clean             bool // -c: drop what is to be restored first
-	IfExists          bool // DROP ... IF EXISTS; only with Clean
-	SingleTransaction bool // -1: all or nothing, on one session; implies ExitOnError
-	ExitOnError       bool // -e: the first error ends the restore
-	SchemaOnly        bool
-	DataOnly          bool
-	Append            bool // load into tables even if they hold rows
-	Sections          []string
-	Select            Selection
-	NoOwner           bool
-	NoACL             bool
-	NoComments        bool
-	NoStatistics      bool
-	NoSchema, NoData  bool // see [PlanOptions]
-	Without           Without
-	DisableTriggers   bool // with DataOnly: no trigger fires, but for those that are enabled ALWAYS, and no foreign key is checked; only for superusers
-	Globals           bool // make roles and tablespaces, where the archive has them, before all else
-	WithDependencies  bool // with Select: also what the selected objects depend on, and what belongs to that
-	FKTables          bool // with WithDependencies: also the tables that foreign keys refer to
-	ToPostgres        bool // translate the definitions for a single plain PostgreSQL, see [ToPostgres]
+	Create                bool // -C: create the database, and drop it first with Clean
+	Clean                 bool // -c: drop what is to be restored first
+	IfExists              bool // DROP ... IF EXISTS; only with Clean
+	SingleTransaction     bool // -1: all or nothing, on one session; implies ExitOnError
+	ExitOnError           bool // -e: the first error ends the restore
+	SchemaOnly            bool
+	DataOnly              bool
+	Append                bool // load into tables even if they hold rows
+	Sections              []string
+	Select                Selection
+	NoOwner               bool
+	NoACL                 bool
+	NoComments            bool
+	NoStatistics          bool
+	NoSchema, NoData      bool // see [PlanOptions]
+	Without               Without
+	NoDataForFailedTables bool // a table that could not be created gets no rows, even if one is there under its name
+	DisableTriggers       bool // with DataOnly: no trigger fires, but for those that are enabled ALWAYS, and no foreign key is checked; only for superusers
+	Globals               bool // make roles and tablespaces, where the archive has them, before all else
+	WithDependencies      bool // with Select: also what the selected objects depend on, and what belongs to that
+	FKTables              bool // with WithDependencies: also the tables that foreign keys refer to
+	ToPostgres            bool // translate the definitions for a single plain PostgreSQL, see [ToPostgres]
 
 	Redirect map[string]string // restore into other schemas, see [PlanOptions]
 

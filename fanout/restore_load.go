@@ -89,6 +89,8 @@ func (r *restoreRun) mayLoad(ctx context.Context, s *loadSession, e *entryLoad, 
 	e.looked.Do(func() {
 		var err error
 		switch {
+		case table != nil && r.hasFailed(table.ID) && r.opts.NoDataForFailedTables:
+			err = errNotMade
 		case e.foreign:
 			err = r.checkForeign(ctx, s, e)
 		case table != nil && r.hasFailed(table.ID) && !r.opts.Append:

@@ -43,6 +43,7 @@ type restoreOptions struct {
 	statistics                 statisticsOptions
 	without                    fanout.Without
 	disableTriggers            bool
+	noDataFailed               bool
 	create, clean, ifExists    bool
 	single, exitOnError        bool
 	appendRows                 bool
@@ -143,6 +144,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	addSelectFlags(f, &o.schemaOnly, &o.dataOnly, &o.sections, &o.noOwner, &o.noACL, &o.noComments)
 	o.statistics.addFlags(f, "restore the planner's statistics, as is the default where the archive has them")
 	addWithoutFlags(f, &o.without)
+	f.BoolVar(&o.noDataFailed, "no-data-for-failed-tables", false, "no rows into a table that could not be created, even if it is there and empty, or with --append")
 	f.BoolVar(&o.disableTriggers, "disable-triggers", false, "with -a: no trigger fires and no foreign key is checked while rows are loaded; for superusers")
 	f.StringArrayVarP(&o.sel.Schemas, "schema", "n", nil, "only objects in this `schema`")
 	f.StringArrayVarP(&o.sel.ExcludeSchemas, "exclude-schema", "N", nil, "no objects in this `schema`")

@@ -65,7 +65,7 @@ func (o *restoreOptions) engine(cluster *topology.Cluster, m *meter) fanout.Rest
 		SingleTransaction: o.single, ExitOnError: o.exitOnError, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
 		Append: o.appendRows, Sections: o.sections, Select: o.sel,
 		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, NoStatistics: o.statistics.none, NoSchema: o.statistics.noSchema, NoData: o.statistics.noData,
-		Without: o.without, DisableTriggers: o.disableTriggers, ToPostgres: o.translate, Log: o.app.logger(), Progress: m,
+		Without: o.without, DisableTriggers: o.disableTriggers, NoDataForFailedTables: o.noDataFailed, ToPostgres: o.translate, Log: o.app.logger(), Progress: m,
 		WithDependencies: o.withDeps, FKTables: o.fkTables, Globals: o.globals, Redirect: o.to,
 		Route: o.route, Servers: o.redirect, Discover: o.rediscover(cluster),
 	}
