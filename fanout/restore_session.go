@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/pgark/pgark/archive"
@@ -224,10 +225,20 @@ func (s *loadSession) exec(ctx context.Context, statements []string) error {
 			return err
 		}
 		if first == nil {
-			first = err
+			first = s.misplaced(sql, err)
 		}
 	}
 	return first
+}
+
+// misplaced adds to the error of the setting of a tablespace that the object is made all the same: the statement that makes it follows, as
+// pg_restore has it, too.
+func (s *loadSession) misplaced(sql string, err error) error {
+	name, ok := strings.CutPrefix(sql, "SET default_tablespace = ")
+	if err == nil || !ok || s.conn.InTransaction() != 'I' {
+		return err
+	}
+	return fmt.Errorf("it is made in another tablespace, and so is all that follows for %s: %w", trimStatement(name), err)
 }
 
 // isDeadlock reports whether the server ended the statement to end a deadlock: other sessions of this restore, or of
@@ -272,7 +283,7 @@ func (s *loadSession) roundTrip(ctx context.Context, all []string, entries []ent
 	var stop error
 	for _, e := range entries {
 		var first error
-		for range e.statements {
+		for _, sql := range e.statements {
 			err := sendErr
 			if err == nil {
 				_, err = s.conn.NextExec(ctx)
@@ -281,7 +292,7 @@ func (s *loadSession) roundTrip(ctx context.Context, all []string, entries []ent
 				sendErr = err // no more answers will come
 			}
 			if first == nil {
-				first = err
+				first = s.misplaced(sql, err)
 			}
 		}
 		if stop == nil {
