@@ -10,6 +10,8 @@ import (
 	"sync"
 
 	"golang.org/x/term"
+
+	"github.com/pgark/pgark/archive"
 )
 
 // app is one run of the program: where it reads and writes, and what the flags that all commands share say.
@@ -59,6 +61,13 @@ func (a *app) logger() *slog.Logger {
 	return slog.New(&lineHandler{app: a, level: level})
 }
 
+// loggerIn is logger for what speaks of an archived database: names, and what the server says, are in its encoding.
+func (a *app) loggerIn(cat *archive.Catalog) *slog.Logger {
+	h := *a.logger().Handler().(*lineHandler)
+	h.text = newTextDecoder(cat.Encoding)
+	return slog.New(&h)
+}
+
 // lineHandler prints log records as message lines: "pgark: warning: message key=value". The attributes that name an
 // object and a reason make a sentence: "pgark: error: not restored TABLE public.t: relation exists". The node that all of a
 // logger's records are about goes before the message.
@@ -66,6 +75,7 @@ type lineHandler struct {
 	app   *app
 	level slog.Level
 	attrs []slog.Attr
+	text  textDecoder
 }
 
 func (h *lineHandler) Enabled(_ context.Context, l slog.Level) bool { return l >= h.level }
@@ -101,7 +111,7 @@ func (h *lineHandler) Handle(_ context.Context, r slog.Record) error {
 		}
 	}
 	r.Attrs(add)
-	h.app.say("%s", b.String())
+	h.app.say("%s", h.text.String(b.String()))
 	return nil
 }
 

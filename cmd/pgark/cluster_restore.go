@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
 	"github.com/pgark/pgark/fanout/topology"
 	"github.com/pgark/pgark/verify"
@@ -132,7 +133,7 @@ func (o *restoreOptions) restoreCluster(ctx context.Context, c severalDatabases)
 	}
 	m := o.app.startMeter("restored")
 	all := clusterOutcome{o: o, c: c, databases: []restoredDatabase{}}
-	one := o.engine(cluster, m)
+	one := o.engine(cluster, m, &archive.Catalog{}) // each database has an encoding of its own
 	one.Target, one.Create, one.Globals = nil, false, false
 	r, err := fanout.RestoreCluster(ctx, c, fanout.ClusterRestoreOptions{
 		Server: cluster.Coordinator.Config, NoGlobals: o.noGlobals(), Restore: one, OpenSource: c.source(),

@@ -15,6 +15,9 @@ func decodeRestore(r *fanout.RestoreResult, text textDecoder) {
 		e := &r.Failures[i].Entry
 		e.Schema, e.Name = text.String(e.Schema), text.String(e.Name)
 		r.Failures[i].Was = text.String(r.Failures[i].Was)
+		if err := r.Failures[i].Err; err != nil {
+			r.Failures[i].Err = decodedError{err, text.String(err.Error())}
+		}
 	}
 	decodeNotes(r.Notes, text)
 	for i, w := range r.Warnings {

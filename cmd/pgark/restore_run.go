@@ -43,7 +43,11 @@ func (o *restoreOptions) restore(ctx context.Context, path string) error {
 	}
 	target := cluster.Coordinator.Config
 	m := o.app.startMeter("restored")
-	options := o.engine(cluster, m)
+	cat, err := a.Catalog()
+	if err != nil {
+		return err
+	}
+	options := o.engine(cluster, m, cat)
 	options.Remote = a.remote
 	r, err := fanout.Restore(ctx, a.Reader, options)
 	m.end()
@@ -59,13 +63,13 @@ func (o *restoreOptions) restore(ctx context.Context, path string) error {
 	return o.conclude(a.Reader, r, compared, begun)
 }
 
-func (o *restoreOptions) engine(cluster *topology.Cluster, m *meter) fanout.RestoreOptions {
+func (o *restoreOptions) engine(cluster *topology.Cluster, m *meter, cat *archive.Catalog) fanout.RestoreOptions {
 	return fanout.RestoreOptions{
 		Target: cluster.Coordinator.Config, Jobs: jobsOrDefault(o.jobs), Create: o.create, Clean: o.clean, IfExists: o.ifExists,
 		SingleTransaction: o.single, ExitOnError: o.exitOnError, SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly,
 		Append: o.appendRows, Sections: o.sections, Select: o.sel,
 		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, NoStatistics: o.statistics.none, NoSchema: o.statistics.noSchema, NoData: o.statistics.noData,
-		Without: o.without, DisableTriggers: o.disableTriggers, NoDataForFailedTables: o.noDataFailed, ToPostgres: o.translate, Log: o.app.logger(), Progress: m,
+		Without: o.without, DisableTriggers: o.disableTriggers, NoDataForFailedTables: o.noDataFailed, ToPostgres: o.translate, Log: o.app.loggerIn(cat), Progress: m,
 		WithDependencies: o.withDeps, FKTables: o.fkTables, Globals: o.globals, Redirect: o.to,
 		Route: o.route, Servers: o.redirect, Discover: o.rediscover(cluster),
 	}

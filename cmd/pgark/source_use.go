@@ -102,8 +102,12 @@ func (o *restoreOptions) restoreSource(ctx context.Context, src archive.Source, 
 		}
 		o.globals = false // its own catalog has none
 	}
+	cat, err := src.Catalog()
+	if err != nil {
+		return err
+	}
 	m := o.app.startMeter("restored")
-	r, err := fanout.RestoreSource(ctx, src, o.engine(cluster, m))
+	r, err := fanout.RestoreSource(ctx, src, o.engine(cluster, m, cat))
 	m.end()
 	if err != nil {
 		return refusal(src, err)
