@@ -260,7 +260,7 @@ func (c *closure) belongs(e, of *archive.Entry) string {
 // triggers and the like with the table's; others have it first among their dependencies.
 func (c *closure) owns(of, part *archive.Entry) bool {
 	switch of.Kind {
-	case kindTable, "FOREIGN TABLE", "VIEW", "MATERIALIZED VIEW", kindTableData:
+	case kindTable, "FOREIGN TABLE", "EXTERNAL TABLE", "VIEW", "MATERIALIZED VIEW", kindTableData:
 	case "DOMAIN":
 		return part.Kind == "CHECK CONSTRAINT" && of.Schema == part.Schema && strings.HasPrefix(part.Name, of.Name+" ")
 	case "STATISTICS", "INDEX", "CONSTRAINT":

@@ -40,7 +40,7 @@ func keyNeeds(kind, other string) bool {
 // register makes an entry known by its name, in a catalog that does not record what depends on what.
 func (c *closure) register(e *archive.Entry) {
 	switch e.Kind {
-	case kindTable, "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "TYPE", "DOMAIN", "SEQUENCE", "FUNCTION", "AGGREGATE", "PROCEDURE", "COLLATION",
+	case kindTable, "VIEW", "MATERIALIZED VIEW", "FOREIGN TABLE", "EXTERNAL TABLE", "TYPE", "DOMAIN", "SEQUENCE", "FUNCTION", "AGGREGATE", "PROCEDURE", "COLLATION",
 		"SHELL TYPE", "OPERATOR", "OPERATOR CLASS", "OPERATOR FAMILY", "TEXT SEARCH CONFIGURATION", "TEXT SEARCH DICTIONARY", "TEXT SEARCH PARSER", "TEXT SEARCH TEMPLATE":
 		for _, name := range routineNames(e) {
 			c.names[tableName{e.Schema, name}] = append(c.names[tableName{e.Schema, name}], e.ID)
@@ -56,7 +56,7 @@ func (c *closure) register(e *archive.Entry) {
 				}
 			}
 		}
-	case "SERVER", "FOREIGN DATA WRAPPER", "PROCEDURAL LANGUAGE", "ACCESS METHOD":
+	case "SERVER", "FOREIGN DATA WRAPPER", "PROCEDURAL LANGUAGE", "ACCESS METHOD", "PROTOCOL":
 		c.names[tableName{"", e.Name}] = append(c.names[tableName{"", e.Name}], e.ID)
 	case "EXTENSION": // which may be called as the wrapper or the language that it makes
 		c.names[tableName{"", e.Name}] = append(c.names[tableName{"", e.Name}], e.ID)
@@ -106,9 +106,22 @@ func (c *closure) namedIn(e *archive.Entry) (found []int32) {
 	if e.TableAM != "" {
 		add("", e.TableAM)
 	}
+	var path []string // of a protocol, whose functions have no schema
 	for _, s := range c.statements(e) {
+		if s.is(0, "SET", "search_path", "=") && len(s.tokens) > 3 {
+			path = splitQualified(s.sql[s.tokens[3].from:s.tokens[len(s.tokens)-1].to])
+			continue
+		}
 		for i, t := range s.tokens {
 			switch {
+			case t.kind == tokenString && e.Kind == "PROTOCOL":
+				for _, schema := range path {
+					add(schema, strings.Trim(s.text(i), "'"))
+				}
+			case t.kind == tokenString && e.Kind == "EXTERNAL TABLE":
+				if protocol, _, ok := strings.Cut(strings.Trim(s.text(i), "'"), "://"); ok {
+					add("", protocol)
+				}
 			case t.kind == tokenString:
 				add(c.registered(s, i))
 			case s.isName(i) && s.is(i+1, ".") && s.isName(i+2) && !(i > 0 && s.is(i-1, ".")):

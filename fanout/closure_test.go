@@ -142,3 +142,34 @@ roles that must be there: Odd One, boss, reader
 		}
 	}
 }
+
+// External tables could not be selected by name, and a view on one came without it where a dump does not record what depends on what.
+func TestExternalTableWithDependencies(t *testing.T) {
+	pre := archive.SectionPreData
+	cat := &archive.Catalog{Product: "Greenplum", PgDumpVersion: "gpbackup 1.30.3", Entries: []archive.Entry{
+		{ID: 1, Kind: "SCHEMA", Name: "s", Section: pre, DDL: "CREATE SCHEMA s;\n"},
+		{ID: 2, Kind: "FUNCTION", Schema: "s", Name: "r()", Section: pre, DDL: "CREATE FUNCTION s.r() RETURNS integer AS 'x' LANGUAGE c;\n"},
+		{ID: 3, Kind: "FUNCTION", Schema: "s", Name: "w()", Section: pre, DDL: "CREATE FUNCTION s.w() RETURNS integer AS 'x' LANGUAGE c;\n"},
+		{ID: 4, Kind: "PROTOCOL", Name: "p", Section: pre, DDL: "SET search_path = s, public;\n\nCREATE TRUSTED PROTOCOL p ( readfunc = 'r', writefunc = 'w');\n"},
+		{ID: 5, Kind: "EXTERNAL TABLE", Schema: "s", Name: "e", Section: pre, DDL: "CREATE EXTERNAL TABLE s.e (a integer) LOCATION ('p://x') FORMAT 'TEXT';\n"},
+		{ID: 6, Kind: "VIEW", Schema: "s", Name: "v", Section: pre, DDL: "CREATE VIEW s.v AS SELECT e.a FROM s.e;\n"},
+		{ID: 7, Kind: "EXTERNAL TABLE", Schema: "s", Name: "other", Section: pre, DDL: "CREATE EXTERNAL TABLE s.other (a integer) LOCATION ('http://x') FORMAT 'TEXT';\n"},
+	}}
+	for _, c := range []struct {
+		table string
+		want  []int32
+	}{{"s.v", []int32{1, 2, 3, 4, 5, 6}}, {"e", []int32{1, 2, 3, 4, 5}}, {"other", []int32{1, 7}}} {
+		plan, err := fanout.NewPlan(cat, fanout.PlanOptions{WithDependencies: true, Select: fanout.Selection{Tables: []string{c.table}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int32
+		for _, step := range plan.Steps {
+			got = append(got, step.Entry.ID)
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s: %s", c.table, diff)
+		}
+	}
+}

@@ -226,7 +226,7 @@ func (c *chooser) measures(of *archive.Entry) bool {
 func (c *chooser) named(e *archive.Entry) bool {
 	sel := &c.opts.Select
 	switch e.Kind {
-	case kindTable, kindTableData, "VIEW", "FOREIGN TABLE", "MATERIALIZED VIEW", "MATERIALIZED VIEW DATA",
+	case kindTable, kindTableData, "VIEW", "FOREIGN TABLE", "EXTERNAL TABLE", "MATERIALIZED VIEW", "MATERIALIZED VIEW DATA",
 		"SEQUENCE", "SEQUENCE SET":
 		return slices.Contains(sel.Tables, e.Name) || e.Schema != "" && slices.Contains(sel.Tables, e.Schema+"."+e.Name)
 	case "INDEX":
