@@ -5,7 +5,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/internal/pgtest"
 )
 
@@ -57,40 +56,6 @@ func TestDatabaseFor(t *testing.T) {
 		if got := databaseFor(tt.version, tt.sql); got != tt.want {
 			t.Errorf("%d: %s", tt.version, got)
 		}
-	}
-}
-
-// A tablespace that is not there costs a table nothing but its place, and the message says so.
-func TestRestoreWithoutItsTablespace(t *testing.T) {
-	srv := pgtest.Shared(t)
-	src, dst := srv.CreateDB(t), srv.CreateDB(t)
-	srv.Exec(t, src, "CREATE TABLE a AS SELECT 1 AS i; CREATE TABLE b AS SELECT 2 AS i")
-	b := makeArchive(t, srv, src, archiveRecipe{edit: func(e *archive.Entry) {
-		if e.Kind == kindTable {
-			e.Tablespace, e.Nulls = "nowhere", e.Nulls&^archive.NullTablespace
-		}
-	}})
-	for _, exit := range []bool{false, true} {
-		r, err := tryRestore(t, srv, dst, b, RestoreOptions{ExitOnError: exit}, defaultRestoreLimits())
-		if exit == (err == nil) {
-			t.Fatalf("error %v", err)
-		}
-		if !exit {
-			if len(r.Failures) != 1 {
-				t.Fatalf("%+v", r)
-			}
-			err = r.Failures[0]
-			if got := srv.QueryString(t, dst, "SELECT a.i, b.i FROM a, b"); got != "1|2" {
-				t.Errorf("rows %s", got)
-			}
-		}
-		if !strings.Contains(err.Error(), `TABLE public.a: it is made in another tablespace, and so is all that follows for nowhere: ERROR: invalid value`) {
-			t.Error(err)
-		}
-		if got := srv.QueryString(t, dst, "SELECT count(*) FROM pg_class WHERE relname = 'a'"); got != "1" {
-			t.Errorf("%s tables", got)
-		}
-		dst = srv.CreateDB(t)
 	}
 }
 

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"iter"
-	"strings"
 	"time"
 
 	"github.com/pgark/pgark/archive"
@@ -225,20 +224,10 @@ func (s *loadSession) exec(ctx context.Context, statements []string) error {
 			return err
 		}
 		if first == nil {
-			first = s.misplaced(sql, err)
+			first = err
 		}
 	}
 	return first
-}
-
-// misplaced adds to the error of the setting of a tablespace that the object is made all the same: the statement that makes it follows, as
-// pg_restore has it, too.
-func (s *loadSession) misplaced(sql string, err error) error {
-	name, ok := strings.CutPrefix(sql, "SET default_tablespace = ")
-	if err == nil || !ok || s.conn.InTransaction() != 'I' {
-		return err
-	}
-	return fmt.Errorf("it is made in another tablespace, and so is all that follows for %s: %w", trimStatement(name), err)
 }
 
 // isDeadlock reports whether the server ended the statement to end a deadlock: other sessions of this restore, or of
@@ -283,7 +272,7 @@ func (s *loadSession) roundTrip(ctx context.Context, all []string, entries []ent
 	var stop error
 	for _, e := range entries {
 		var first error
-		for _, sql := range e.statements {
+		for range e.statements {
 			err := sendErr
 			if err == nil {
 				_, err = s.conn.NextExec(ctx)
@@ -292,7 +281,7 @@ func (s *loadSession) roundTrip(ctx context.Context, all []string, entries []ent
 				sendErr = err // no more answers will come
 			}
 			if first == nil {
-				first = s.misplaced(sql, err)
+				first = err
 			}
 		}
 		if stop == nil {
