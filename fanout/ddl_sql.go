@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 
@@ -122,8 +123,18 @@ func (p *Plan) Definition(st *State, s *Step) []string {
 	if !s.Schema && s.Entry.HadDumper {
 		return nil
 	}
-	return append(p.settings(st, s.Entry), p.body(s.Entry)...)
+	var sets []string
+	if e := s.Entry; !p.Options.Without.Tablespaces && e.Nulls&archive.NullTablespace == 0 && e.Tablespace != "" {
+		// One that is not there is refused for each object, so that each is reported; it goes into the default one, and not into that
+		// of the object before.
+		sets = append(sets, setTablespace+"'';")
+		st.tablespace = setting{}
+	}
+	return slices.Concat(sets, p.settings(st, s.Entry), p.body(s.Entry))
 }
+
+// setTablespace is how the statement begins that sets the tablespace of what is created.
+const setTablespace = "SET default_tablespace = "
 
 // settings are the SET statements that an entry needs.
 func (p *Plan) settings(st *State, e *archive.Entry) []string {
@@ -133,7 +144,7 @@ func (p *Plan) settings(st *State, e *archive.Entry) []string {
 		if e.Tablespace != "" {
 			value = p.ident(e.Tablespace)
 		}
-		sets = append(sets, "SET default_tablespace = "+value+";")
+		sets = append(sets, setTablespace+value+";")
 	}
 	if p.hasTableAM(e) && e.RelKind != relkindPartitioned && st.tableAM.set(e.TableAM) {
 		sets = append(sets, "SET default_table_access_method = "+p.ident(e.TableAM)+";")

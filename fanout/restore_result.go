@@ -80,7 +80,12 @@ func (r *restoreRun) fail(ctx context.Context, s *loadSession, e *archive.Entry,
 	r.mu.Lock()
 	r.result.Failures = append(r.result.Failures, f)
 	r.mu.Unlock()
-	r.opts.Log.Error("not restored", "object", f.object(), "error", err)
+	message := "not restored"
+	var elsewhere *elsewhereError
+	if errors.As(err, &elsewhere) {
+		message = "not as in the archive:"
+	}
+	r.opts.Log.Error(message, "object", f.object(), "error", err)
 	if r.opts.ExitOnError {
 		return f
 	}

@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"errors"
 
 	"github.com/pgark/pgark/archive"
 )
@@ -87,8 +88,12 @@ func (r *restoreRun) execAll(ctx context.Context, s *loadSession, items []entryS
 
 // defined records the outcome of an entry's definition.
 func (r *restoreRun) defined(ctx context.Context, s *loadSession, e *archive.Entry, err error) error {
-	if err == nil {
+	var elsewhere *elsewhereError
+	if err == nil || errors.As(err, &elsewhere) {
 		r.done(e.ID)
+		if err != nil {
+			return r.fail(ctx, s, e, err)
+		}
 		return nil
 	}
 	r.mu.Lock()

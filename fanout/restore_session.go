@@ -2,8 +2,10 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"github.com/pgark/pgark/archive"
@@ -223,11 +225,38 @@ func (s *loadSession) exec(ctx context.Context, statements []string) error {
 		if err != nil && (s.lost(err) || ctx.Err() != nil) {
 			return err
 		}
-		if first == nil {
-			first = err
-		}
+		first = worse(first, sql, err)
 	}
 	return first
+}
+
+// elsewhereError is an object that was made, in the default tablespace, because the one that the archive has it in was refused.
+type elsewhereError struct{ err error }
+
+func (e *elsewhereError) Error() string {
+	return "made in the default tablespace (create its own before, or leave out all with --no-tablespaces): " + e.err.Error()
+}
+
+func (e *elsewhereError) Unwrap() error { return e.err }
+
+// worse is what an entry's statements come to with the next one's outcome: the first error, but for that of a setting without
+// which the object was not made after all. In a transaction that is aborted nothing has an outcome of its own.
+func worse(first error, sql string, err error) error {
+	const aborted = "25P02"
+	var elsewhere *elsewhereError
+	switch {
+	case err == nil:
+		return first
+	case errors.As(first, &elsewhere) && sqlState(err) == aborted:
+		return elsewhere.err
+	case errors.As(first, &elsewhere):
+		return err
+	case first != nil:
+		return first
+	case strings.HasPrefix(sql, setTablespace) && sqlState(err) != aborted:
+		return &elsewhereError{err}
+	}
+	return err
 }
 
 // isDeadlock reports whether the server ended the statement to end a deadlock: other sessions of this restore, or of
@@ -272,7 +301,7 @@ func (s *loadSession) roundTrip(ctx context.Context, all []string, entries []ent
 	var stop error
 	for _, e := range entries {
 		var first error
-		for range e.statements {
+		for _, sql := range e.statements {
 			err := sendErr
 			if err == nil {
 				_, err = s.conn.NextExec(ctx)
@@ -280,9 +309,7 @@ func (s *loadSession) roundTrip(ctx context.Context, all []string, entries []ent
 			if err != nil && s.conn.Err() != nil {
 				sendErr = err // no more answers will come
 			}
-			if first == nil {
-				first = err
-			}
+			first = worse(first, sql, err)
 		}
 		if stop == nil {
 			stop = done(e.entry, first)
