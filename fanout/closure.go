@@ -80,7 +80,7 @@ func newClosure(p *Plan) *closure {
 		plan: p, needs: make(map[int32]Need), parent: make(map[int32]bool),
 		dependents: make(map[int32][]int32), schemas: make(map[string]int32),
 	}
-	if p.Catalog.TOCVersion == "" {
+	if p.namesOnly {
 		c.names, c.extensions = make(map[tableName][]int32), make(map[string][]int32)
 	}
 	for _, e := range p.order {

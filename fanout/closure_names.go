@@ -30,6 +30,18 @@ func (c *closure) deps(e *archive.Entry) []int32 {
 	return deps
 }
 
+// recordsDependencies tells whether a catalog has what pg_dump knows of what depends on what. Scripts and sets of gpbackup have not, nor has what
+// was made of them: their objects have no numbers.
+func recordsDependencies(cat *archive.Catalog) bool {
+	for i := range cat.Entries {
+		switch e := &cat.Entries[i]; e.Kind {
+		case kindTable, "VIEW", "SEQUENCE", "FUNCTION", "TYPE", kindSchema:
+			return cat.TOCVersion != "" && e.TableOID != 0
+		}
+	}
+	return cat.TOCVersion != ""
+}
+
 // keyNeeds tells whether what follows the rows may need an entry of another kind that does, too.
 func keyNeeds(kind, other string) bool {
 	index := func(kind string) bool { return kind == "INDEX" || kind == "CONSTRAINT" || kind == "INDEX ATTACH" }

@@ -54,6 +54,8 @@ type Plan struct {
 	tables map[int32]int32   // TABLE DATA → its TABLE
 	style  scriptStyle
 
+	namesOnly bool // the catalog does not record what depends on what
+
 	was       map[int32]tableName // with Redirect: the names of the archive, of what has others now
 	schemaSQL map[int32][]string  // with Redirect: statements that make the new schemas
 	moved     map[string]string   // with Redirect: extensions that are to be made in a new schema
@@ -135,11 +137,12 @@ func NewPlan(cat *archive.Catalog, o PlanOptions) (*Plan, error) {
 	}
 	p := &Plan{
 		Catalog: cat, Options: o, DataOnly: !o.wantsSchema(),
-		byID:   make(map[int32]*archive.Entry, len(cat.Entries)),
-		wanted: make(map[int32]want, len(cat.Entries)),
-		rows:   make(map[int32][]int32),
-		tables: make(map[int32]int32),
-		style:  styleOf(cat),
+		byID:      make(map[int32]*archive.Entry, len(cat.Entries)),
+		wanted:    make(map[int32]want, len(cat.Entries)),
+		rows:      make(map[int32][]int32),
+		tables:    make(map[int32]int32),
+		style:     styleOf(cat),
+		namesOnly: !recordsDependencies(cat),
 	}
 	for i := range cat.Entries {
 		e := &cat.Entries[i]

@@ -180,7 +180,7 @@ func (c *chooser) picked(e *archive.Entry) bool {
 // the table too, which is no reason to want them. Of a script the object stands first, behind its schema, which is no reason either where the
 // object is one of an extension: its reader has what follows the rows wait for much else.
 func (c *chooser) followsWanted(e *archive.Entry) bool {
-	script := c.plan.Catalog.TOCVersion == ""
+	script := c.plan.namesOnly
 	alone := isStatistics(e)
 	for _, id := range e.Deps {
 		owner := c.plan.byID[id]

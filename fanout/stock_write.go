@@ -92,6 +92,21 @@ func writeStock(ctx context.Context, t StockTarget, cat *archive.Catalog, feed r
 	return nil, fmt.Errorf("%w: %q", errStockFormat, o.Format)
 }
 
+// withoutNumbers takes the numbers of the server's catalog off what a script with its comments (pg_dump -v) has told of objects, but for large
+// ones: that is how a catalog is known which does not record what depends on what.
+func withoutNumbers(cat *archive.Catalog) *archive.Catalog {
+	if cat.TOCVersion != "" {
+		return cat
+	}
+	cat = ownCatalog(cat, 0)
+	for i := range cat.Entries {
+		if e := &cat.Entries[i]; !e.Global() && e.Kind != kindBlob && e.Kind != kindBlobs && e.Kind != kindBlobMetadata {
+			e.TableOID, e.OID = 0, 0
+		}
+	}
+	return cat
+}
+
 // writeStockArchive writes a custom, directory or tar archive.
 func writeStockArchive(ctx context.Context, t StockTarget, cat *archive.Catalog, feed rowFeed, o StockOptions) (*StockSummary, error) {
 	whole := cat
@@ -99,6 +114,7 @@ func writeStockArchive(ctx context.Context, t StockTarget, cat *archive.Catalog,
 	if len(split.parts) > 0 {
 		cat = split.catalog()
 	}
+	cat = withoutNumbers(cat)
 	w, err := newStockWriter(ctx, t, cat, o)
 	if err != nil {
 		return nil, err
