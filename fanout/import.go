@@ -246,12 +246,20 @@ func (im *importer) one(ctx context.Context, u *importUnit) error {
 	return im.p.close(ctx, st, rows)
 }
 
-// count compares the rows with the numbers that the dump tells.
-func (im *importer) count(cat *archive.Catalog) error {
-	counter, ok := im.content.(archive.RowCounter)
+// countRows compares the number of an entry's rows that were read with what the dump says, if it does.
+func countRows(src any, entry int32, got uint64) error {
+	counter, ok := src.(archive.RowCounter)
 	if !ok {
 		return nil
 	}
+	if want, ok := counter.ExpectedRows(entry); ok && got != want {
+		return fmt.Errorf("%d rows were read, the dump says that it has %d", got, want)
+	}
+	return nil
+}
+
+// count compares the rows with the numbers that the dump tells.
+func (im *importer) count(cat *archive.Catalog) error {
 	got := make(map[int32]uint64)
 	seen := make(map[int32]bool)
 	for _, u := range im.units {
@@ -261,8 +269,8 @@ func (im *importer) count(cat *archive.Catalog) error {
 	}
 	for i := range cat.Entries {
 		e := &cat.Entries[i]
-		if want, ok := counter.ExpectedRows(e.ID); ok && got[e.ID] != want {
-			return fmt.Errorf("table %s: %d rows were read, the dump says that it has %d", qualifiedID(e.Schema, e.Name), got[e.ID], want)
+		if err := countRows(im.content, e.ID, got[e.ID]); err != nil {
+			return fmt.Errorf("table %s: %w", qualifiedID(e.Schema, e.Name), err)
 		}
 	}
 	return nil

@@ -109,10 +109,15 @@ func (s *foreignSource) Rows(ctx context.Context, entry int32, fn func(text []by
 	if len(streams) == 0 {
 		return noRows(s.Source, entry)
 	}
+	var total uint64
 	for _, x := range streams {
-		if err := s.StreamRows(ctx, x.ID, fn); err != nil {
+		err := s.StreamRows(ctx, x.ID, func(text []byte) error {
+			total += uint64(bytes.Count(text, []byte{'\n'}))
+			return fn(text)
+		})
+		if err != nil {
 			return err
 		}
 	}
-	return nil
+	return countRows(s.Source, entry, total)
 }

@@ -183,7 +183,7 @@ func (x *sourceFeed) rows(ctx context.Context, e *archive.Entry, to pieceSink, _
 		}
 	}
 	x.progress.TableDone(e.Schema, e.Name, total)
-	return nil
+	return countRows(x.source, e.ID, total)
 }
 
 func (x *sourceFeed) largeObjects(ctx context.Context, e *archive.Entry, fn func(oid uint32, offset int64, data []byte) error) error {
