@@ -33,11 +33,12 @@ func newDataReader(r io.Reader, c Compression, zlibFraming bool) (io.ReadCloser,
 		}
 		return &frameReader{in: b, r: z, close: z.Close}, nil
 	case c == CompressionGzip:
-		z, err := gzip.NewReader(b) // which reads member after member
+		z, err := gzip.NewReader(b)
 		if err != nil {
 			return nil, fmt.Errorf("%w: gzip: %w", endOr(err), err)
 		}
-		return &frameReader{in: b, r: z, close: z.Close}, nil
+		z.Multistream(false)
+		return &frameReader{in: b, r: &gzipMembers{in: b, z: z}, close: z.Close}, nil
 	case c == CompressionLZ4:
 		z := lz4.NewReader(b)
 		return &frameReader{in: b, r: z, next: func() { z.Reset(b) }}, nil
@@ -49,6 +50,46 @@ func newDataReader(r io.Reader, c Compression, zlibFraming bool) (io.ReadCloser,
 		return &frameReader{in: b, r: z, close: func() error { z.Close(); return nil }}, nil // which reads frame after frame
 	}
 	return nil, fmt.Errorf("%w: %s", ErrVersion, c)
+}
+
+// gzipMembers reads member after member. Zero bytes behind the last one are no damage, nor to gzip: tapes and disks that are
+// written in whole blocks leave them.
+type gzipMembers struct {
+	in *bufio.Reader
+	z  *gzip.Reader
+}
+
+func (g *gzipMembers) Read(p []byte) (int, error) {
+	for {
+		n, err := g.z.Read(p)
+		if !errors.Is(err, io.EOF) {
+			return n, err
+		}
+		zeros := false
+		for {
+			c, err := g.in.ReadByte()
+			if err != nil { // the end, or what the file has to say
+				return n, err
+			}
+			if c == 0 {
+				zeros = true
+				continue
+			}
+			if err := g.in.UnreadByte(); err != nil {
+				return n, err
+			}
+			break
+		}
+		if zeros {
+			return n, fmt.Errorf("%w: bytes follow the end of the compressed data", ErrDamaged)
+		}
+		if err := g.z.Reset(g.in); err != nil {
+			return n, err
+		}
+		if g.z.Multistream(false); n > 0 {
+			return n, nil
+		}
+	}
 }
 
 // endOr tells a stream that is cut off from a damaged one.

@@ -162,6 +162,19 @@ func TestUnpackDamage(t *testing.T) {
 	}
 }
 
+// Zero bytes that a tape leaves behind gzip's last member are no damage, what follows them is.
+func TestUnpackGzipZeros(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	member := packers()["gzip"](t, []byte(tinyScript))
+	padded := append(append(bytes.Clone(member), member...), make([]byte, 3*512)...)
+	if got, err := unpackedBytes(writeTemp(t, padded)); err != nil || string(got) != tinyScript+tinyScript {
+		t.Errorf("%d bytes in place of %d: %v", len(got), 2*len(tinyScript), err)
+	}
+	if _, err := unpackedBytes(writeTemp(t, append(padded, member...))); !errors.Is(err, ErrDamaged) {
+		t.Errorf("a member behind zeros: %v", err)
+	}
+}
+
 // What does not begin like a dump is refused before it is decompressed.
 func TestUnpackRefuses(t *testing.T) {
 	pack := packers()["zstd"]
