@@ -113,6 +113,10 @@ func (r *restoreRun) connectTo(ctx context.Context, cfg *wire.Config) (*loadSess
 	settings.ApplicationName = "pgark restore"
 	if IsSegmentedCatalog(r.catalog) {
 		settings.Optional = append(settings.Optional, [2]string{storageDefaults, ""})
+		if wire.EmbedsASCII(r.catalog.Encoding) {
+			// Greenplum's ANALYZE after a COPY fails at rows of a session with such an encoding, and the COPY with it.
+			settings.Optional = append(settings.Optional, [2]string{"gp_autostats_mode", "none"})
+		}
 	}
 	conn, err := wire.Connect(ctx, cfg, settings)
 	if err != nil {

@@ -59,7 +59,7 @@ func (c *Conn) nextRowsOut() (*RowsOut, error) {
 	switch {
 	case !text:
 		err = errors.New("the statement gives rows in binary format, only text is supported")
-	case embedsASCII(c.Encoding()):
+	case EmbedsASCII(c.Encoding()):
 		err = fmt.Errorf("rows can't be turned into COPY text in client_encoding %s", c.Encoding())
 	default:
 		return o, nil
@@ -92,8 +92,8 @@ func describedColumns(body []byte) (n int, text bool, err error) {
 	return n, text, nil
 }
 
-// embedsASCII says that bytes below 0x80 may be parts of characters in a client encoding.
-func embedsASCII(encoding string) bool {
+// EmbedsASCII says that bytes below 0x80 may be parts of characters in a client encoding.
+func EmbedsASCII(encoding string) bool {
 	switch strings.ToUpper(encoding) {
 	case "SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB":
 		return true
