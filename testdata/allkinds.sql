@@ -71,7 +71,10 @@ CREATE TABLESPACE pgark_space LOCATION '';
 \o
 \set ON_ERROR_STOP on
 \endif
+BEGIN;
+LOCK TABLE pg_catalog.pg_authid IN SHARE ROW EXCLUSIVE MODE;
 GRANT CREATE ON TABLESPACE pgark_space TO pgark_owner;
+COMMIT;
 \endif
 
 ------------------------------------------------------------------------------------------------------------
