@@ -254,7 +254,7 @@ func TestDumpStockSessions(t *testing.T) {
 		g := newGate(nil)
 		sessions := make(chan string, 1)
 		g.meanwhile(func() {
-			sessions <- srv.QueryString(t, "postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = '"+db+"'")
+			sessions <- srv.QueryString(t, "postgres", "SELECT count(*) FROM pg_stat_activity WHERE datname = '"+db+"' AND backend_type = 'client backend'") // and not autovacuum
 		})
 		r, err := fanout.DumpStock(t.Context(), fanout.StockTarget{Out: g}, fanout.DumpOptions{Cluster: c, Jobs: jobs, Session: session},
 			fanout.StockOptions{Format: fanout.FormatCustom, Codec: archive.CodecZstd})
