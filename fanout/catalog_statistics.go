@@ -87,7 +87,11 @@ func (r *restoreRun) leaveSteps(steps []*Step, of, why string) error {
 	if len(steps) == len(r.steps) {
 		return fmt.Errorf("there is nothing to restore but statistics, and none of them can be: %s; run ANALYZE", why)
 	}
-	r.steps = slices.DeleteFunc(r.steps, func(s *Step) bool { return slices.Contains(steps, s) })
+	left := make(map[*Step]bool, len(steps)) // there may be two for each of many thousand tables
+	for _, s := range steps {
+		left[s] = true
+	}
+	r.steps = slices.DeleteFunc(r.steps, func(s *Step) bool { return left[s] })
 	r.warn(leftStatistics(len(steps), of, why))
 	return nil
 }
