@@ -29,8 +29,9 @@ type pieceSum struct {
 	bytes uint64
 }
 
-// newPieceEncoder makes an encoder for custom and directory archives. Level 0 is the codec's default.
-func newPieceEncoder(f Format, directory bool, c Compression, level int) (pieceEncoder, error) {
+// newPieceEncoder makes an encoder for custom and directory archives. Level 0 is the codec's default. Pieces are at most so many bytes, which may tell how
+// they are best encoded.
+func newPieceEncoder(f Format, directory bool, c Compression, level, pieces int) (pieceEncoder, error) {
 	switch c {
 	case CompressionNone:
 		return plainEncoder{}, nil
@@ -47,7 +48,7 @@ func newPieceEncoder(f Format, directory bool, c Compression, level int) (pieceE
 	case CompressionLZ4:
 		return newLZ4Encoder(level)
 	case CompressionZstd:
-		return newZstdEncoder(level)
+		return newZstdEncoder(level, pieces)
 	}
 	return nil, fmt.Errorf("%w: %s in format %d", ErrVersion, c, f)
 }

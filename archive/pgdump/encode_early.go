@@ -46,15 +46,15 @@ func NewEncoder(c Compression, level int) (*Encoder, error) {
 	if fast := fastLevel(c); fast == 0 || level > fast || level < 0 {
 		return nil, nil
 	}
-	enc, err := newPieceEncoder(FormatCustom, false, c, level)
+	piece := earlyPiece
+	if c == CompressionLZ4 {
+		piece = earlyPieceLZ4
+	}
+	enc, err := newPieceEncoder(FormatCustom, false, c, level, piece)
 	if err != nil {
 		return nil, err
 	}
-	e := &Encoder{enc: enc, form: c, piece: earlyPiece}
-	if c == CompressionLZ4 {
-		e.piece = earlyPieceLZ4
-	}
-	return e, nil
+	return &Encoder{enc: enc, form: c, piece: piece}, nil
 }
 
 // PieceSize is how large pieces are best, in bytes: at most [MaxPiece].

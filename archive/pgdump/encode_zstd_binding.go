@@ -18,7 +18,7 @@ type zstdEncoder struct {
 	level int
 }
 
-func newZstdEncoder(level int) (pieceEncoder, error) {
+func newZstdEncoder(level, _ int) (pieceEncoder, error) {
 	if level == 0 {
 		level = defaultZstdLevel
 	}

@@ -7,7 +7,7 @@ import "github.com/klauspost/compress/zstd"
 // zstdEncoder makes one frame of each piece, with a checksum of its content.
 type zstdEncoder struct{ enc *zstd.Encoder }
 
-func newZstdEncoder(level int) (pieceEncoder, error) {
+func newZstdEncoder(level, _ int) (pieceEncoder, error) {
 	if level == 0 {
 		level = defaultZstdLevel
 	}

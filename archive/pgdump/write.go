@@ -106,7 +106,7 @@ func newWriter(ctx context.Context, cat *archive.Catalog, format Format, directo
 	}
 	encoders := make([]pieceEncoder, o.Jobs)
 	for i := range encoders {
-		if encoders[i], err = newPieceEncoder(format, directory, o.Compression, o.Level); err != nil {
+		if encoders[i], err = newPieceEncoder(format, directory, o.Compression, o.Level, MaxPiece); err != nil {
 			return nil, err
 		}
 	}

@@ -61,7 +61,7 @@ func NewDirectoryWriter(ctx context.Context, dir string, cat *archive.Catalog, o
 	return newWriter(ctx, cat, FormatTar, true, o, func(toc *TOC, o *WriteOptions) (sink, error) {
 		nameData(toc, true)
 		s := &directorySink{name: filepath.Clean(dir), codec: o.Compression, frame: gzipFrame{member: true}}
-		enc, err := newPieceEncoder(FormatTar, true, o.Compression, o.Level)
+		enc, err := newPieceEncoder(FormatTar, true, o.Compression, o.Level, MaxPiece)
 		if err != nil {
 			return nil, err
 		}
