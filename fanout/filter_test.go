@@ -72,3 +72,33 @@ exclude table_and_children part
 		}
 	}
 }
+
+func TestParseSelectionFile(t *testing.T) {
+	var sel Selection
+	err := ParseSelectionFile(strings.NewReader(`include schema sales # all of it
+exclude schema "a ""b"" c"
+include table sales.orders
+include table "with
+newline"
+include table a.b
+include index orders_pkey
+include trigger orders audit
+include function f(integer,text)
+include function  g ( character   varying ,b )
+`), &sel)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Selection{
+		Schemas: []string{"sales"}, ExcludeSchemas: []string{`a "b" c`}, Tables: []string{"sales.orders", "with\nnewline", "a.b"},
+		Indexes: []string{"orders_pkey"}, Triggers: []string{"orders audit"}, Functions: []string{"f(integer, text)", "g(character varying, b)"},
+	}
+	if d := cmp.Diff(want, sel); d != "" {
+		t.Error(d)
+	}
+	for _, in := range []string{"exclude table t", "include table_data t", "include extension e", "include foreign_data f", "include database d", "exclude function f()"} {
+		if err := ParseSelectionFile(strings.NewReader(in), &Selection{}); !errors.Is(err, ErrFilterFile) || !strings.Contains(err.Error(), "not supported") {
+			t.Errorf("%q: %v", in, err)
+		}
+	}
+}

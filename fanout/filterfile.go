@@ -15,9 +15,21 @@ const maxFilterFile = 16 << 20
 
 // ParseFilterFile reads a filter file as pg_dump 17's --filter has it and adds what it says to f: lines of
 // "include|exclude  schema|table|table_and_children|table_data|table_data_and_children|extension  PATTERN", with
-// comments from # to the end of the line. A quoted part of a pattern may span lines. Foreign data is refused: pgark
-// does not dump it.
+// comments from # to the end of the line. A quoted part of a pattern may span lines. "include foreign_data" names servers.
 func ParseFilterFile(r io.Reader, f *Filter) error {
+	return parseFilterFile(r, f.filterList, func(pattern string) string { return pattern })
+}
+
+// ParseSelectionFile reads a filter file as pg_restore 17's --filter has it and adds what it says to s: lines of
+// "include  schema|table|index|trigger|function  NAME" and "exclude  schema  NAME", with comments. Names are exact; of one in double
+// quotes, which may span lines, it is what is between them.
+func ParseSelectionFile(r io.Reader, s *Selection) error {
+	return parseFilterFile(r, s.filterList, exactName)
+}
+
+// parseFilterFile reads a filter file. list gives the list that lines of a kind, "include table", add to, nil where there is none; as makes of a
+// pattern what is added.
+func parseFilterFile(r io.Reader, list func(kind string) *[]string, as func(pattern string) string) error {
 	text, err := io.ReadAll(io.LimitReader(r, maxFilterFile+1))
 	if err != nil {
 		return err
@@ -27,7 +39,7 @@ func ParseFilterFile(r io.Reader, f *Filter) error {
 	}
 	s := filterScanner{rest: string(text), line: 1}
 	for s.nextCommand() {
-		if err := s.command(f); err != nil {
+		if err := s.command(list, as); err != nil {
 			return err
 		}
 	}
@@ -86,52 +98,87 @@ func (s *filterScanner) word() string {
 }
 
 // command reads one line's words and its pattern.
-func (s *filterScanner) command(f *Filter) error {
-	verb, object := s.word(), s.word()
-	target, err := s.target(f, verb, object)
-	if err != nil {
-		return err
+func (s *filterScanner) command(list func(kind string) *[]string, as func(pattern string) string) error {
+	verb := s.word()
+	kind := verb + " " + s.word()
+	target := list(kind)
+	switch {
+	case target != nil:
+	case verb != "include" && verb != "exclude":
+		return s.errorf("%q: a line begins with include or exclude", verb)
+	default:
+		return s.errorf("%q is not supported", kind)
 	}
 	p, err := s.pattern()
 	if err != nil {
 		return err
 	}
 	if p == "" {
-		return s.errorf("a pattern is missing after %q", verb+" "+object)
+		return s.errorf("a pattern is missing after %q", kind)
 	}
-	*target = append(*target, p)
+	*target = append(*target, as(p))
 	return nil
 }
 
-func (s *filterScanner) target(f *Filter, verb, object string) (*[]string, error) {
-	switch verb + " " + object {
+func (f *Filter) filterList(kind string) *[]string {
+	switch kind {
 	case "include schema":
-		return &f.Schemas, nil
+		return &f.Schemas
 	case "exclude schema":
-		return &f.ExcludeSchemas, nil
+		return &f.ExcludeSchemas
 	case "include table":
-		return &f.Tables, nil
+		return &f.Tables
 	case "exclude table":
-		return &f.ExcludeTables, nil
+		return &f.ExcludeTables
 	case "include table_and_children":
-		return &f.TablesAndChildren, nil
+		return &f.TablesAndChildren
 	case "exclude table_and_children":
-		return &f.ExcludeTablesAndChildren, nil
+		return &f.ExcludeTablesAndChildren
 	case "exclude table_data":
-		return &f.ExcludeTableData, nil
+		return &f.ExcludeTableData
 	case "exclude table_data_and_children":
-		return &f.ExcludeTableDataAndChildren, nil
+		return &f.ExcludeTableDataAndChildren
 	case "include foreign_data":
-		return &f.ForeignServers, nil
+		return &f.ForeignServers
 	case "include extension":
-		return &f.Extensions, nil
+		return &f.Extensions
 	case "exclude extension":
-		return &f.ExcludeExtensions, nil
+		return &f.ExcludeExtensions
 	}
-	if verb != "include" && verb != "exclude" {
-		return nil, s.errorf("%q: a line begins with include or exclude", verb)
+	return nil
+}
+
+func (s *Selection) filterList(kind string) *[]string {
+	switch kind {
+	case "include schema":
+		return &s.Schemas
+	case "exclude schema":
+		return &s.ExcludeSchemas
+	case "include table":
+		return &s.Tables
+	case "include index":
+		return &s.Indexes
+	case "include trigger":
+		return &s.Triggers
+	case "include function":
+		return &s.Functions
 	}
-	return nil, s.errorf("%q is not supported", verb+" "+object)
+	return nil
+}
+
+// exactName is the name that is meant: what is in double quotes, if all of it is; else with blanks as in an archive's list, "f(integer, text)".
+func exactName(name string) string {
+	if inner, quoted := strings.CutPrefix(name, `"`); quoted {
+		if inner, quoted = strings.CutSuffix(inner, `"`); quoted && !strings.Contains(strings.ReplaceAll(inner, `""`, ""), `"`) {
+			return unquoteName(name)
+		}
+		return name // of several parts
+	}
+	name = strings.Join(strings.Fields(strings.ReplaceAll(name, ",", ", ")), " ")
+	for _, sign := range []string{" ,", " (", "( ", " )"} {
+		name = strings.ReplaceAll(name, sign, strings.TrimSpace(sign))
+	}
+	return name
 }
 
 // pattern reads up to a comment or the end of the line, but over line ends inside double quotes. White space between

@@ -27,6 +27,23 @@ type app struct {
 	unfinish map[string]struct{} // files and directories to remove if the program has to end at once
 }
 
+// readOptionFile reads the file that an option names, standard input for -. What read finds wrong with it is wrong usage.
+func (a *app) readOptionFile(option, path string, read func(io.Reader) error) error {
+	var r io.Reader = a.stdin
+	if path != "-" {
+		f, err := os.Open(path)
+		if err != nil {
+			return fmt.Errorf("%s: %w", option, err)
+		}
+		defer f.Close()
+		r = f
+	}
+	if err := read(r); err != nil {
+		return usagef("%s %s: %v", option, path, err)
+	}
+	return nil
+}
+
 // lineEraser is something that occupies the last line of the terminal.
 type lineEraser interface{ erase() }
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"time"
 
@@ -368,19 +367,7 @@ func leftVolumes(err error) string {
 }
 
 func (o *dumpOptions) readFilter() error {
-	var r io.Reader = o.app.stdin
-	if o.filterFile != "-" {
-		f, err := os.Open(o.filterFile)
-		if err != nil {
-			return fmt.Errorf("--filter: %w", err)
-		}
-		defer f.Close()
-		r = f
-	}
-	if err := fanout.ParseFilterFile(r, &o.filter); err != nil {
-		return usagef("--filter %s: %v", o.filterFile, err)
-	}
-	return nil
+	return o.app.readOptionFile("--filter", o.filterFile, func(r io.Reader) error { return fanout.ParseFilterFile(r, &o.filter) })
 }
 
 // summary tells what was written.

@@ -83,6 +83,5 @@ func restoreRefused() refusedFlags {
 		{name: "use-set-session-authorization", why: whySession},
 		{name: "enable-row-security", why: "rows are loaded by COPY, which row security does not allow; connect as who is not subject to it"},
 		{name: "transaction-size", valued: true, why: "each object is restored by itself, or with -1 all in one transaction"},
-		{name: "filter", valued: true, why: "select with -n, -N, -t, -I, -T and -P, or with a list (-L)"},
 	}
 }

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
-	"os"
 	"slices"
 
 	"github.com/spf13/cobra"
@@ -18,18 +16,19 @@ type restoreOptions struct {
 	app  *app
 	conn connOptions
 
-	file      string
-	force     bool
-	volumes   remoteOptions
-	sources   sourceOptions
-	scripts   scriptOptions
-	listFile  string
-	list      bool
-	jobs      int
-	route     string
-	servers   []string
-	redirects []string
-	verify    bool
+	file       string
+	force      bool
+	volumes    remoteOptions
+	sources    sourceOptions
+	scripts    scriptOptions
+	listFile   string
+	filterFile string
+	list       bool
+	jobs       int
+	route      string
+	servers    []string
+	redirects  []string
+	verify     bool
 
 	toPostgres string // auto, yes, no
 	translate  bool   // what auto comes to
@@ -157,6 +156,7 @@ func (o *restoreOptions) AddFlags(f *pflag.FlagSet) {
 	o.scripts.addFlags(f)
 	f.BoolVar(&o.sel.Strict, "strict-names", false, "fail, before anything is changed, if a name given to -n, -t, -I, -T or -P is not in the archive; as ever with --with-dependencies")
 	f.StringVarP(&o.listFile, "use-list", "L", "", "only what `FILE` lists, in its order (from pgark list --toc); - is standard input")
+	f.StringVar(&o.filterFile, "filter", "", "read include and exclude lines, for -n, -N, -t, -I, -T and -P, from `FILE`, as pg_restore 17 does; - is standard input")
 	f.BoolVarP(&o.list, "list", "l", false, "print the archive's table of contents, as pgark list --toc does, and restore nothing")
 	f.BoolVar(&o.appendRows, "append", false, "load into tables that hold rows already")
 	f.StringVar(&o.toPostgres, "to-postgres", "auto",
@@ -199,6 +199,11 @@ func (o *restoreOptions) Validate(f *pflag.FlagSet) error {
 	}
 	if err := o.validateRoute(); err != nil {
 		return err
+	}
+	if o.filterFile != "" {
+		if err := o.readFilter(); err != nil {
+			return err
+		}
 	}
 	if err := o.volumes.validate(f); err != nil {
 		return err
@@ -252,6 +257,7 @@ func (o *restoreOptions) validatePairs() error {
 		{o.verify && o.appendRows, "--verify and --append cannot be used together: the tables hold other rows too"},
 		{o.fkTables && !o.withDeps, "--fk-tables needs --with-dependencies"},
 		{o.withDeps && o.listFile != "", "--with-dependencies and -L/--use-list cannot be used together: a list says itself what is restored"},
+		{o.listFile == "-" && o.filterFile == "-", "-L - and --filter - cannot be used together: standard input is read once"},
 		{o.withDeps && !o.picks(), "--with-dependencies needs something that is selected: -t, -n, -I, -T or -P"},
 		{segments && o.single, "-1/--single-transaction and --route segments cannot be used together: it is one session with the coordinator"},
 		{segments && o.file != "", "--route segments needs a database, and -f writes a script"},
@@ -343,19 +349,12 @@ func (o *restoreOptions) Run(ctx context.Context, path string) error {
 }
 
 func (o *restoreOptions) readList() error {
-	var r io.Reader = o.app.stdin
-	if o.listFile != "-" {
-		f, err := os.Open(o.listFile)
-		if err != nil {
-			return fmt.Errorf("-L: %w", err)
-		}
-		defer f.Close()
-		r = f
-	}
-	ids, err := fanout.ParseList(r)
-	if err != nil {
-		return usagef("-L %s: %v", o.listFile, err)
-	}
-	o.sel.List = ids
-	return nil
+	return o.app.readOptionFile("-L", o.listFile, func(r io.Reader) (err error) {
+		o.sel.List, err = fanout.ParseList(r)
+		return err
+	})
+}
+
+func (o *restoreOptions) readFilter() error {
+	return o.app.readOptionFile("--filter", o.filterFile, func(r io.Reader) error { return fanout.ParseSelectionFile(r, &o.sel) })
 }
