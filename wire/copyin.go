@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -96,6 +97,9 @@ func (ci *CopyIn) listen() {
 		}
 		if err != nil {
 			ci.lost = err
+			// A Write may wait for the other side to take rows, which never fails if only the half to us was closed, as what
+			// stands between us and the server may do.
+			ci.conn.nc.SetWriteDeadline(time.Unix(1, 0)) //nolint:errcheck,gosec // fails only if it is closed already
 			return
 		}
 	}
@@ -206,10 +210,13 @@ func (ci *CopyIn) send(p []byte) error {
 	return nil
 }
 
-// writeFailed prefers what the server said at its end over the failed write.
+// writeFailed prefers what the server said at its end, and then that it ended, over the failed write.
 func (ci *CopyIn) writeFailed(err error) error {
 	if ci.conn.nc.SetReadDeadline(time.Now().Add(time.Second)) == nil {
 		<-ci.done
+		if ci.lost != nil && !errors.Is(ci.lost, os.ErrDeadlineExceeded) {
+			err = ci.lost
+		}
 	}
 	if e := ci.failed.Load(); e != nil {
 		err = e

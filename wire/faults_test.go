@@ -203,6 +203,33 @@ func TestConnectionStalled(t *testing.T) {
 	})
 }
 
+// A connection that is closed by halves takes no rows any more, and does not refuse them either.
+func TestCopyInHungUp(t *testing.T) {
+	srv := pgtest.Shared(t)
+	db := srv.CreateDB(t)
+	srv.Exec(t, db, "CREATE TABLE t (a text)")
+	proxy := pgtest.NewProxy(t, srv.TCPAddr())
+	c := connect(t, proxy.Conninfo(db))
+	ctx, cancel := context.WithTimeout(testContext(t), 20*time.Second)
+	defer cancel()
+	ci, err := c.CopyIn(ctx, "COPY public.t FROM STDIN")
+	if err != nil {
+		t.Fatal(err)
+	}
+	time.AfterFunc(100*time.Millisecond, proxy.HangUp)
+	block := []byte(strings.Repeat("x\n", 4<<20))
+	for err == nil {
+		_, err = ci.Write(block)
+	}
+	if ctx.Err() != nil || !strings.Contains(err.Error(), "closed it without a word") {
+		t.Errorf("Write: %v", err)
+	}
+	lost(t, c, err)
+	if _, err = ci.Close(testContext(t)); err == nil {
+		t.Error("Close: no error")
+	}
+}
+
 // A stall that ends is no error.
 func TestStallResumed(t *testing.T) {
 	srv := pgtest.Shared(t)

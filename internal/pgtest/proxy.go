@@ -96,6 +96,20 @@ func (p *Proxy) cut() {
 	p.changed.Broadcast()
 }
 
+// HangUp tells clients that nothing more comes, but neither closes the connections nor passes anything more on, as a relay does
+// that closes them by halves.
+func (p *Proxy) HangUp() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stalled = true
+	for c := range p.conns {
+		if c.LocalAddr().String() != p.Addr() {
+			continue // to the server
+		}
+		c.(*net.TCPConn).CloseWrite() //nolint:errcheck,gosec // breaking it is the purpose
+	}
+}
+
 // CutAfter cuts all connections once n more bytes have come from the server; exactly n arrive at the client.
 func (p *Proxy) CutAfter(n int64) { p.setBudget(downstream, n) }
 
