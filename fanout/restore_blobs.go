@@ -16,7 +16,7 @@ var errChunk = errors.New("not a chunk of a large object")
 // loadBlobs writes the chunks that l gives it into large objects that earlier steps have made, in one transaction.
 // Chunks don't overlap and know their place, so several sessions may write at once.
 func (r *restoreRun) loadBlobs(ctx context.Context, s *loadSession, l *tableLoad) (archive.Digest, uint64, error) {
-	omit, err := r.blobsNotMade()
+	omit, err := r.blobsToOmit(ctx, s, l.entry)
 	if err != nil {
 		return archive.Digest{}, 0, err
 	}
@@ -51,9 +51,53 @@ func (l *tableLoad) omit(n int) {
 	l.mu.Unlock()
 }
 
-// blobsNotMade returns the OIDs of large objects whose creation failed. One that exists with such an OID is someone
-// else's, and stays as it is.
-func (r *restoreRun) blobsNotMade() (map[uint32]bool, error) {
+// blobsToOmit returns the OIDs of large objects that get no bytes: those that could not be created, unless one is there that is empty. As a
+// table, it may have been made before something else of its definition failed: that its owner is not there, for one. What holds bytes
+// is someone else's, and stays as it is. The first session looks, before any chunk is written: later ones would find its chunks.
+func (r *restoreRun) blobsToOmit(ctx context.Context, s *loadSession, e *entryLoad) (map[uint32]bool, error) {
+	e.looked.Do(func() {
+		failed, err := r.blobsFailed()
+		if err == nil {
+			err = s.keepEmptyBlobs(ctx, failed)
+		}
+		if err != nil {
+			e.fail(err)
+		}
+		e.omit = failed
+	})
+	return e.omit, e.failed()
+}
+
+// keepEmptyBlobs takes those out of a set of large objects that are there, belong to this session's role, and are empty.
+func (s *loadSession) keepEmptyBlobs(ctx context.Context, oids map[uint32]bool) error {
+	if len(oids) == 0 {
+		return nil
+	}
+	var list bytes.Buffer
+	for oid := range oids {
+		if list.Len() > 0 {
+			list.WriteByte(',')
+		}
+		list.WriteString(strconv.FormatUint(uint64(oid), 10))
+	}
+	rows, err := s.conn.QueryStrings(ctx, "SELECT oid FROM pg_catalog.pg_largeobject_metadata "+
+		"WHERE oid = ANY ('{"+list.String()+"}'::pg_catalog.oid[]) AND CASE WHEN pg_catalog.pg_has_role(lomowner, 'USAGE') "+
+		"THEN pg_catalog.length(pg_catalog.lo_get(oid, 0, 1)) = 0 ELSE false END")
+	if err != nil {
+		return fmt.Errorf("look which large objects are empty: %w", err)
+	}
+	for _, row := range rows {
+		oid, err := strconv.ParseUint(row[0], 10, 32)
+		if err != nil {
+			return fmt.Errorf("look which large objects are empty: %w", err)
+		}
+		delete(oids, uint32(oid))
+	}
+	return nil
+}
+
+// blobsFailed returns the OIDs of large objects of whose definition something failed.
+func (r *restoreRun) blobsFailed() (map[uint32]bool, error) {
 	omit := make(map[uint32]bool)
 	for _, step := range r.steps {
 		if !r.hasFailed(step.Entry.ID) {

@@ -19,7 +19,8 @@ type entryLoad struct {
 	unknown bool // want is unknown
 	parts   []*tableLoad
 
-	looked sync.Once // whether rows may be loaded into what is there: before the first of any part, see mayLoad
+	looked sync.Once       // whether rows may be loaded into what is there: before the first of any part, see mayLoad
+	omit   map[uint32]bool // large objects that get no bytes, see blobsToOmit
 
 	mu   sync.Mutex
 	open int   // parts that are not settled

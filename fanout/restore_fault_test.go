@@ -168,6 +168,29 @@ func TestRestoreSkipsOthersLargeObjects(t *testing.T) {
 	}
 }
 
+// TestRestoreBlobsWithoutOwner: a large object whose owner is not there has been made, and gets its bytes as a table gets its rows.
+func TestRestoreBlobsWithoutOwner(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src, dst := srv.CreateDB(t), srv.CreateDB(t)
+	srv.Exec(t, src, `CREATE ROLE blob_owner`)
+	srv.Exec(t, src, `SELECT lo_from_bytea(2001, 'one'), lo_from_bytea(2002, 'two'), lo_create(2003)`)
+	srv.Exec(t, src, `ALTER LARGE OBJECT 2001 OWNER TO blob_owner`)
+	srv.Exec(t, src, `ALTER LARGE OBJECT 2003 OWNER TO blob_owner`)
+	b := makeArchive(t, srv, src, archiveRecipe{})
+	srv.Exec(t, src, `REASSIGN OWNED BY blob_owner TO CURRENT_USER`)
+	srv.Exec(t, src, `DROP ROLE blob_owner`)
+	res, err := tryRestore(t, srv, dst, b, RestoreOptions{}, defaultRestoreLimits())
+	check(t, err)
+	want := "2001:one,2002:two,2003:"
+	if got := srv.QueryString(t, dst,
+		`SELECT string_agg(oid || ':' || encode(lo_get(oid), 'escape'), ',' ORDER BY oid) FROM pg_largeobject_metadata`); got != want {
+		t.Errorf("large objects hold %s, want %s", got, want)
+	}
+	if len(res.Failures) == 0 || len(res.Mismatches) != 0 || len(res.Warnings) != 0 {
+		t.Errorf("%+v", res)
+	}
+}
+
 // TestBlobWriterRefuses: a row that is not a chunk never reaches the server.
 func TestBlobWriterRefuses(t *testing.T) {
 	for _, row := range []string{
