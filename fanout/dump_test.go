@@ -379,3 +379,26 @@ UPDATE pg_extension SET extconfig = ARRAY['conf'::regclass::oid], extcondition =
 		t.Errorf("%d rows of the configuration table, want 2", got)
 	}
 }
+
+// TestDumpOnlyLargeObjects: where no table has rows, large objects are the first thing that pg_dump wants to read, and from version 17 on
+// it does so with other messages than queries.
+func TestDumpOnlyLargeObjects(t *testing.T) {
+	srv := pgtest.Shared(t)
+	db := srv.CreateDB(t)
+	srv.Exec(t, db, `CREATE TABLE t (id int); SELECT lo_from_bytea(3001, 'one'), lo_from_bytea(3002, 'two')`)
+	programs := []string{""} // the server's
+	for _, major := range []int{17, 18} {
+		programs = append(programs, pgtest.StockClient(t, major, "pg_dump"))
+	}
+	for _, program := range programs {
+		var file bytes.Buffer
+		dumpTo(t, srv.Conninfo(db), &file, fanout.DumpOptions{PgDumpPath: program, Filter: fanout.Filter{ExcludeTableData: []string{"t"}}})
+		rows := uint64(0)
+		for _, s := range reader(t, file.Bytes()).Streams() {
+			rows += s.Digest.Rows
+		}
+		if rows != 2 {
+			t.Errorf("pg_dump %q: %d chunks of large objects, want 2", program, rows)
+		}
+	}
+}

@@ -24,7 +24,8 @@ type Verdict struct {
 
 // Relay lets one libpq program use a session that is open already: the program sees what the session sees, under its
 // snapshot and its locks, and needs no password. It listens on a Unix socket in a directory of its own that only this
-// user can enter, takes one client, and serves simple queries.
+// user can enter, takes one client, and serves simple queries. A function call, by which pg_dump 17 and later
+// read large objects, is refused as a query may be.
 type Relay struct {
 	conn     *Conn
 	decide   func(sql string) Verdict
@@ -209,6 +210,9 @@ func (s *relaySession) one(ctx context.Context) error {
 			return err
 		}
 		return s.out.Flush()
+	case 'F':
+		s.refuse("a relay serves simple queries only")
+		return s.out.Flush()
 	default:
 		return fmt.Errorf("%w: message of type %q from the client of a relay, which serves simple queries only", ErrProtocol, head[0])
 	}
@@ -222,10 +226,17 @@ func (s *relaySession) query(ctx context.Context, sql string) error {
 	case v.Tag != "":
 		s.message(msgCommandComplete, append([]byte(v.Tag), 0))
 	default:
-		s.message(msgError, []byte("SERROR\x00VERROR\x00C0A000\x00M"+v.Refuse+"\x00\x00"))
+		s.refuse(v.Refuse)
+		return nil
 	}
 	s.message(msgReadyForQuery, []byte{reportedStatus})
 	return nil
+}
+
+// refuse answers with an error.
+func (s *relaySession) refuse(why string) {
+	s.message(msgError, []byte("SERROR\x00VERROR\x00C0A000\x00M"+why+"\x00\x00"))
+	s.message(msgReadyForQuery, []byte{reportedStatus})
 }
 
 // forward has the session run a query and copies its messages to the client.
