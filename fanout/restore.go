@@ -2,6 +2,7 @@ package fanout
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"slices"
@@ -286,8 +287,30 @@ func (r *restoreRun) run(ctx context.Context) error {
 	return r.flush(ctx, pool.sessions[0])
 }
 
+// ErrReadOnly is returned for a target that takes no changes, in which every single object would fail.
+var ErrReadOnly = errors.New("the target takes no changes")
+
+// checkWritable asks whether the target takes changes.
+func (s *loadSession) checkWritable(ctx context.Context) error {
+	rows, err := s.conn.QueryStrings(ctx, "SELECT pg_catalog.current_setting('transaction_read_only'), pg_catalog.pg_is_in_recovery()")
+	switch {
+	case err != nil:
+		return fmt.Errorf("look whether the target takes changes: %w", err)
+	case len(rows) != 1 || rows[0][0] != "on":
+		return nil
+	case rows[0][1] == "t":
+		return fmt.Errorf("%w: the server is a standby; restore into its primary", ErrReadOnly)
+	default:
+		return fmt.Errorf("%w: default_transaction_read_only is on, for the database, the role or the server; "+
+			"to restore all the same, set PGOPTIONS='-c default_transaction_read_only=off'", ErrReadOnly)
+	}
+}
+
 // lookBefore makes sure, before anything is changed, that the tables that are there may be loaded.
 func (r *restoreRun) lookBefore(ctx context.Context, leader *loadSession) error {
+	if err := leader.checkWritable(ctx); err != nil {
+		return err
+	}
 	if err := r.checkExtensions(ctx, leader); err != nil {
 		return err
 	}

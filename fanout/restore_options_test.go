@@ -39,6 +39,26 @@ func TestRestoreCreatesDatabase(t *testing.T) {
 	srv.WaitNoSessions(t, "postgres")
 }
 
+// TestRestoreReadOnly: a database that is read-only by a setting of its own is restored with -C, which brings the setting, too. One that is
+// there is left alone, with one message.
+func TestRestoreReadOnly(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src := srv.CreateDB(t)
+	srv.Exec(t, src, "CREATE TABLE t AS SELECT 1 AS i; CREATE INDEX ON t (i); ALTER DATABASE "+src+" SET default_transaction_read_only = on")
+	b := makeArchive(t, srv, src, archiveRecipe{})
+	for _, o := range []RestoreOptions{{}, {Clean: true}} {
+		res, err := tryRestore(t, srv, src, b, o, defaultRestoreLimits())
+		if !errors.Is(err, ErrReadOnly) || !strings.Contains(err.Error(), "nothing in") || len(res.Failures) != 0 {
+			t.Errorf("clean %t: %v", o.Clean, err)
+		}
+	}
+	srv.DropDB(t, src)
+	restored(t, srv, src, b, RestoreOptions{Create: true, Target: config(t, srv, "postgres"), Jobs: 2})
+	if got := srv.QueryString(t, src, "SELECT i, current_setting('default_transaction_read_only') FROM t"); got != "1|on" {
+		t.Errorf("restored %s", got)
+	}
+}
+
 // What pg_dump 15 and later write of a database goes into an older server, too, if that has the locale.
 func TestDatabaseFor(t *testing.T) {
 	libc := `CREATE DATABASE "LOCALE_PROVIDER = libc" WITH TEMPLATE = template0 ENCODING = 'UTF8' LOCALE_PROVIDER = libc LOCALE = 'C';` + "\n\n\n"

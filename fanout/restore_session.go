@@ -111,6 +111,11 @@ func (r *restoreRun) connect(ctx context.Context) (*loadSession, error) {
 func (r *restoreRun) connectTo(ctx context.Context, cfg *wire.Config) (*loadSession, error) {
 	settings := wire.LoadSettings(r.catalog.Encoding)
 	settings.ApplicationName = "pgark restore"
+	if cfg == r.target && (r.madeOf(kindDatabase) || r.madeOf(kindDatabaseProp)) {
+		// ALTER DATABASE ... SET default_transaction_read_only came with the archive, and is for when it has been restored. One that was
+		// there before keeps everybody out, us too.
+		settings.Set = append(settings.Set, [2]string{"default_transaction_read_only", "off"})
+	}
 	if IsSegmentedCatalog(r.catalog) {
 		settings.Optional = append(settings.Optional, [2]string{storageDefaults, ""})
 		if wire.EmbedsASCII(r.catalog.Encoding) {
