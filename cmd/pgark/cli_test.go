@@ -1,6 +1,8 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -9,6 +11,7 @@ import (
 
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
+	"github.com/pgark/pgark/wire"
 )
 
 func TestConninfo(t *testing.T) {
@@ -192,5 +195,27 @@ func TestHuman(t *testing.T) {
 	}
 	if got := visible("a\nb\x1b[0m\u202eé"); got != `a\nb\x1b[0m\u202eé` {
 		t.Error(got)
+	}
+}
+
+// TestHintOnce: an error of the server has its hint in its text, and advice of ours comes after it.
+func TestHintOnce(t *testing.T) {
+	server := &wire.ServerError{Severity: "ERROR", Code: "53200", Message: "out of shared memory", Hint: "Do this."}
+	for _, tt := range []struct {
+		err  error
+		want string
+	}{
+		{&stateError{err: server, state: "nothing was written"}, "pgark: ERROR: out of shared memory (SQLSTATE 53200)\nhint: Do this. (nothing was written)\n"},
+		{withHint(server, "or that"), "pgark: ERROR: out of shared memory (SQLSTATE 53200)\nhint: Do this.\nhint: or that\n"},
+	} {
+		f, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer f.Close()
+		code := (&app{stderr: f}).report(t.Context(), tt.err)
+		if got, err := os.ReadFile(f.Name()); err != nil || code != exitFailed || string(got) != tt.want {
+			t.Errorf("exit code %d, error %v, said\n%s", code, err, got)
+		}
 	}
 }

@@ -128,10 +128,11 @@ func (a *app) report(ctx context.Context, err error) int {
 	if hint == "" && errors.Is(err, gpbackup.ErrUndecided) {
 		hint = "--replicated TABLE, or --distributed TABLE, says which"
 	}
-	if text := err.Error(); text != "" {
+	text := err.Error()
+	if text != "" {
 		a.say("%s", text)
 	}
-	if hint != "" {
+	if hint != "" && !strings.Contains(text, "hint: "+hint) { // an error of the server has it with it
 		fmt.Fprintf(a.stderr, "hint: %s\n", hint)
 	}
 	return code
