@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,6 +23,7 @@ type Config struct {
 	params   params // what the connection string and the overrides say, without what comes from elsewhere
 	pg       *pgconn.Config
 	hostaddr string
+	tcp      tcpSettings
 	err      error // why pg could not be made from params; told by Connect
 }
 
@@ -58,6 +60,11 @@ func newConfig(p params) *Config {
 	}
 	if p["password"] != "" {
 		pg.Password = p["password"]
+	}
+	// What goes to the server, as pgconn has it, may have come from the service file.
+	if c.tcp, err = parseTCP(func(keyword string) string { return cmp.Or(p[keyword], pg.RuntimeParams[keyword]) }); err != nil {
+		c.err = err
+		return c
 	}
 	for _, k := range localKeywords() { // may have come from the service file
 		delete(pg.RuntimeParams, k)
@@ -222,10 +229,7 @@ type route struct {
 
 // dialConfig prepares a copy of the settings for one connect.
 func (c *Config) dialConfig(s Settings) (*pgconn.Config, *route) {
-	r := &route{names: make(map[string]string), dialer: net.Dialer{
-		Timeout:         c.pg.ConnectTimeout,
-		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: keepAlive, Interval: keepAlive / 3, Count: 3},
-	}}
+	r := &route{names: make(map[string]string), dialer: c.tcp.dialer(c.pg.ConnectTimeout)}
 	pg := c.pg.Copy()
 	lookup := pg.LookupFunc
 	pg.LookupFunc = func(ctx context.Context, host string) ([]string, error) {
