@@ -136,8 +136,8 @@ func (c *closure) expand(e *archive.Entry) {
 		case c.inherits(e, x):
 			how = "inherits from"
 		}
-		// The indexes of partitions depend on those of the tables above.
-		above := (e.Kind == "INDEX" || e.Kind == "CONSTRAINT") && c.needs[e.ID].How == "depends"
+		// The indexes of partitions depend on those of the tables above; their triggers do in scripts.
+		above := (e.Kind == "INDEX" || e.Kind == "CONSTRAINT" || e.Kind == "TRIGGER") && c.needs[e.ID].How == "depends"
 		if _, there := c.needs[dep]; !there && (how == "partition of" || above) {
 			c.parent[dep] = true
 		}

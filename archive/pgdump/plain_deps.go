@@ -23,6 +23,7 @@ type depFinder struct {
 	named     map[string]*scriptEntry         // by what DROP and COMMENT call it
 	groups    []*scriptEntry                  // BLOB METADATA
 	triggers  map[string][]*scriptEntry       // by their names
+	above     map[[2]string][2]string         // what a partition is attached to
 
 	barrier *scriptEntry   // what everything waits for that comes now
 	since   []*scriptEntry // what came after the rows and after the barrier
@@ -39,6 +40,7 @@ func newDepFinder() *depFinder {
 		keys: make(map[[2]string][]*scriptEntry), attached: make(map[*scriptEntry][]*scriptEntry),
 		named: make(map[string]*scriptEntry), needs: make(map[*scriptEntry][]*scriptEntry),
 		object: make(map[*scriptEntry]*scriptEntry), triggers: make(map[string][]*scriptEntry),
+		above: make(map[[2]string][2]string),
 	}
 }
 
@@ -149,7 +151,7 @@ func (f *depFinder) addObject(e *scriptEntry) bool {
 		return false
 	case "TRIGGER":
 		if o.named == "" { // a partition's, which is made with that of a table above it
-			f.need(e, f.triggers[o.name.name]...)
+			f.need(e, f.triggersAbove(e)...)
 		}
 	case kindBlob:
 		return e.Section == archive.SectionPreData
@@ -158,6 +160,21 @@ func (f *depFinder) addObject(e *scriptEntry) bool {
 		return e.Section != archive.SectionPostData
 	}
 	return e.Section != archive.SectionPostData || o.table.name == "" || f.relations[e.keyOf(o.table)] != nil
+}
+
+// triggersAbove are the triggers of the tables above a partition of which one has made the partition's own; all of the name where it is not known what is
+// above, as in scripts of pg_dump 10.
+func (f *depFinder) triggersAbove(e *scriptEntry) []*scriptEntry {
+	tables := make(map[[2]string]bool)
+	for t, ok := f.above[e.keyOf(e.obj.table)]; ok && !tables[t]; t, ok = f.above[t] {
+		tables[t] = true
+	}
+	all := f.triggers[e.obj.name.name]
+	above := slices.DeleteFunc(slices.Clone(all), func(t *scriptEntry) bool { return !tables[t.keyOf(t.obj.table)] })
+	if len(above) == 0 {
+		return all
+	}
+	return above
 }
 
 // attach makes an index that will be attached to another wait for that, as pg_dump has it, and go with it when it is dropped.
@@ -228,6 +245,8 @@ func (f *depFinder) register(e *scriptEntry) {
 	switch e.Kind {
 	case "SCHEMA":
 		f.schemas[e.Name] = e
+	case "TABLE ATTACH":
+		f.above[e.keyOf(o.table)] = e.keyOf(o.refs[0])
 	case kindTable, "VIEW", kindMatView, "SEQUENCE", "FOREIGN TABLE", "EXTERNAL TABLE":
 		f.relations[key] = e
 	case "INDEX":
