@@ -76,19 +76,25 @@ func RestoreCluster(ctx context.Context, c Databases, o ClusterRestoreOptions) (
 			o.Done(&d)
 		}
 		if ctx.Err() != nil || o.Restore.ExitOnError && !d.OK() {
-			return r.result, stoppedAt(&d)
+			return r.result, r.stoppedAt(&d, len(names))
 		}
 	}
 	return r.result, r.later(ctx)
 }
 
-// stoppedAt is the error of a restore that ends with one database.
-func stoppedAt(d *DatabaseRestore) error {
+// stoppedAt is the error of a restore of so many databases that ends with one.
+func (r *clusterRestore) stoppedAt(d *DatabaseRestore, of int) error {
 	err := d.Err
 	if err == nil {
 		err = errors.New("not all of it could be restored")
 	}
-	return fmt.Errorf("database %s: %w", visibleName(d.Name), err)
+	whole := 0
+	for i := range r.result.Databases {
+		if r.result.Databases[i].OK() {
+			whole++
+		}
+	}
+	return fmt.Errorf("%d of %d databases are restored; database %s: %w", whole, of, visibleName(d.Name), err)
 }
 
 // check gives the names of the databases that are wanted, in the order of the archive.

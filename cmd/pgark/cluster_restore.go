@@ -198,6 +198,8 @@ func (x *clusterOutcome) add(ctx context.Context, d *fanout.DatabaseRestore, clu
 	defer func() {
 		if one.err != nil {
 			one.OK, one.Error = false, one.err.Error()
+		}
+		if one.err != nil && (d.Err == nil || ctx.Err() == nil && !x.o.exitOnError) { // else it is the error of the whole restore
 			x.o.app.say("database %s: %v", visible(one.Database), one.err)
 		}
 		x.databases = append(x.databases, one)
