@@ -5,6 +5,7 @@ package pgdump
 import (
 	"encoding/binary"
 	"errors"
+	"runtime"
 
 	"github.com/DataDog/zstd"
 	"github.com/cespare/xxhash/v2"
@@ -37,6 +38,7 @@ func (e *zstdEncoder) encode(dst, piece []byte) ([]byte, pieceSum, error) {
 		dst = append(make([]byte, 0, from+bound+4), dst...)
 	}
 	frame, err := e.ctx.CompressLevel(dst[from:from+bound], piece, e.level)
+	runtime.KeepAlive(e) // its context has a finalizer, which the binding lets run while libzstd is at work
 	if err != nil {
 		return nil, pieceSum{}, err
 	}
