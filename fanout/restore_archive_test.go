@@ -13,7 +13,6 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/internal/pgtest"
@@ -228,12 +227,12 @@ func restored(t *testing.T, srv *pgtest.Server, db string, b []byte, o RestoreOp
 // tryRestore restores into db, and checks that neither a goroutine nor a session is left.
 func tryRestore(t *testing.T, srv *pgtest.Server, db string, b []byte, o RestoreOptions, limits restoreLimits) (*RestoreResult, error) {
 	t.Helper()
-	before := goleak.IgnoreCurrent()
 	if o.Target == nil {
 		o.Target = config(t, srv, db)
 	}
-	res, err := restore(t.Context(), openArchive(t, b), o, limits)
-	goleak.VerifyNone(t, before)
+	var res *RestoreResult
+	var err error
+	leavesNothing(t, func() { res, err = restore(t.Context(), openArchive(t, b), o, limits) })
 	srv.WaitNoSessions(t, db)
 	return res, err
 }

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"testing"
 
-	"go.uber.org/goleak"
-
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/internal/pgtest"
 )
@@ -35,7 +33,6 @@ CREATE TABLE two AS TABLE one; CREATE INDEX ON one (i); CREATE INDEX ON two (v)`
 func interrupted(t *testing.T, srv *pgtest.Server, b []byte, o RestoreOptions, wrong func(db string, cancel func())) error {
 	t.Helper()
 	dst := srv.CreateDB(t)
-	before := goleak.IgnoreCurrent()
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	if o.Target == nil {
@@ -44,8 +41,9 @@ func interrupted(t *testing.T, srv *pgtest.Server, b []byte, o RestoreOptions, w
 		o.Target = o.Target.With(wireDatabase(dst))
 	}
 	o.Jobs, o.Progress = 3, &tripwire{do: func() { wrong(dst, cancel) }}
-	res, err := restore(ctx, openArchive(t, b), o, smallLimits())
-	goleak.VerifyNone(t, before)
+	var res *RestoreResult
+	var err error
+	leavesNothing(t, func() { res, err = restore(ctx, openArchive(t, b), o, smallLimits()) })
 	srv.WaitNoSessions(t, dst)
 	if err == nil {
 		t.Fatalf("no error; %+v", res)
