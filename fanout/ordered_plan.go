@@ -16,6 +16,10 @@ import (
 // written should fit into its slots.
 const orderedRange = 16 << 20
 
+// orderedEnd is how large the last ranges of a table are, as many of them as all sessions together read at once: whoever is
+// left with the last one has the others wait for it.
+const orderedEnd = orderedRange / 4
+
 // writeOrder is the order in which units are written, and so the one in which they are read.
 type writeOrder struct {
 	units   []*orderedUnit
@@ -92,16 +96,43 @@ func (a *attempt) addTable(p *writeOrder, entry int32, columns []string, parts [
 		if err != nil {
 			return err
 		}
-		ranges := uint64(1)
+		ends := []uint64{ordered.pages}
 		if ordered.split && a.o.Jobs > 1 && ordered.where == "" {
-			ranges = min(ordered.bytes/orderedRange+1, max(ordered.pages, 1))
+			ends = orderedRanges(ordered.bytes, ordered.pages, uint64(a.o.Jobs)) //nolint:gosec // positive
 		}
-		for i := range ranges {
-			from, to := ordered.pages*i/ranges, ordered.pages*(i+1)/ranges
-			p.add(entry, x.lane, partUnit(ordered, from, to, i == 0, i == ranges-1, ordered.bytes/ranges))
+		from := uint64(0)
+		for i, to := range ends {
+			bytes := ordered.bytes
+			if len(ends) > 1 {
+				bytes = uint64(float64(ordered.bytes) * (float64(to-from) / float64(ordered.pages)))
+			}
+			p.add(entry, x.lane, partUnit(ordered, from, to, i == 0, i == len(ends)-1, bytes))
+			from = to
 		}
 	}
 	return nil
+}
+
+// orderedRanges divides the pages of a table that takes so many bytes into ranges, and gives the end of each: those of about [orderedRange]
+// bytes, and at its end smaller ones.
+func orderedRanges(bytes, pages, jobs uint64) []uint64 {
+	n := min(bytes/orderedRange+1, max(pages, 1))
+	if n == 1 {
+		return []uint64{pages}
+	}
+	large, small := n, uint64(0) // ranges of either kind; four small ones are as large as a large one
+	if end := min(jobs, n-1); pages/n >= orderedRange/orderedEnd {
+		large, small = n-end, end*orderedRange/orderedEnd
+	}
+	ends := make([]uint64, 0, large+small)
+	for i := range large {
+		ends = append(ends, pages*(i+1)/n)
+	}
+	from := ends[large-1]
+	for i := range small {
+		ends = append(ends, from+(pages-from)*(i+1)/small)
+	}
+	return ends
 }
 
 // inOrder is a part with its columns in the order of a COPY statement: partitions may have another one.
