@@ -31,7 +31,9 @@ func (r *redirection) schemas() {
 	}
 	needed := make(map[string]bool)
 	for _, e := range p.order {
-		if p.wanted[e.ID].schema && e.Section == archive.SectionPreData {
+		if to, ok := r.names.to[r.ofSchema(e)]; ok && p.wanted[e.ID].schema {
+			needed[to] = true
+		} else if p.wanted[e.ID].schema && e.Section == archive.SectionPreData {
 			needed[e.Schema] = true
 		}
 	}
@@ -60,6 +62,17 @@ func (r *redirection) origin(e *archive.Entry) (string, bool) {
 	return was.table, ok && e.Kind == kindSchema
 }
 
+// ofSchema is the schema in the archive that e is a comment, a right or a label of; "" for other entries. pg_dump has those of public
+// in front of all that it makes.
+func (r *redirection) ofSchema(e *archive.Entry) string {
+	was := r.plan.was[e.ID]
+	name, ok := strings.CutPrefix(was.table, kindSchema+" ")
+	if !ok || was.schema != "" || e.Kind != kindComment && e.Kind != kindACL && e.Kind != kindLabel {
+		return ""
+	}
+	return name
+}
+
 // addSchema adds an entry for a schema that no entry makes: public, which every database has, or one that was not selected.
 func (r *redirection) addSchema(from, to string) {
 	p := r.plan
@@ -80,7 +93,7 @@ func (r *redirection) addSchema(from, to string) {
 	p.was[e.ID] = tableName{"", from}
 	p.schemaSQL[e.ID] = r.createSchema(added, public)
 	at := slices.IndexFunc(p.order, func(e *archive.Entry) bool {
-		return p.wanted[e.ID].schema && e.Section == archive.SectionPreData && e.Kind != kindDatabase && !e.Global()
+		return p.wanted[e.ID].schema && (e.Section == archive.SectionPreData && e.Kind != kindDatabase && !e.Global() || r.ofSchema(e) == from)
 	})
 	p.order = slices.Insert(p.order, max(at, 0), added)
 }

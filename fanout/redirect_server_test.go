@@ -109,3 +109,20 @@ func TestRedirectExtension(t *testing.T) {
 		t.Errorf("%s tables", n)
 	}
 }
+
+// A comment on the public schema, and rights to it, stand in front of all that pg_dump makes: the schema that takes its place is
+// there before them.
+func TestRedirectCommentOnPublic(t *testing.T) {
+	srv := pgtest.Shared(t)
+	db, dst := srv.CreateDB(t), srv.CreateDB(t)
+	srv.Exec(t, db, "CREATE TABLE t (i int); COMMENT ON SCHEMA public IS 'ours'; GRANT CREATE ON SCHEMA public TO pg_monitor")
+	b := makeArchive(t, srv, db, archiveRecipe{})
+	for _, o := range []RestoreOptions{{}, {Clean: true, ExitOnError: true}, {SchemaOnly: true, Clean: true, SingleTransaction: true}} {
+		o.Redirect = map[string]string{"public": "next"}
+		restored(t, srv, dst, b, o)
+		const q = "SELECT obj_description(oid), has_schema_privilege('pg_monitor', oid, 'CREATE') FROM pg_namespace WHERE nspname = 'next'"
+		if got := srv.QueryString(t, dst, q); got != "ours|t" {
+			t.Errorf("%+v: %s", o, got)
+		}
+	}
+}
