@@ -26,6 +26,10 @@ type DumpOptions struct {
 	NoBarrier      bool          // take the nodes' snapshots without a write barrier: promises nothing
 	BarrierTimeout time.Duration // how long to try to get the barrier; 0 is [DefaultBarrierTimeout]
 
+	// Snapshot is one that an open transaction has exported, to be dumped in place of a new one: of one server, which is not Greenplum. A table that
+	// was truncated, rewritten or altered since it was taken is an error. "" takes a new one.
+	Snapshot string
+
 	Codec archive.Codec // 0 is CodecNone
 	Level int           // 0 is the codec's default
 
@@ -134,6 +138,9 @@ func Dump(ctx context.Context, w io.Writer, o DumpOptions) (*DumpResult, error) 
 // newDumper prepares a dump, and says which routes there are to try.
 func newDumper(ctx context.Context, o *DumpOptions) (d *dumper, routes []Route, passed []string, err error) {
 	o.setDefaults()
+	if err := o.givenRoute(); err != nil {
+		return nil, nil, nil, err
+	}
 	if !o.wantsData() {
 		o.Cluster, o.Route = o.Cluster.withoutRows(), RouteCoordinator
 	}
@@ -189,6 +196,8 @@ func (d *dumper) dump(ctx context.Context, aw *archive.Writer, routes []Route, p
 			d.progress.Note(fmt.Sprintf("%s: taking route %s", passed[len(passed)-1], routes[0].Name))
 		case !errors.Is(err, errSlipped):
 			return err
+		case d.o.Snapshot != "":
+			return fmt.Errorf("%w: %w", errChanged, err)
 		case attempt >= momentAttempts:
 			return fmt.Errorf("definitions changed during each of %d attempts; dump again when they rest: %w", attempt, err)
 		default:

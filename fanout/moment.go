@@ -84,6 +84,9 @@ func (d *dumper) takeMoment(ctx context.Context, route Route) (m *moment, err er
 	if err := d.openMembers(ctx, m, share); err != nil {
 		return m, err
 	}
+	if err := d.importGiven(ctx, leader); err != nil {
+		return m, err
+	}
 	if err := d.takeSnapshots(ctx, m); err != nil {
 		return m, err
 	}
@@ -228,6 +231,9 @@ func (d *dumper) look(ctx context.Context, m *moment) error {
 	lead := m.leader()
 	seen, err := d.scope.list(ctx, lead.conn)
 	if err != nil {
+		return err
+	}
+	if err := d.unchanged(ctx, lead.conn, seen); err != nil {
 		return err
 	}
 	locked, err := lead.locked(ctx)

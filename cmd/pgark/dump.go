@@ -28,6 +28,7 @@ type dumpOptions struct {
 	route      string
 	barrier    string
 	noBarrier  bool
+	snapshot   string
 	lockWait   string
 	filterFile string
 	pgDump     string
@@ -122,6 +123,7 @@ func (o *dumpOptions) AddFlags(f *pflag.FlagSet) {
 	f.StringVar(&o.route, "route", "auto", "`way` of the rows: auto, segments, cursors, coordinator")
 	f.StringVar(&o.barrier, "barrier-timeout", "10s", "give the write barrier up after this `time`: milliseconds, or with a unit (10s, 2min)")
 	f.BoolVar(&o.noBarrier, "no-barrier", false, "don't wait for writers on route segments: the archive then promises no one moment")
+	f.StringVar(&o.snapshot, "snapshot", "", "dump the snapshot `NAME`, which an open transaction or a new replication slot has exported; a table that has changed since is an error")
 	f.StringVar(&o.lockWait, "lock-wait-timeout", "", "fail if a table can't be locked for this `time`: milliseconds, or with a unit (10s, 2min)")
 	addSelectFlags(f, &o.schemaOnly, &o.dataOnly, &o.sections, &o.noOwner, &o.noACL, &o.noComments)
 	o.statistics.addFlags(f, "also the planner's statistics, which only a pg_dump of version 18 or later gives, for any server; they go into PostgreSQL 18 and later")
@@ -234,6 +236,9 @@ func (o *dumpOptions) Validate(f *pflag.FlagSet, args []string) error {
 	if o.globals && o.stock.stock() && !o.databases.all {
 		return usagef("--globals is for pgark's own format: pg_dump's have no roles and tablespaces; see pg_dumpall --globals-only")
 	}
+	if f.Changed("snapshot") && o.snapshot == "" {
+		return usagef("--snapshot needs the name of a snapshot, such as pg_export_snapshot() gives")
+	}
 	if o.noBarrier && (o.route == fanout.RouteCoordinator || o.route == fanout.RouteCursors) {
 		return usagef("--no-barrier is for route segments")
 	}
@@ -338,7 +343,7 @@ func (o *dumpOptions) engine(cluster *fanout.Cluster) fanout.DumpOptions {
 		Cluster: cluster, Jobs: o.jobs, Codec: o.stock.codec, Level: o.stock.level, Filter: o.filter,
 		SchemaOnly: o.schemaOnly, DataOnly: o.dataOnly, Statistics: o.statistics.with, Sections: o.sections,
 		NoOwner: o.noOwner, NoACL: o.noACL, NoComments: o.noComments, Without: o.without, NoTOASTCompression: o.noTOASTCompression,
-		Route: o.route, NoBarrier: o.noBarrier, BarrierTimeout: o.limit,
+		Route: o.route, NoBarrier: o.noBarrier, BarrierTimeout: o.limit, Snapshot: o.snapshot,
 		Globals: o.globals, RolePasswords: o.rolePasswords,
 		LockWait: o.wait, PgDumpPath: o.pgDump, Tool: toolName, Log: o.app.logger(),
 	}

@@ -38,6 +38,7 @@ func (o *dumpOptions) validateAll(args []string) error {
 		{o.databases.all && chosen, "--all-databases takes all of each database: no choice of schemas, tables and extensions"},
 		{o.databases.all && o.volumes.volumes != "", "--all-databases and --volumes cannot be used together: all databases go into one file"},
 		{o.databases.all && !inOne, "--all-databases is for -F pgark and -F plain: pg_dump's other formats hold one database"},
+		{o.databases.all && o.snapshot != "", "--all-databases and --snapshot cannot be used together: a snapshot is of one database"},
 		{o.databases.all && o.plain.create, "-C/--create is for one database: with --all-databases all are created"},
 		{o.rolePasswords && !o.globals && !o.databases.all, "--role-passwords needs --globals or --all-databases"},
 	} {

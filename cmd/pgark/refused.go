@@ -65,7 +65,6 @@ func dumpRefused() refusedFlags {
 		{name: "enable-row-security", why: "all rows of a table are dumped, or the dump fails: who is subject to row security would lose rows without a word"},
 		{name: "extra-float-digits", valued: true, why: "floats are dumped so that they come back exactly"},
 		{name: "load-via-partition-root", why: "rows are dumped by partition; a restore sends them through the root where they may belong elsewhere"},
-		{name: "snapshot", valued: true, why: "the moment is taken after the tables are locked, and a snapshot from before would not be safe"},
 		{name: "serializable-deferrable", why: "the moment is one snapshot, of isolation level repeatable read"},
 		{name: "sync-method", valued: true, why: "files are always flushed by fsync"},
 		{name: "no-sync", why: "a dump gets its name only when it is on disk"},
