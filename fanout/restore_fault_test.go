@@ -189,6 +189,23 @@ func TestRestoreBlobsWithoutOwner(t *testing.T) {
 	}
 }
 
+// TestRestoreGoesOnAfterWorkerKilled: a parallel worker that is ended fails its statement with the error of a session that ends, which lives on.
+func TestRestoreGoesOnAfterWorkerKilled(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src, dst := srv.CreateDB(t), srv.CreateDB(t)
+	srv.Exec(t, src, `CREATE FUNCTION f(i int) RETURNS int IMMUTABLE LANGUAGE plpgsql AS $$ BEGIN
+	IF current_database() <> '`+src+`' THEN RAISE EXCEPTION 'terminating connection due to administrator command' USING ERRCODE = '57P01'; END IF;
+	RETURN i; END $$; CREATE TABLE t AS SELECT 1 AS i; CREATE INDEX t_bad ON t (public.f(i)); CREATE INDEX t_good ON t (i)`)
+	res, err := tryRestore(t, srv, dst, makeArchive(t, srv, src, archiveRecipe{}), RestoreOptions{}, defaultRestoreLimits())
+	check(t, err)
+	if len(res.Failures) != 1 || res.Failures[0].Entry.Name != "t_bad" {
+		t.Errorf("failures %v", res.Failures)
+	}
+	if got := srv.QueryString(t, dst, `SELECT string_agg(relname, ',') FROM pg_class WHERE relname IN ('t_bad', 't_good')`); got != "t_good" {
+		t.Errorf("indexes %s", got)
+	}
+}
+
 // TestBlobWriterRefuses: a row that is not a chunk never reaches the server.
 func TestBlobWriterRefuses(t *testing.T) {
 	for _, row := range []string{

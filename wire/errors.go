@@ -174,10 +174,14 @@ func IsDropped(err error) bool {
 // IsCancelled says that the server cancelled the statement, on our request, an administrator's or a timeout's (57014).
 func IsCancelled(err error) bool { return code(err) == "57014" }
 
-// IsAdminShutdown says that the server is being stopped or an administrator ended the session (57P01, 57P02, 57P03).
+// IsAdminShutdown says that the server is being stopped or an administrator ended the session (57P01, 57P02, 57P03). As a mere ERROR these
+// are of another process, a parallel worker or a segment's: the statement failed, and the session lives on.
 func IsAdminShutdown(err error) bool {
-	c := code(err)
-	return c == "57P01" || c == "57P02" || c == "57P03"
+	var e *ServerError
+	if !errors.As(err, &e) || !e.Fatal() {
+		return false
+	}
+	return e.Code == "57P01" || e.Code == "57P02" || e.Code == "57P03"
 }
 
 // IsConnLost says that a session was there and is gone, whether the server said goodbye or not. A new one may work.

@@ -315,3 +315,15 @@ func TestCloseWhileBusy(t *testing.T) {
 	}
 	srv.WaitNoSessions(t, db)
 }
+
+// TestShutdownOfAnotherProcess: the end of a parallel worker or of a segment's process is an ERROR of the statement, and the session lives on.
+func TestShutdownOfAnotherProcess(t *testing.T) {
+	_, db, c := newDB(t)
+	_, err := c.Exec(testContext(t), `DO $$ BEGIN RAISE EXCEPTION 'terminating connection due to administrator command' USING ERRCODE = '57P01'; END $$`)
+	if code(err) != "57P01" || IsAdminShutdown(err) || IsConnLost(err) || c.Err() != nil {
+		t.Errorf("database %s: %v, session %v", db, err, c.Err())
+	}
+	if _, err := c.Exec(testContext(t), "SELECT 1"); err != nil {
+		t.Error(err)
+	}
+}
