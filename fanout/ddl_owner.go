@@ -84,3 +84,8 @@ func (p *Plan) ownerKind(kind string) string {
 	}
 	return kind
 }
+
+// setsOwner tells whether a statement of an entry is that of ownerStatement, or its like for a partition.
+func setsOwner(e *archive.Entry, sql string) bool {
+	return e.Owner != "" && sql != e.DDL && strings.HasPrefix(sql, "ALTER ") && strings.Contains(sql, " OWNER TO ")
+}

@@ -42,7 +42,7 @@ func (r *restoreRun) createDatabase(ctx context.Context) error {
 		case err != nil && !made:
 			return fmt.Errorf("create database %q: %w", step.Entry.Name, err)
 		case err != nil:
-			if err := r.fail(ctx, maintenance, step.Entry, err); err != nil {
+			if err := r.fail(ctx, maintenance, step.Entry, maintenance.ownerless(step.Entry, sql, err)); err != nil {
 				return err
 			}
 		case strings.HasPrefix(sql, "CREATE DATABASE"):

@@ -67,7 +67,7 @@ func (r *restoreRun) drop(ctx context.Context, s *loadSession, items []entrySQL,
 		if _, err := s.conn.Exec(ctx, "SAVEPOINT pgark"); err != nil {
 			return err
 		}
-		dropErr := s.exec(ctx, item.statements)
+		dropErr := s.exec(ctx, item)
 		if dropErr == nil || !s.lost(dropErr) && ctx.Err() == nil {
 			// Without RELEASE they would nest, and the server refuses some statements below a rollback.
 			end := "RELEASE pgark"

@@ -3,6 +3,7 @@ package fanout
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -203,6 +204,28 @@ func TestRestoreGoesOnAfterWorkerKilled(t *testing.T) {
 	}
 	if got := srv.QueryString(t, dst, `SELECT string_agg(relname, ',') FROM pg_class WHERE relname IN ('t_bad', 't_good')`); got != "t_good" {
 		t.Errorf("indexes %s", got)
+	}
+}
+
+// TestRestoreWithoutOwner: an object whose owner is not there has been made, gets its rows, and the failure says who owns it.
+func TestRestoreWithoutOwner(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src, dst := srv.CreateDB(t), srv.CreateDB(t)
+	srv.Exec(t, src, `CREATE ROLE table_owner; CREATE TABLE t AS SELECT 1 AS i; ALTER TABLE t OWNER TO table_owner`)
+	b := makeArchive(t, srv, src, archiveRecipe{})
+	srv.Exec(t, src, `REASSIGN OWNED BY table_owner TO CURRENT_USER; DROP ROLE table_owner`)
+	res, err := tryRestore(t, srv, dst, b, RestoreOptions{NoDataForFailedTables: true}, defaultRestoreLimits())
+	check(t, err)
+	want := fmt.Sprintf(`TABLE public.t: made, and owned by "%s", since it could not be given to "table_owner"`, srv.QueryString(t, dst, "SELECT current_user"))
+	if len(res.Failures) != 1 || !strings.HasPrefix(res.Failures[0].Error(), want) {
+		t.Errorf("failures %v, want %s", res.Failures, want)
+	}
+	if got := srv.QueryString(t, dst, "SELECT count(*) FROM t"); got != "1" || res.Rows != 1 {
+		t.Errorf("%s rows, %d counted", got, res.Rows)
+	}
+	res, err = tryRestore(t, srv, srv.CreateDB(t), b, RestoreOptions{SingleTransaction: true}, defaultRestoreLimits())
+	if err == nil || strings.Contains(err.Error(), "made, and owned by") {
+		t.Errorf("single transaction: %v, %+v", err, res)
 	}
 }
 

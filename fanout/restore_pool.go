@@ -63,7 +63,7 @@ func (r *restoreRun) carryOut(ctx context.Context, s *loadSession, q *restoreQue
 	if t.load == nil {
 		sql := r.plan.Definition(&s.state, t.step)
 		if len(sql) > 0 {
-			if err := r.defined(ctx, s, t.step.Entry, s.exec(ctx, sql)); err != nil {
+			if err := r.defined(ctx, s, t.step.Entry, s.exec(ctx, entrySQL{entry: t.step.Entry, statements: sql})); err != nil {
 				return err
 			}
 		}

@@ -81,8 +81,7 @@ func (r *restoreRun) fail(ctx context.Context, s *loadSession, e *archive.Entry,
 	r.result.Failures = append(r.result.Failures, f)
 	r.mu.Unlock()
 	message := "not restored"
-	var elsewhere *elsewhereError
-	if errors.As(err, &elsewhere) {
+	if isMadeOtherwise(err) {
 		message = "not as in the archive:"
 	}
 	r.opts.Log.Error(message, "object", f.object(), "error", err)

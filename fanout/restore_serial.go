@@ -2,7 +2,6 @@ package fanout
 
 import (
 	"context"
-	"errors"
 
 	"github.com/pgark/pgark/archive"
 )
@@ -79,7 +78,7 @@ func (r *restoreRun) execAll(ctx context.Context, s *loadSession, items []entryS
 		return s.pipelined(ctx, items, done)
 	}
 	for _, item := range items {
-		if err := done(item.entry, s.exec(ctx, item.statements)); err != nil {
+		if err := done(item.entry, s.exec(ctx, item)); err != nil {
 			return err
 		}
 	}
@@ -88,8 +87,7 @@ func (r *restoreRun) execAll(ctx context.Context, s *loadSession, items []entryS
 
 // defined records the outcome of an entry's definition.
 func (r *restoreRun) defined(ctx context.Context, s *loadSession, e *archive.Entry, err error) error {
-	var elsewhere *elsewhereError
-	if err == nil || errors.As(err, &elsewhere) {
+	if err == nil || isMadeOtherwise(err) {
 		r.done(e.ID)
 		if err != nil {
 			return r.fail(ctx, s, e, err)

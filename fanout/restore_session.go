@@ -35,6 +35,7 @@ type loadSession struct {
 	state   State
 	decoder *archive.Decoder
 	free    chan []byte // buffers between the decoding and the sending side of a load, made when first needed
+	user    string      // the role that owns what the session makes
 }
 
 // sessionPool is the sessions of a restore: with the coordinator the leader, always there, and more for the parallel
@@ -145,6 +146,10 @@ func (r *restoreRun) setUp(ctx context.Context, s *loadSession) error {
 			return fmt.Errorf("set up a session: %w", err)
 		}
 	}
+	var err error
+	if s.user, err = s.conn.QueryString(ctx, "SELECT current_user"); err != nil {
+		return fmt.Errorf("set up a session: %w", err)
+	}
 	if !r.opts.disablesTriggers() {
 		return nil
 	}
@@ -222,11 +227,11 @@ func (s *loadSession) lost(err error) bool {
 	return s.conn.Err() != nil || wire.IsConnLost(err) || wire.IsAdminShutdown(err)
 }
 
-// exec carries out statements one after the other. It goes on after one that was refused, as pg_restore does within an
-// entry, and returns the first such error.
-func (s *loadSession) exec(ctx context.Context, statements []string) error {
+// exec carries out the statements of an entry one after the other. It goes on after one that was refused, as pg_restore does
+// within an entry, and returns the first such error.
+func (s *loadSession) exec(ctx context.Context, q entrySQL) error {
 	var first error
-	for _, sql := range statements {
+	for _, sql := range q.statements {
 		_, err := s.conn.Exec(ctx, sql)
 		for try := 0; try < deadlockRetries && isDeadlock(err) && s.conn.InTransaction() == 'I'; try++ {
 			_, err = s.conn.Exec(ctx, sql)
@@ -234,7 +239,7 @@ func (s *loadSession) exec(ctx context.Context, statements []string) error {
 		if err != nil && (s.lost(err) || ctx.Err() != nil) {
 			return err
 		}
-		first = worse(first, sql, err)
+		first = worse(first, sql, s.ownerless(q.entry, sql, err))
 	}
 	return first
 }
@@ -248,16 +253,49 @@ func (e *elsewhereError) Error() string {
 
 func (e *elsewhereError) Unwrap() error { return e.err }
 
+// ownerError is an object that was made, and belongs to who made it, because its owner in the archive was refused.
+type ownerError struct {
+	owner, user string
+	err         error
+}
+
+func (e *ownerError) Error() string {
+	return fmt.Sprintf("made, and owned by %q, since it could not be given to %q (create that role and give it the object, or leave out owners with --no-owner): %v",
+		e.user, e.owner, e.err)
+}
+
+func (e *ownerError) Unwrap() error { return e.err }
+
+// ownerless makes an ownerError of a refused statement that was to set the owner of an entry's object. Within a transaction the object is
+// lost with it.
+func (s *loadSession) ownerless(e *archive.Entry, sql string, err error) error {
+	var refused *wire.ServerError
+	if !errors.As(err, &refused) || s.lost(err) || s.conn.InTransaction() != 'I' || !setsOwner(e, sql) {
+		return err
+	}
+	return &ownerError{owner: e.Owner, user: s.user, err: err}
+}
+
+// isMadeOtherwise tells whether an error is of an object that was made, though not as in the archive.
+func isMadeOtherwise(err error) bool {
+	var elsewhere *elsewhereError
+	var owner *ownerError
+	return errors.As(err, &elsewhere) || errors.As(err, &owner)
+}
+
 // worse is what an entry's statements come to with the next one's outcome: the first error, but for that of a setting without
 // which the object was not made after all. In a transaction that is aborted nothing has an outcome of its own.
 func worse(first error, sql string, err error) error {
 	const aborted = "25P02"
 	var elsewhere *elsewhereError
+	var owner *ownerError
 	switch {
 	case err == nil:
 		return first
 	case errors.As(first, &elsewhere) && sqlState(err) == aborted:
 		return elsewhere.err
+	case errors.As(first, &elsewhere) && errors.As(err, &owner): // both hold
+		return &elsewhereError{fmt.Errorf("%w; %w", elsewhere.err, err)}
 	case errors.As(first, &elsewhere):
 		return err
 	case first != nil:
@@ -318,7 +356,7 @@ func (s *loadSession) roundTrip(ctx context.Context, all []string, entries []ent
 			if err != nil && s.conn.Err() != nil {
 				sendErr = err // no more answers will come
 			}
-			first = worse(first, sql, err)
+			first = worse(first, sql, s.ownerless(e.entry, sql, err))
 		}
 		if stop == nil {
 			stop = done(e.entry, first)
