@@ -33,7 +33,7 @@ type Config struct {
 func ParseConfig(conninfo string) (*Config, error) {
 	p, err := parseConninfo(conninfo)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("connection settings: %w", err)
 	}
 	c := newConfig(p)
 	if c.err != nil {
@@ -63,7 +63,7 @@ func newConfig(p params) *Config {
 	}
 	// What goes to the server, as pgconn has it, may have come from the service file.
 	if c.tcp, err = parseTCP(func(keyword string) string { return cmp.Or(p[keyword], pg.RuntimeParams[keyword]) }); err != nil {
-		c.err = err
+		c.err = fmt.Errorf("connection settings: %w", err)
 		return c
 	}
 	for _, k := range localKeywords() { // may have come from the service file

@@ -180,3 +180,13 @@ func TestOpenSettings(t *testing.T) {
 		}
 	}
 }
+
+// TestConfigErrorSaysOnceWhatItIsAbout: every error of ParseConfig names the connection settings, once, so that callers add nothing.
+func TestConfigErrorSaysOnceWhatItIsAbout(t *testing.T) {
+	for _, conninfo := range []string{"host=x bogus", "host=x port=abc", "host=a hostaddr=1.1.1.1,2.2.2.2", "postgres://[", "host=x keepalives=x"} {
+		_, err := ParseConfig(conninfo)
+		if err == nil || strings.Count(err.Error(), "connection settings: ") != 1 {
+			t.Errorf("%q: %v", conninfo, err)
+		}
+	}
+}

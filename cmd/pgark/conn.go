@@ -64,7 +64,7 @@ func (o *connOptions) config() (*wire.Config, error) {
 	}
 	cfg, err := wire.ParseConfig(conninfo)
 	if err != nil {
-		return nil, &usageError{message: "connection settings: " + err.Error()}
+		return nil, &usageError{message: err.Error()}
 	}
 	if o.role != "" { // with the request for the session, so that there is none without it
 		cfg = cfg.With(wire.Overrides{Options: "-c role=" + regexp.MustCompile(`[\s\v\\]`).ReplaceAllString(o.role, `\$0`)})
