@@ -16,12 +16,7 @@ var ErrNoDatabaseEntry = errors.New("the archive has no entry for its database: 
 // if the database is there already: it would pour the archive into a database that nobody named. One that can't be given to its owner is a
 // failure like any other.
 func (r *restoreRun) createDatabase(ctx context.Context) error {
-	var step *Step
-	for _, s := range r.steps {
-		if s.Entry.Kind == kindDatabase {
-			step = s
-		}
-	}
+	step := r.databaseStep()
 	if step == nil {
 		return ErrNoDatabaseEntry
 	}
@@ -53,6 +48,24 @@ func (r *restoreRun) createDatabase(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// databaseStep is the step that creates the database, nil if there is none.
+func (r *restoreRun) databaseStep() (step *Step) {
+	for _, s := range r.steps {
+		if s.Entry.Kind == kindDatabase {
+			step = s
+		}
+	}
+	return step
+}
+
+// databaseName is the name of the database that is created, "" if there is none.
+func (r *restoreRun) databaseName() string {
+	if step := r.databaseStep(); step != nil {
+		return step.Entry.Name
+	}
+	return ""
 }
 
 // databaseFor is a CREATE DATABASE for a server of some version. Before 15 there is no provider of locales but libc, nor a word for it, which

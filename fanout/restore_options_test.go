@@ -16,9 +16,17 @@ func TestRestoreCreatesDatabase(t *testing.T) {
 	b := makeArchive(t, srv, src, archiveRecipe{})
 
 	_, err := tryRestore(t, srv, src, b, RestoreOptions{Target: config(t, srv, "postgres"), Create: true}, defaultRestoreLimits())
-	if err == nil || !strings.Contains(err.Error(), "already exists") || !strings.Contains(err.Error(), "nothing in") {
+	if err == nil || !strings.Contains(err.Error(), "already exists") || !strings.Contains(err.Error(), "database \""+src+"\" was not created, nothing in it") ||
+		strings.Contains(err.Error(), `"postgres"`) {
 		t.Fatalf("error %v", err)
 	}
+	// The server does not drop a template: it is there, and the session's own database is not what the message is about.
+	srv.Exec(t, "postgres", "ALTER DATABASE "+src+" IS_TEMPLATE true")
+	_, err = tryRestore(t, srv, src, b, RestoreOptions{Target: config(t, srv, "postgres"), Create: true, Clean: true, ExitOnError: true}, defaultRestoreLimits())
+	if err == nil || !strings.Contains(err.Error(), "database \""+src+"\" was to be dropped and is not created") || strings.Contains(err.Error(), `"postgres"`) {
+		t.Errorf("error %v", err)
+	}
+	srv.Exec(t, "postgres", "ALTER DATABASE "+src+" IS_TEMPLATE false")
 	schema := schemaOf(t, srv, src)
 	for _, o := range []RestoreOptions{{Clean: true}, {Clean: true, IfExists: true}, {}} {
 		if !o.Clean || o.IfExists {

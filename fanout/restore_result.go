@@ -113,6 +113,13 @@ func (r *restoreRun) stopped(ctx context.Context, err error) error {
 		return fmt.Errorf("restore %s while it was committed: %s holds all of it, or nothing was changed; look which before you restore again: %w",
 			what, database, err)
 	}
+	if name := r.databaseName(); r.opts.Create && !r.madeOf(kindDatabase) && name != "" {
+		// The database that the session is with is no part of this.
+		if r.change {
+			return fmt.Errorf("restore %s, database %q was to be dropped and is not created; look whether it is there, and restore again: %w", what, name, err)
+		}
+		return fmt.Errorf("restore %s, database %q was not created, nothing in it was changed: %w", what, name, err)
+	}
 	if !r.change {
 		return fmt.Errorf("restore %s, nothing in %s was changed: %w", what, database, err)
 	}
