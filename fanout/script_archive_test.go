@@ -225,3 +225,21 @@ func TestScriptConnect(t *testing.T) {
 		}
 	}
 }
+
+// TestScriptConnectReadOnly: a setting of the database that makes it read-only comes with the script, and must not keep the rest of it out.
+func TestScriptConnectReadOnly(t *testing.T) {
+	for sql, want := range map[string]string{
+		"ALTER DATABASE d SET default_transaction_read_only TO 'on';\n": "\\connect d\n\nSET default_transaction_read_only = off;\n\nSET",
+		"ALTER DATABASE d SET work_mem TO '7MB';\n":                     "\\connect d\n\nSET statement_timeout",
+	} {
+		cat := &archive.Catalog{Entries: []archive.Entry{
+			{ID: 1, Kind: "DATABASE", Name: "d", DDL: "CREATE DATABASE d;\n", Section: archive.SectionPreData},
+			{ID: 2, Kind: "DATABASE PROPERTIES", Name: "d", DDL: sql, Section: archive.SectionPreData},
+		}}
+		var b bytes.Buffer
+		check(t, WriteScriptFrom(t.Context(), &brokenSource{cat: cat}, &b, ScriptOptions{NoRestrict: true, PlanOptions: PlanOptions{Create: true}}))
+		if strings.Count(b.String(), want) != 2 {
+			t.Errorf("%s: %s", sql, b.String())
+		}
+	}
+}

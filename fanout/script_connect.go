@@ -2,7 +2,10 @@ package fanout
 
 import (
 	"fmt"
+	"slices"
 	"strings"
+
+	"github.com/pgark/pgark/archive"
 )
 
 // canConnect refuses a database with a line break in its name: psql would take what follows one for a command.
@@ -31,9 +34,19 @@ func (s *script) connect(database string) error {
 		s.print(`\restrict `, s.key, "\n")
 	}
 	s.print("\n")
+	if s.plan.mayBeReadOnly() {
+		s.print("SET default_transaction_read_only = off;\n\n")
+	}
 	s.state = State{}
 	s.fixedState()
 	return nil
+}
+
+// mayBeReadOnly tells whether the archive's database has a default_transaction_read_only of its own, which is for when it has been restored.
+func (p *Plan) mayBeReadOnly() bool {
+	return slices.ContainsFunc(p.Catalog.Entries, func(e archive.Entry) bool {
+		return e.Kind == kindDatabaseProp && strings.Contains(e.DDL, "default_transaction_read_only")
+	})
 }
 
 // isConnValue tells whether a value needs no quotes in a connection string.
