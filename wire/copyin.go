@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync/atomic"
+	"syscall"
 	"time"
 )
 
@@ -214,7 +215,8 @@ func (ci *CopyIn) send(p []byte) error {
 func (ci *CopyIn) writeFailed(err error) error {
 	if ci.conn.nc.SetReadDeadline(time.Now().Add(time.Second)) == nil {
 		<-ci.done
-		if ci.lost != nil && !errors.Is(ci.lost, os.ErrDeadlineExceeded) {
+		// Only one of the two is told of a timeout of TCP. The other sees an end that the server did not make.
+		if ci.lost != nil && !errors.Is(ci.lost, os.ErrDeadlineExceeded) && !errors.Is(err, syscall.ETIMEDOUT) {
 			err = ci.lost
 		}
 	}

@@ -1,6 +1,7 @@
 package wire
 
 import (
+	"errors"
 	"net"
 	"strings"
 	"syscall"
@@ -49,4 +50,26 @@ func TestTCPSettings(t *testing.T) {
 	if _, err := ParseConfig("host=x keepalives_idle=soon"); err == nil || !strings.Contains(err.Error(), "keepalives_idle") {
 		t.Errorf("error %v", err)
 	}
+}
+
+// TestCopyInTimesOut: a server that tcp_user_timeout has given up did not close the connection, and its log tells nothing.
+func TestCopyInTimesOut(t *testing.T) {
+	srv := pgtest.Shared(t)
+	db := srv.CreateDB(t)
+	srv.Exec(t, db, "CREATE TABLE t (a text)")
+	proxy := pgtest.NewProxy(t, srv.TCPAddr())
+	c := connect(t, proxy.Conninfo(db)+" tcp_user_timeout=1000")
+	ci, err := c.CopyIn(testContext(t), "COPY public.t FROM STDIN")
+	if err != nil {
+		t.Fatal(err)
+	}
+	proxy.Stall()
+	block := []byte(strings.Repeat("x\n", 4<<20))
+	for err == nil {
+		_, err = ci.Write(block)
+	}
+	if !errors.Is(err, syscall.ETIMEDOUT) {
+		t.Errorf("Write: %v", err)
+	}
+	lost(t, c, err)
 }
