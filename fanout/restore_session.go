@@ -260,7 +260,7 @@ type ownerError struct {
 }
 
 func (e *ownerError) Error() string {
-	return fmt.Sprintf("made, and owned by %q, since it could not be given to %q (create that role and give it the object, or leave out owners with --no-owner): %v",
+	return fmt.Sprintf("made, and owned by %q, since it could not be given to %q (that takes a role of that name which the user is a member of; --no-owner leaves owners out): %v",
 		e.user, e.owner, e.err)
 }
 

@@ -178,7 +178,7 @@ func IsCancelled(err error) bool { return code(err) == "57014" }
 // are of another process, a parallel worker or a segment's: the statement failed, and the session lives on.
 func IsAdminShutdown(err error) bool {
 	var e *ServerError
-	if !errors.As(err, &e) || !e.Fatal() {
+	if !errors.As(err, &e) || e.Severity == "ERROR" { // not Fatal: Greenplum 6 says it in the language of lc_messages only
 		return false
 	}
 	return e.Code == "57P01" || e.Code == "57P02" || e.Code == "57P03"
