@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -16,15 +17,7 @@ import (
 // exported begins a transaction that shows the database as it is, and gives the name of its snapshot.
 func exported(t *testing.T, conninfo string) string {
 	t.Helper()
-	cfg, err := wire.ParseConfig(conninfo)
-	if err != nil {
-		t.Fatal(err)
-	}
-	conn, err := wire.Connect(t.Context(), cfg, wire.Settings{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = conn.Close(t.Context()) })
+	conn := openSession(t, conninfo, "exporter")
 	if _, err := conn.Exec(t.Context(), "BEGIN ISOLATION LEVEL REPEATABLE READ"); err != nil {
 		t.Fatal(err)
 	}
@@ -86,6 +79,34 @@ func TestDumpGivenSnapshotChanged(t *testing.T) {
 				t.Errorf("error %v, want %s", err, c.want)
 			}
 		})
+	}
+}
+
+// A table that is none of the snapshot's, and is dropped before it can be locked, is no reason to give up.
+func TestDumpGivenSnapshotElsewhereDropped(t *testing.T) {
+	srv := pgtest.Shared(t)
+	db := srv.CreateDB(t)
+	srv.Exec(t, db, snapshotSQL)
+	name := exported(t, srv.Conninfo(db))
+	srv.Exec(t, db, "CREATE TABLE later AS SELECT 1 AS i")
+	dropping := openSession(t, srv.Conninfo(db), "dropping")
+	if _, err := dropping.Exec(t.Context(), "BEGIN; DROP TABLE later"); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		for range 500 {
+			time.Sleep(20 * time.Millisecond)
+			n, err := dropping.QueryString(t.Context(), "SELECT count(*) FROM pg_locks WHERE NOT granted")
+			if err != nil || n != "0" {
+				break
+			}
+		}
+		_, _ = dropping.Exec(t.Context(), "COMMIT")
+	}()
+	var file bytes.Buffer
+	dumpTo(t, srv.Conninfo(db), &file, fanout.DumpOptions{Snapshot: name})
+	if rows := tableRows(t, file.Bytes()); rows["public.t"] != 100000 || len(rows) != 3 {
+		t.Errorf("rows %v", rows)
 	}
 }
 

@@ -12,7 +12,7 @@ import (
 // taken. What was truncated or rewritten in between has no rows in the snapshot any more, and no server tells. So a second session
 // says what the tables are now that they are locked; those that the snapshot shows must be the same.
 
-// givenRoute is the only route for a snapshot that was given.
+// givenRoute refuses a snapshot that was given for anything but one server, read as its clients do.
 func (o *DumpOptions) givenRoute() error {
 	switch {
 	case o.Snapshot == "":
@@ -43,7 +43,7 @@ const tableStates = `SELECT c.oid, pg_catalog.concat_ws(' ', c.relfilenode, c.re
   FROM pg_catalog.pg_attribute a WHERE a.attrelid = c.oid AND a.attnum > 0))
 FROM pg_catalog.pg_class c JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.relkind IN ('r', 'p')`
 
-// errChanged says what has changed since a snapshot that was given.
+// errChanged is for what has changed since a snapshot that was given was taken.
 var errChanged = errors.New("the snapshot can't be dumped any more, take a new one")
 
 // unchanged refuses a snapshot that was given if a table that it shows is another one by now. seen are its tables. All that are still there
@@ -79,13 +79,5 @@ func (d *dumper) unchanged(ctx context.Context, leader *wire.Conn, seen []relati
 }
 
 func states(ctx context.Context, conn *wire.Conn) (map[string]string, error) {
-	rows, err := conn.QueryStrings(ctx, tableStates)
-	if err != nil {
-		return nil, fmt.Errorf("compare the tables with those of the snapshot: %w", err)
-	}
-	of := make(map[string]string, len(rows))
-	for _, r := range rows {
-		of[r[0]] = r[1]
-	}
-	return of, nil
+	return queryMap(ctx, conn, "compare the tables with those of the snapshot", tableStates)
 }

@@ -49,14 +49,16 @@ func goroutinesLabelled(profile, label string) string {
 }
 
 func TestLeavesNothingTells(t *testing.T) {
-	end := make(chan struct{})
+	end, begun := make(chan struct{}), make(chan struct{})
 	defer close(end)
 	var profile bytes.Buffer
 	pprof.Do(t.Context(), pprof.Labels("of", "this \"test\""), func(context.Context) {
-		go func() { go func() { <-end }(); <-end }()
+		go func() { go func() { begun <- struct{}{}; <-end }(); begun <- struct{}{}; <-end }()
 	})
-	go func() { <-end }()
-	time.Sleep(50 * time.Millisecond)
+	go func() { begun <- struct{}{}; <-end }()
+	for range 3 {
+		<-begun
+	}
 	check(t, pprof.Lookup("goroutine").WriteTo(&profile, 1))
 	if got := goroutinesLabelled(profile.String(), fmt.Sprintf("%q:%q", "of", "this \"test\"")); strings.Count(got, "# labels:") != 2 {
 		t.Errorf("not the two: %s", got)

@@ -105,13 +105,18 @@ func (a *attempt) steadyEnd(ctx context.Context) error {
 }
 
 func labels(ctx context.Context, conn *wire.Conn) (map[string]string, error) {
-	rows, err := conn.QueryStrings(ctx, steadyLabels)
+	return queryMap(ctx, conn, "read the labels of enums", steadyLabels)
+}
+
+// queryMap maps the first column of a query's rows to the second one. Errors begin with what it is for.
+func queryMap(ctx context.Context, conn *wire.Conn, what, sql string) (map[string]string, error) {
+	rows, err := conn.QueryStrings(ctx, sql)
 	if err != nil {
-		return nil, fmt.Errorf("read the labels of enums: %w", err)
+		return nil, fmt.Errorf("%s: %w", what, err)
 	}
-	names := make(map[string]string, len(rows))
+	of := make(map[string]string, len(rows))
 	for _, r := range rows {
-		names[r[0]] = r[1]
+		of[r[0]] = r[1]
 	}
-	return names, nil
+	return of, nil
 }
