@@ -51,6 +51,9 @@ func (f Failure) object() string {
 // Unwrap returns the reason.
 func (f Failure) Unwrap() error { return f.Err }
 
+// Made tells whether the object is there, though not as in the archive: without its owner, or in another tablespace.
+func (f Failure) Made() bool { return isMadeOtherwise(f.Err) }
+
 // Mismatch is a table that was loaded and whose rows are not those that the archive promises.
 type Mismatch struct {
 	Schema, Table string
@@ -81,7 +84,7 @@ func (r *restoreRun) fail(ctx context.Context, s *loadSession, e *archive.Entry,
 	r.result.Failures = append(r.result.Failures, f)
 	r.mu.Unlock()
 	message := "not restored"
-	if isMadeOtherwise(err) {
+	if f.Made() {
 		message = "not as in the archive:"
 	}
 	r.opts.Log.Error(message, "object", f.object(), "error", err)

@@ -67,6 +67,7 @@ func (o *restoreOptions) jsonSummary(r *fanout.RestoreResult, compared *verify.R
 		Schema  string `json:"schema"`
 		Name    string `json:"name"`
 		Was     string `json:"was,omitempty"` // with --redirect-schema: the name in the archive
+		Made    bool   `json:"made"`          // the object is there, though not as in the archive: without its owner, or in another tablespace
 		Message string `json:"message"`
 	}
 	type mismatch struct {
@@ -80,7 +81,7 @@ func (o *restoreOptions) jsonSummary(r *fanout.RestoreResult, compared *verify.R
 	failures, mismatches := []failure{}, []mismatch{}
 	for i := range r.Failures {
 		e := &r.Failures[i].Entry
-		failures = append(failures, failure{e.ID, e.Kind, e.Schema, e.Name, r.Failures[i].Was, r.Failures[i].Err.Error()})
+		failures = append(failures, failure{e.ID, e.Kind, e.Schema, e.Name, r.Failures[i].Was, r.Failures[i].Made(), r.Failures[i].Err.Error()})
 	}
 	for _, m := range r.Mismatches {
 		mismatches = append(mismatches, mismatch{m.Schema, m.Table, m.Want.String(), m.Got.String(), m.Loaded, m.What})
@@ -111,8 +112,21 @@ func (o *restoreOptions) jsonSummary(r *fanout.RestoreResult, compared *verify.R
 // restoreVerdict is the error that ends the command with code 3 if something is not as in the archive.
 func restoreVerdict(r *fanout.RestoreResult, compared *verify.Report) error {
 	var parts []string
-	if n := len(r.Failures); n > 0 {
+	made := 0
+	for i := range r.Failures {
+		if r.Failures[i].Made() {
+			made++
+		}
+	}
+	if n := len(r.Failures) - made; n > 0 {
 		parts = append(parts, plural(uint64(n), "object")+" could not be restored")
+	}
+	if made > 0 {
+		was := " were"
+		if made == 1 {
+			was = " was"
+		}
+		parts = append(parts, plural(uint64(made), "object")+was+" made, but not as in the archive")
 	}
 	differ := len(r.Mismatches)
 	if compared != nil {
