@@ -36,6 +36,7 @@ clients: ## fetch the pg_dump and pg_restore of other releases, for tests
 # One package after the other: each starts servers of its own and keeps all cores busy. Side by side on two cores they took
 # several times as long, and write barriers were not had in their time.
 test: setup clients lint fuzz ## all checks: lint, fuzz tests, tests with the race detector
+	go build -race ./... # side by side, which -p=1 would not
 	go test -race -count=1 -p=1 -timeout=30m $(TESTFLAGS) ./...
 
 .PHONY: test-quick

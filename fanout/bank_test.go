@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"sync"
 	"testing"
@@ -89,7 +90,7 @@ func TestBankStaysConsistent(t *testing.T) {
 
 	copied := srv.CreateDB(t)
 	for i := range bankDumps {
-		var file bytes.Buffer
+		var file pgtest.Memory
 		dumpTo(t, srv.Conninfo(db), &file, fanout.DumpOptions{Jobs: 4, Codec: archive.CodecZstd})
 		restoreFrom(t, file.Bytes(), srv.Conninfo(copied))
 		if got, want := srv.QueryString(t, copied, bankSum), fmt.Sprint(bankTotal); got != want {
@@ -131,7 +132,7 @@ func write(ctx context.Context, t *testing.T, conninfo string, next func() strin
 	}
 }
 
-func dumpTo(t *testing.T, conninfo string, w *bytes.Buffer, o fanout.DumpOptions) *fanout.DumpResult {
+func dumpTo(t *testing.T, conninfo string, w io.Writer, o fanout.DumpOptions) *fanout.DumpResult {
 	t.Helper()
 	cfg, err := wire.ParseConfig(conninfo)
 	if err != nil {

@@ -1,7 +1,6 @@
 package fanout_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -61,7 +60,7 @@ func TestDumpShards(t *testing.T) {
 	c := cluster(t, s.Coordinator.TCPConninfo(db))
 	var digests []map[string]string
 	for _, route := range []string{fanout.RouteSegments, fanout.RouteCoordinator} {
-		var file bytes.Buffer
+		var file pgtest.Memory
 		result, err := fanout.Dump(t.Context(), &file, fanout.DumpOptions{Cluster: c, Jobs: 2, Route: route})
 		if err != nil {
 			t.Fatalf("route %s: %v", route, err)
@@ -112,7 +111,7 @@ func TestDumpForeignData(t *testing.T) {
 		}
 		c := cluster(t, s.Coordinator.TCPConninfo(db))
 		for _, servers := range [][]string{nil, {"shard1"}, {"shard2"}} {
-			var file bytes.Buffer
+			var file pgtest.Memory
 			_, err := fanout.Dump(t.Context(), &file, fanout.DumpOptions{Cluster: c, Filter: fanout.Filter{ForeignServers: servers}})
 			if err != nil {
 				t.Fatalf("%s layout, %v: %v", c.Layout, servers, err)
@@ -189,7 +188,7 @@ INSERT INTO t SELECT i, 'row ' || i FROM generate_series(%d, %d) i`, i*1000+1, (
 		t.Fatal(err)
 	}
 	dump := func() ([]byte, error) {
-		var file bytes.Buffer
+		var file pgtest.Memory
 		_, err := fanout.Dump(t.Context(), &file, fanout.DumpOptions{Cluster: c, Jobs: 1})
 		return file.Bytes(), err
 	}
@@ -228,7 +227,7 @@ CREATE USER MAPPING FOR onlyreads SERVER shard1 OPTIONS (user 'onlyreads');
 CREATE USER MAPPING FOR onlyreads SERVER shard2 OPTIONS (user 'onlyreads');
 CREATE USER MAPPING FOR onlyreads SERVER shard3 OPTIONS (user 'onlyreads');`)
 	c := cluster(t, s.Coordinator.TCPConninfo(db)+" user=onlyreads")
-	var file bytes.Buffer
+	var file pgtest.Memory
 	_, err := fanout.Dump(t.Context(), &file, fanout.DumpOptions{Cluster: c, Route: fanout.RouteSegments})
 	if !errors.Is(err, fanout.ErrBarrier) || !strings.Contains(err.Error(), "SHARE MODE") {
 		t.Errorf("%v; want an error about the barrier", err)

@@ -103,7 +103,7 @@ func TestDumpGivenSnapshotElsewhereDropped(t *testing.T) {
 		}
 		_, _ = dropping.Exec(t.Context(), "COMMIT")
 	}()
-	var file bytes.Buffer
+	var file pgtest.Memory
 	dumpTo(t, srv.Conninfo(db), &file, fanout.DumpOptions{Snapshot: name})
 	if rows := tableRows(t, file.Bytes()); rows["public.t"] != 100000 || len(rows) != 3 {
 		t.Errorf("rows %v", rows)

@@ -62,7 +62,7 @@ func TestDumpSplitsLargeTable(t *testing.T) {
 	db := srv.CreateDB(t)
 	srv.Exec(t, db, `CREATE TABLE big AS SELECT g AS id, repeat(md5(g::text), 12) AS filler FROM generate_series(1, 200000) g;
 DELETE FROM big WHERE id % 7 = 0; INSERT INTO big SELECT -g, 'x' FROM generate_series(1, 1000) g`)
-	var file bytes.Buffer
+	var file pgtest.Memory
 	dumpTo(t, srv.Conninfo(db), &file, fanout.DumpOptions{Jobs: 3, Codec: archive.CodecZstd})
 	a := reader(t, file.Bytes())
 	if n := len(a.Streams()); n < 2 && cluster(t, srv.Conninfo(db)).Dialect.TIDRangeScan {
@@ -72,7 +72,7 @@ DELETE FROM big WHERE id % 7 = 0; INSERT INTO big SELECT -g, 'x' FROM generate_s
 	for _, s := range a.Streams() {
 		ranged.Merge(s.Digest)
 	}
-	file.Reset()
+	file = pgtest.Memory{}
 	dumpTo(t, srv.Conninfo(db), &file, fanout.DumpOptions{Jobs: 1})
 	for _, s := range reader(t, file.Bytes()).Streams() {
 		whole.Merge(s.Digest)
@@ -106,7 +106,7 @@ CREATE TABLE "S 2"."A.b" AS SELECT 1 AS x`)
 		"pre-data":       {fanout.DumpOptions{Sections: []string{"pre-data"}}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
-			var file bytes.Buffer
+			var file pgtest.Memory
 			dumpTo(t, srv.Conninfo(db), &file, c.o)
 			var got []string
 			for _, s := range reader(t, file.Bytes()).Streams() {
@@ -127,7 +127,7 @@ CREATE TABLE "S 2"."A.b" AS SELECT 1 AS x`)
 
 // gate is a writer that stops at its second write, when the catalog is known and rows are on their way, until opened.
 type gate struct {
-	bytes.Buffer
+	pgtest.Memory
 	writes  int
 	reached chan struct{}
 	open    chan struct{}
@@ -156,7 +156,7 @@ func (g *gate) Write(p []byte) (int, error) {
 	if g.writes >= 2 && g.err != nil {
 		return 0, g.err
 	}
-	return g.Buffer.Write(p)
+	return g.Memory.Write(p)
 }
 
 // manyTables makes enough rows to keep the sessions at work while the gate is closed.
@@ -373,7 +373,7 @@ func TestDumpExtensionConfiguration(t *testing.T) {
 	srv.Exec(t, db, `CREATE EXTENSION hstore; CREATE TABLE conf (id int, mine bool); INSERT INTO conf VALUES (1, true), (2, false), (3, true);
 ALTER EXTENSION hstore ADD TABLE conf;
 UPDATE pg_extension SET extconfig = ARRAY['conf'::regclass::oid], extcondition = ARRAY['WHERE mine'] WHERE extname = 'hstore'`)
-	var file bytes.Buffer
+	var file pgtest.Memory
 	dumpTo(t, srv.Conninfo(db), &file, fanout.DumpOptions{})
 	if got := tableRows(t, file.Bytes())["public.conf"]; got != 2 {
 		t.Errorf("%d rows of the configuration table, want 2", got)
@@ -391,7 +391,7 @@ func TestDumpOnlyLargeObjects(t *testing.T) {
 		programs = append(programs, pgtest.StockClient(t, major, "pg_dump"))
 	}
 	for _, program := range programs {
-		var file bytes.Buffer
+		var file pgtest.Memory
 		dumpTo(t, srv.Conninfo(db), &file, fanout.DumpOptions{PgDumpPath: program, Filter: fanout.Filter{ExcludeTableData: []string{"t"}}})
 		rows := uint64(0)
 		for _, s := range reader(t, file.Bytes()).Streams() {

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
+	"github.com/pgark/pgark/internal/pgtest"
 	"github.com/pgark/pgark/wire"
 )
 
@@ -301,7 +302,7 @@ func (g *greenplum) bankMoments(t *testing.T, c *fanout.Cluster, w *bankWriters,
 		said := &notes{}
 		o.Jobs, o.Codec, o.Progress, o.BarrierTimeout = 1, archive.CodecNone, said, time.Minute
 		before, at := w.commits.Load(), time.Now()
-		var file bytes.Buffer
+		var file pgtest.Memory
 		o.Cluster = c
 		if _, err := fanout.Dump(t.Context(), &file, o); err != nil {
 			t.Fatalf("moment %d: %v", i, err)

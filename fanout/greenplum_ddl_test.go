@@ -1,7 +1,6 @@
 package fanout_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
+	"github.com/pgark/pgark/internal/pgtest"
 	"github.com/pgark/pgark/wire"
 )
 
@@ -94,7 +94,7 @@ func (g *greenplum) testDDL(t *testing.T) {
 			for i := range dumps {
 				said, at := &notes{}, time.Now()
 				ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
-				var file bytes.Buffer
+				var file pgtest.Memory
 				_, err := fanout.Dump(ctx, &file, fanout.DumpOptions{
 					Cluster: c, Route: route, Jobs: 1, Codec: archive.CodecNone, BarrierTimeout: time.Minute, Progress: said,
 				})

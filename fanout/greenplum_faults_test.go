@@ -14,6 +14,7 @@ import (
 
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
+	"github.com/pgark/pgark/internal/pgtest"
 	"github.com/pgark/pgark/wire"
 )
 
@@ -136,7 +137,7 @@ func (g *greenplum) testHeld(t *testing.T, db string) {
 			holder := open(t, h.at)
 			run(t, holder, "BEGIN; LOCK TABLE s.small IN ROW EXCLUSIVE MODE")
 			o := fanout.DumpOptions{Route: fanout.RouteSegments, BarrierTimeout: 3 * time.Second}
-			var file bytes.Buffer
+			var file pgtest.Memory
 			begun := time.Now()
 			err := failedDump(t, c, &file, o)
 			took := time.Since(begun)

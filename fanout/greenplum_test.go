@@ -1,7 +1,6 @@
 package fanout_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -17,6 +16,7 @@ import (
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/fanout"
 	"github.com/pgark/pgark/fanout/topology"
+	"github.com/pgark/pgark/internal/pgtest"
 	"github.com/pgark/pgark/wire"
 )
 
@@ -207,7 +207,7 @@ func works(t *testing.T, c *fanout.Cluster, name string) {
 // dumpBy dumps by one route, which must be the one that is taken.
 func (g *greenplum) dumpBy(t *testing.T, c *fanout.Cluster, route string, o fanout.DumpOptions) ([]byte, *fanout.DumpResult) {
 	t.Helper()
-	var file bytes.Buffer
+	var file pgtest.Memory
 	o.Cluster, o.Route = c, route
 	if o.Codec == 0 {
 		o.Codec = archive.CodecZstd

@@ -27,7 +27,7 @@ func discoverer(o topology.Options) func(context.Context, *wire.Config) (*fanout
 // dumped is an archive of a cluster.
 func dumped(t *testing.T, c *fanout.Cluster, o fanout.DumpOptions) []byte {
 	t.Helper()
-	var file bytes.Buffer
+	var file pgtest.Memory
 	o.Cluster = c
 	if _, err := fanout.Dump(t.Context(), &file, o); err != nil {
 		t.Fatal(err)

@@ -195,7 +195,7 @@ type shardDump struct {
 // dumpCluster dumps into memory.
 func dumpCluster(t *testing.T, o fanout.DumpOptions) shardDump {
 	t.Helper()
-	var file bytes.Buffer
+	var file pgtest.Memory
 	res, err := fanout.Dump(t.Context(), &file, o)
 	if err != nil {
 		t.Fatalf("dump by route %q: %v", o.Route, err)
@@ -210,7 +210,7 @@ func dumpCluster(t *testing.T, o fanout.DumpOptions) shardDump {
 // dumpFails dumps and expects an error; nothing that could be taken for an archive may be written.
 func dumpFails(t *testing.T, o fanout.DumpOptions, parts ...string) error {
 	t.Helper()
-	var file bytes.Buffer
+	var file pgtest.Memory
 	_, err := fanout.Dump(t.Context(), &file, o)
 	if err == nil {
 		t.Fatal("no error")

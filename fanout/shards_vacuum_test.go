@@ -1,7 +1,6 @@
 package fanout_test
 
 import (
-	"bytes"
 	"testing"
 	"time"
 
@@ -27,7 +26,7 @@ ALTER TABLE app.heavy SET (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum
 		}
 		time.Sleep(50 * time.Millisecond)
 	}
-	var file bytes.Buffer
+	var file pgtest.Memory
 	result, err := fanout.Dump(t.Context(), &file, fanout.DumpOptions{
 		Cluster: cluster(t, s.Coordinator.TCPConninfo(db)), Route: fanout.RouteSegments, BarrierTimeout: 30 * time.Second,
 	})

@@ -7,13 +7,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pgark/pgark/fanout"
+	"github.com/pgark/pgark/internal/pgtest"
 )
 
 // The rows of three shards come together in the partitions of one server.
 func TestRestoreShardsToPostgres(t *testing.T) {
 	t.Parallel()
 	s, db := shardedDB(t)
-	var file bytes.Buffer
+	var file pgtest.Memory
 	if _, err := fanout.Dump(t.Context(), &file, fanout.DumpOptions{Cluster: cluster(t, s.Coordinator.TCPConninfo(db)), Jobs: 2}); err != nil {
 		t.Fatal(err)
 	}
