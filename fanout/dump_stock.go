@@ -45,7 +45,7 @@ func DumpStock(ctx context.Context, t StockTarget, o DumpOptions, s StockOptions
 	var w *pgdump.Writer // the archive, which gets its name when the moment has proved to have lasted
 	s.hold = func(finished *pgdump.Writer) { w = finished }
 	d.stock = func(ctx context.Context, cat *archive.Catalog, feed rowFeed) error {
-		sum, err := writeStock(ctx, t, withLocks(cat), feed, s)
+		sum, err := writeStock(ctx, t, cat, feed, s)
 		if err == nil {
 			d.result.Summary.RawBytes, d.result.Summary.Bytes, d.result.StockNotes = sum.RawBytes, sum.Bytes, sum.Notes
 		}
@@ -83,7 +83,7 @@ func ConvertArchive(ctx context.Context, a *archive.Reader, t StockTarget, s Sto
 	p.Plan(tables, bytes)
 	feed := newArchiveFeed(a, s.jobs(), p)
 	defer feed.close()
-	return writeStock(ctx, t, withLocks(cat), feed, s)
+	return writeStock(ctx, t, cat, feed, s)
 }
 
 // ConvertSource writes a dump of another program in a format of pg_dump, without a database.
@@ -102,9 +102,7 @@ func ConvertSource(ctx context.Context, src archive.Source, t StockTarget, s Sto
 			return nil, fmt.Errorf("%w: data is copied as it is only from a custom archive into another one, and not in parts", ErrUsage)
 		}
 	}
-	if dumpBehind(src) == nil { // pg_dump's own catalogs stay as they are
-		cat = withLocks(cat)
-	}
+	s.asDumped = dumpBehind(src) != nil
 	return writeStock(ctx, t, cat, &sourceFeed{source: src, progress: p}, s)
 }
 

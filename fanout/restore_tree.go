@@ -1,6 +1,7 @@
 package fanout
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/pgark/pgark/archive"
@@ -10,7 +11,7 @@ import (
 // foreign key, a trigger or a check on a partitioned or inherited table reaches all its descendants, so it waits for their
 // rows and excludes what locks them.
 func parallelSteps(p *Plan) []*Step {
-	tree := descendantsOf(p)
+	tree := descendantsOf(p.Catalog)
 	selected := make(map[int32]bool, len(p.Steps))
 	for _, s := range p.Steps {
 		selected[s.Entry.ID] = true
@@ -49,16 +50,18 @@ func reachesDescendants(kind string) bool {
 // tableTree is the children of each TABLE entry: its partitions, and the tables that inherit from it.
 type tableTree map[int32][]int32
 
-func descendantsOf(p *Plan) tableTree {
+func descendantsOf(cat *archive.Catalog) tableTree {
 	tree := make(tableTree)
+	tables := make(map[int32]bool)
 	named := make(map[tableName]int32)
-	for i := range p.Catalog.Entries {
-		if e := &p.Catalog.Entries[i]; e.Kind == kindTable {
+	for i := range cat.Entries {
+		if e := &cat.Entries[i]; e.Kind == kindTable {
+			tables[e.ID] = true
 			named[tableName{e.Schema, e.Name}] = e.ID
 		}
 	}
-	for i := range p.Catalog.Entries {
-		e := &p.Catalog.Entries[i]
+	for i := range cat.Entries {
+		e := &cat.Entries[i]
 		child := e.ID
 		switch e.Kind {
 		case kindTable: // made with INHERITS
@@ -68,12 +71,23 @@ func descendantsOf(p *Plan) tableTree {
 			continue
 		}
 		for _, parent := range e.Deps {
-			if o := p.byID[parent]; o != nil && o.Kind == kindTable && parent != child {
+			if tables[parent] && parent != child {
 				tree[parent] = append(tree[parent], child)
 			}
 		}
 	}
 	return tree
+}
+
+// parents is the tree the other way: what each table is directly below, by ID.
+func (t tableTree) parents() map[int32][]int32 {
+	above := make(map[int32][]int32)
+	for _, parent := range slices.Sorted(maps.Keys(t)) {
+		for _, child := range t[parent] {
+			above[child] = append(above[child], parent)
+		}
+	}
+	return above
 }
 
 // below collects the descendants of tables, without themselves.

@@ -6,38 +6,16 @@ import (
 	"github.com/pgark/pgark/archive"
 )
 
-// withLocks has each INDEX ATTACH depend on the tables of its indexes, too, and on those that these are partitions of. pg_restore -j takes what an
-// entry behind the data depends on for what it locks, and runs no two such entries at the same time; in the catalog of pg_dump these depend on indexes
-// alone. With a foreign key to or from the same partitioned table it ends in a deadlock now and then, of which one of the two is lost.
+// withLocks has each INDEX ATTACH depend on all tables that its own are partitions of. pg_restore -j takes the tables that an entry behind the data
+// depends on for what it locks, and runs no two entries with one in common at the same time. A foreign key to or from a partitioned table locks
+// all that is below, of which it names none; pg_dump has INDEX ATTACH name the two tables of its indexes, so where partitions have partitions the two
+// may meet in a deadlock, and one of them is lost. Readers of scripts name no tables there at all.
 func withLocks(cat *archive.Catalog) *archive.Catalog {
-	tables := make(map[int32]*archive.Entry)
-	indexes := make(map[int32]*archive.Entry)
+	byID := make(map[int32]*archive.Entry, len(cat.Entries))
 	for i := range cat.Entries {
-		switch e := &cat.Entries[i]; e.Kind {
-		case kindTable:
-			tables[e.ID] = e
-		case "INDEX", "CONSTRAINT":
-			indexes[e.ID] = e
-		}
+		byID[cat.Entries[i].ID] = &cat.Entries[i]
 	}
-	above := make(map[int32][]int32) // of a table: what it is a partition of
-	for i := range cat.Entries {
-		e := &cat.Entries[i]
-		if e.Kind != "TABLE ATTACH" {
-			continue
-		}
-		// It has the name of the partition, and depends on both tables.
-		isPart := func(id int32) bool {
-			return tables[id] != nil && tables[id].Schema == e.Schema && tables[id].Name == e.Name
-		}
-		if at := slices.IndexFunc(e.Deps, isPart); at >= 0 {
-			for _, id := range e.Deps {
-				if tables[id] != nil && id != e.Deps[at] {
-					above[e.Deps[at]] = append(above[e.Deps[at]], id)
-				}
-			}
-		}
-	}
+	above := descendantsOf(cat).parents()
 	own := cat
 	for i := range cat.Entries {
 		e := &cat.Entries[i]
@@ -45,20 +23,16 @@ func withLocks(cat *archive.Catalog) *archive.Catalog {
 			continue
 		}
 		deps := slices.Clone(e.Deps)
-		add := func(ids []int32) {
-			for _, id := range ids {
-				if tables[id] != nil && !slices.Contains(deps, id) {
+		for at := 0; at < len(deps); at++ { // to which the loop adds
+			more := above[deps[at]]
+			if x := byID[deps[at]]; x != nil && (x.Kind == "INDEX" || x.Kind == "CONSTRAINT") {
+				more = x.Deps
+			}
+			for _, id := range more {
+				if x := byID[id]; x != nil && x.Kind == kindTable && !slices.Contains(deps, id) {
 					deps = append(deps, id)
 				}
 			}
-		}
-		for _, id := range e.Deps {
-			if index := indexes[id]; index != nil {
-				add(index.Deps)
-			}
-		}
-		for at := 0; at < len(deps); at++ { // up to the root: deps grows
-			add(above[deps[at]])
 		}
 		if len(deps) == len(e.Deps) {
 			continue

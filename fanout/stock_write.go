@@ -38,8 +38,9 @@ type StockOptions struct {
 	// way to another version of the format. Damage is copied, too. Codec must be the source's, and Parts is not for it.
 	AsIs bool
 
-	raw  *pgdump.Dump         // whose data is copied; nil for none
-	hold func(*pgdump.Writer) // is given a finished archive, whose name it must not have yet; nil: it gets it at once
+	raw      *pgdump.Dump         // whose data is copied; nil for none
+	asDumped bool                 // the catalog is one of these formats, and stays as it is
+	hold     func(*pgdump.Writer) // is given a finished archive, whose name it must not have yet; nil: it gets it at once
 }
 
 func (o *StockOptions) jobs() int {
@@ -87,6 +88,9 @@ func writeStock(ctx context.Context, t StockTarget, cat *archive.Catalog, feed r
 		sum.Bytes = out.n
 		return sum, err
 	case FormatCustom, FormatDirectory, FormatTar:
+		if !o.asDumped {
+			cat = withLocks(cat)
+		}
 		return writeStockArchive(ctx, t, cat, feed, o)
 	}
 	return nil, fmt.Errorf("%w: %q", errStockFormat, o.Format)

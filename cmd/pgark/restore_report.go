@@ -122,11 +122,7 @@ func restoreVerdict(r *fanout.RestoreResult, compared *verify.Report) error {
 		parts = append(parts, plural(uint64(n), "object")+" could not be restored")
 	}
 	if made > 0 {
-		was := " were"
-		if made == 1 {
-			was = " was"
-		}
-		parts = append(parts, plural(uint64(made), "object")+was+" made, but not as in the archive")
+		parts = append(parts, plural(uint64(made), "object")+" made, but not as in the archive")
 	}
 	differ := len(r.Mismatches)
 	if compared != nil {
