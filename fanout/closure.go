@@ -126,7 +126,7 @@ func (c *closure) expand(e *archive.Entry) {
 	}
 	for _, dep := range c.deps(e) {
 		x := c.plan.byID[dep]
-		if x == nil || dep == e.ID || e.Kind == "INDEX ATTACH" && x.Kind == kindTable { // the indexes bring those that are needed; see withLocks
+		if x == nil || dep == e.ID || e.Kind == "INDEX ATTACH" && x.Kind == kindTable { // the indexes bring those that are needed; see withOrder
 			continue
 		}
 		how := "depends"

@@ -89,7 +89,7 @@ func writeStock(ctx context.Context, t StockTarget, cat *archive.Catalog, feed r
 		return sum, err
 	case FormatCustom, FormatDirectory, FormatTar:
 		if !o.asDumped {
-			cat = withLocks(cat)
+			cat = withOrder(cat)
 		}
 		return writeStockArchive(ctx, t, cat, feed, o)
 	}

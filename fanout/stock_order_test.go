@@ -14,8 +14,9 @@ import (
 	"github.com/pgark/pgark/internal/pgtest"
 )
 
-// TestStockLocks: what pg_restore -j must not run at the same time as a foreign key depends on the table that it names, however far below.
-func TestStockLocks(t *testing.T) {
+// TestStockOrder: what pg_restore -j must not run at the same time as a foreign key depends on the table that it names, however far below,
+// and rights on what is in a schema depend on those on the schema.
+func TestStockOrder(t *testing.T) {
 	t.Parallel()
 	srv := pgtest.Shared(t)
 	db := srv.CreateDB(t)
@@ -26,7 +27,9 @@ CREATE TABLE lowest PARTITION OF low FOR VALUES FROM (10) TO (20);
 CREATE INDEX ON low (id);
 CREATE TABLE child (id int REFERENCES parent) PARTITION BY RANGE (id);
 CREATE TABLE child_part PARTITION OF child FOR VALUES FROM (0) TO (10);
-CREATE INDEX ON child (id)`)
+CREATE INDEX ON child (id);
+CREATE SCHEMA s; CREATE TABLE s.t (id int); CREATE FUNCTION s.f() RETURNS int LANGUAGE sql AS 'SELECT 1';
+GRANT USAGE ON SCHEMA s TO PUBLIC; GRANT SELECT ON s.t TO PUBLIC; GRANT INSERT (id) ON s.t TO PUBLIC; REVOKE ALL ON FUNCTION s.f() FROM PUBLIC`)
 	var file pgtest.Memory
 	dumpTo(t, srv.Conninfo(db), &file, fanout.DumpOptions{})
 	custom := fanout.StockOptions{Format: fanout.FormatCustom, Codec: archive.CodecNone}
@@ -52,6 +55,22 @@ CREATE INDEX ON child (id)`)
 			if e := &toc.Entries[i].Entry; e.Kind == "TABLE" {
 				tables[e.ID] = e.Name
 			}
+		}
+		var rights int32
+		for i := range toc.Entries {
+			if e := &toc.Entries[i].Entry; e.Kind == "ACL" && e.Name == "SCHEMA s" {
+				rights = e.ID
+			}
+		}
+		var after []string
+		for i := range toc.Entries {
+			if e := &toc.Entries[i].Entry; e.Kind == "ACL" && slices.Contains(e.Deps, rights) {
+				after = append(after, e.Name)
+			}
+		}
+		slices.Sort(after)
+		if d := cmp.Diff([]string{"COLUMN t.id", "FUNCTION f()", "TABLE t"}, after); d != "" {
+			t.Errorf("%s: after the rights on the schema come (-want +got)\n%s", how, d)
 		}
 		got := make(map[string]string)
 		for i := range toc.Entries {
