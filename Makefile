@@ -32,12 +32,23 @@ setup: ## install PostgreSQL, its contrib modules and a C compiler if they are m
 clients: ## fetch the pg_dump and pg_restore of other releases, for tests
 	@tools/clients
 
-.PHONY: test
+# The race detector makes tests two to three times as long. These have one goroutine, or run a program many times that others run with it: they do
+# without.
+UNRACED := ^TestScripts$$/^(databases|demo|dependencies|dumpall|gpbackup|inserts|redirect|select|sets)$$
+UNRACED := $(UNRACED)|^Test(Large|VolumesNothingLeft|VolumesNothingLeftOfRestores)$$
+UNRACED := $(UNRACED)|^Test(ClusterBitFlips|ClusterTruncated|EveryBitFlip|FloatsInArchive|SalvageClusterEverywhere|SalvageEvery.*|SetFlips|ShortestIsTheServers)$$
+UNRACED := $(UNRACED)|^Test(ClusterScriptOfServer|FlippedBits|Inserts.*|SplitSQLWindow|StockReads.*|Truncated|UnpackDamage|WindowOfLargeStatement)$$
+UNRACED := $(UNRACED)|^TestPlain(.*OfServer|Memory|OfPgRestore|Samples.*|Truncated)$$|^TestIncomplete$$
+
 # One package after the other: each starts servers of its own and keeps all cores busy. Side by side on two cores they took
-# several times as long, and write barriers were not had in their time.
-test: setup clients lint fuzz ## all checks: lint, fuzz tests, tests with the race detector
+# several times as long, and write barriers were not had in their time. One test more at once than there are cores, as they wait for servers.
+GOTEST := go test -count=1 -p=1 -parallel=$$(( $$(nproc) + 1 )) -timeout=30m
+
+.PHONY: test
+test: setup clients lint fuzz ## all checks: lint, fuzz tests, all tests, most with the race detector
 	go build -race ./... # side by side, which -p=1 would not
-	go test -race -count=1 -p=1 -timeout=30m $(TESTFLAGS) ./...
+	$(GOTEST) -race -skip '$(UNRACED)' $(TESTFLAGS) ./...
+	$(GOTEST) -run '$(UNRACED)' $(TESTFLAGS) ./archive/... ./cmd/...
 
 .PHONY: test-quick
 test-quick: ## tests without the race detector

@@ -71,6 +71,7 @@ UPDATE bank.t3 SET balance = balance - 100 WHERE id = 3; COMMIT`,
 // TestBankStaysConsistent dumps while several writers move money and tables come and go, and restores each dump: in
 // every copy the sum is the constant.
 func TestBankStaysConsistent(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	db := srv.CreateDB(t)
 	srv.Exec(t, db, bankSchema)

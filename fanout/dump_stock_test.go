@@ -270,6 +270,7 @@ func TestDumpStockSessions(t *testing.T) {
 
 // TestDumpUnwatched: a dump goes on where the server has no session to spare from which to watch, or where none is needed.
 func TestDumpUnwatched(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	db := srv.CreateDB(t)
 	manyTables(t, srv, db)

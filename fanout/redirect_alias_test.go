@@ -83,6 +83,7 @@ INSERT INTO S.A VALUES (1, 2, ROW(1, 2)); INSERT INTO S.t (A, ref) VALUES (1, NU
 
 // A schema whose name is also that of everything else: what is the schema is redirected, and nothing else is.
 func TestRedirectAliases(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	for _, name := range []string{"sales", "old", "new", "Odd. \"x", "toast", "excluded"} {
 		t.Run(name, func(t *testing.T) {

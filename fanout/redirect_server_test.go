@@ -48,6 +48,7 @@ func allKindsToRedirect(t *testing.T, srv *pgtest.Server) (db string, b []byte) 
 
 // Whatever schema is redirected, the database is the same as if it had been restored as it was and the server had renamed the schema.
 func TestRedirectIsRename(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	_, b := allKindsToRedirect(t, srv)
 	whole := srv.CreateDB(t)

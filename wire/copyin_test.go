@@ -9,6 +9,7 @@ import (
 )
 
 func TestCopyInRoundTrip(t *testing.T) {
+	t.Parallel()
 	srv, db, c := newDB(t)
 	srv.Exec(t, db, "CREATE TABLE t (i int, v text)")
 	var all strings.Builder

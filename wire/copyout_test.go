@@ -12,6 +12,7 @@ import (
 
 // Rows of every size, around the sizes of the buffers, arrive whole and unchanged, whatever the caller's buffer.
 func TestCopyOutRowSizes(t *testing.T) {
+	t.Parallel()
 	_, _, c := newDB(t)
 	sizes := []int{0, 1, 2, 3, 100, 8180, 8191, 8192, 8193, 65530, 65536}
 	for d := -7; d <= 2; d++ {

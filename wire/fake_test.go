@@ -61,6 +61,7 @@ func TestMalformedAnswers(t *testing.T) {
 // Greenplum's coordinator sends rows of several segments in one message. Where that is larger than the caller's buffer,
 // each part is still of whole rows, or of one row only.
 func TestCopyOutRowsInOneMessage(t *testing.T) {
+	t.Parallel()
 	var message, want strings.Builder
 	for i, size := range []int{70, 0, 30, 100, 99, 1, 250, 5, 3 * readBuffer, 7, 2 * readBuffer, 0} {
 		message.WriteString(strings.Repeat(string(rune('a'+i)), size) + "\n")

@@ -132,6 +132,7 @@ func TestConnectionCut(t *testing.T) {
 
 // A network that swallows everything must not hold up a call whose context has ended.
 func TestConnectionStalled(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	db := srv.CreateDB(t)
 	srv.Exec(t, db, "CREATE TABLE t (a text)")

@@ -91,6 +91,7 @@ func TestTextSettings(t *testing.T) {
 }
 
 func TestQuery(t *testing.T) {
+	t.Parallel()
 	_, _, c := newDB(t)
 	ctx := testContext(t)
 	var got []string

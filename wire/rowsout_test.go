@@ -79,6 +79,7 @@ INSERT INTO t SELECT NULL FROM generate_series(1, 10); INSERT INTO t (t, v, y) V
 
 // Rows around the sizes of the buffers, and larger ones, arrive unchanged.
 func TestRowsOutRowSizes(t *testing.T) {
+	t.Parallel()
 	_, _, c := newDB(t)
 	var values []string
 	rng := rand.New(rand.NewPCG(1, 2))
@@ -110,6 +111,7 @@ func TestRowsOutRowOf100MB(t *testing.T) {
 	if testing.Short() {
 		t.Skip("takes some seconds")
 	}
+	t.Parallel()
 	_, _, c := newDB(t)
 	sameAsCopy(t, c, `SELECT v, i FROM (VALUES (1, 'a'), (2, repeat(E'x\\yz\n', 20000000)), (3, 'b')) t (i, v)`, 4<<20)
 }
@@ -270,6 +272,7 @@ func description(n int) string {
 }
 
 func TestMalformedRows(t *testing.T) {
+	t.Parallel()
 	one, two := description(1), description(2)
 	end := frame(msgCommandComplete, "SELECT 1\x00") + frame(msgReadyForQuery, "I")
 	row := frame(msgDataRow, "\x00\x01\x00\x00\x00\x03r\tw")

@@ -21,6 +21,7 @@ func TestLarge(t *testing.T) {
 	if testing.Short() {
 		t.Skip("large")
 	}
+	t.Parallel()
 	bin := plainProgram(t)
 	// With PostgreSQL's own default for the size of the lock table.
 	srv := pgtest.Start(t, pgtest.WithSetting("max_locks_per_transaction", "64"))

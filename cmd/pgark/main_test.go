@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 // TestScripts runs the scripts in testdata/script, each with the real command in a process of its own, against a real
 // server. UPDATE=1 rewrites their golden files.
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	srv := pgtest.Shared(t)
 	testscript.Run(t, testscript.Params{
 		Dir:                 filepath.Join("testdata", "script"),

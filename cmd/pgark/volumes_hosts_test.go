@@ -65,6 +65,7 @@ INSERT INTO shop.local SELECT i, 'row ' || i FROM generate_series(1, 2000) i; SE
 
 // TestVolumesOnHosts reads a set by workers only, in every way.
 func TestVolumesOnHosts(t *testing.T) {
+	t.Parallel()
 	b := newVolumeBed(t, 3000)
 	b.local(t)
 	b.dumped(t)
@@ -225,6 +226,7 @@ func (b *volumeBed) forHost(t *testing.T, name, host string) {
 
 // TestVolumesWrongOnHosts has volumes that are not what they should be, on the hosts where they lie.
 func TestVolumesWrongOnHosts(t *testing.T) {
+	t.Parallel()
 	b := newVolumeBed(t, 3000)
 	volume := func(node string) string { return filepath.Join(b.dir, "volumes", node+".pgark") }
 	b.dumped(t)
@@ -334,6 +336,7 @@ func TestVolumesWrongOnHosts(t *testing.T) {
 
 // TestVolumesOnHostsOfEqualNodes has workers load nodes that all have the same tables.
 func TestVolumesOnHostsOfEqualNodes(t *testing.T) {
+	t.Parallel()
 	b := newVolumeBed(t, 10)
 	from, to := b.shards.CreateEqualDB(t), b.shards.CreateEqualDB(t)
 	list := func(db string) []string {
@@ -402,6 +405,7 @@ esac
 
 // TestVolumesLatin1 has names that are not UTF-8 travel to workers and back.
 func TestVolumesLatin1(t *testing.T) {
+	t.Parallel()
 	b := newVolumeBed(t, 10)
 	from, to := b.shards.CreateEqualDB(t, pgtest.Encoding("LATIN1")), b.shards.CreateEqualDB(t, pgtest.Encoding("LATIN1"))
 	list := func(db string) []string {
@@ -440,6 +444,7 @@ INSERT INTO U&"gr\00F6\00DFe".U&"stra\00DFe" SELECT i, U&'Gr\00FC\00DFe von %d' 
 
 // TestVolumesNothingLeftOfRestores disturbs restores by workers at random moments. No process, session, lock or file is left.
 func TestVolumesNothingLeftOfRestores(t *testing.T) {
+	t.Parallel()
 	b := newVolumeBed(t, 150000)
 	b.plain(t)
 	b.local(t)

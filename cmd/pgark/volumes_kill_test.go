@@ -289,7 +289,8 @@ WHERE application_name = 'pgark dump' AND datname = '`+b.db+`' ORDER BY random()
 // TestVolumesNothingLeft disturbs dumps to volumes at random moments. Either the set is complete, or nothing is left: no
 // process, session, lock or file.
 func TestVolumesNothingLeft(t *testing.T) {
-	b := newVolumeBed(t, 400000)
+	t.Parallel()
+	b := newVolumeBed(t, 200000)
 	b.plain(t)
 	const codec = "zstd:6"
 	begun := time.Now()
