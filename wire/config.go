@@ -225,6 +225,7 @@ type route struct {
 	network, address string            // of the last connection dialled, which is the one that pgconn kept
 	names            map[string]string // host name that each address stands for
 	dialer           net.Dialer
+	socket           *socket // likewise
 }
 
 // dialConfig prepares a copy of the settings for one connect.
@@ -245,7 +246,12 @@ func (c *Config) dialConfig(s Settings) (*pgconn.Config, *route) {
 	}
 	pg.DialFunc = func(ctx context.Context, network, address string) (net.Conn, error) {
 		r.network, r.address = network, address
-		return r.dialer.DialContext(ctx, network, address)
+		nc, err := r.dialer.DialContext(ctx, network, address)
+		if err != nil {
+			return nil, err
+		}
+		r.socket = &socket{Conn: nc}
+		return r.socket, nil
 	}
 	for _, kv := range s.startup() {
 		pg.RuntimeParams[kv[0]] = kv[1]

@@ -34,6 +34,7 @@ type Conn struct {
 	nc         net.Conn
 	tls        *tls.Config // nil without TLS
 	in         *scanner
+	socket     *socket // what is below nc with TLS, and nc itself without
 	pid        uint32
 	key        []byte // for CancelRequest
 	params     map[string]string
@@ -88,7 +89,7 @@ func dial(ctx context.Context, cfg *Config, s Settings) (*Conn, error) {
 		return nil, err
 	}
 	c := &Conn{
-		cfg: cfg, route: route, nc: h.Conn, tls: h.TLSConfig, pid: h.PID, key: h.SecretKey,
+		cfg: cfg, route: route, nc: h.Conn, socket: route.socket, tls: h.TLSConfig, pid: h.PID, key: h.SecretKey,
 		params: h.ParameterStatuses, status: h.TxStatus,
 	}
 	c.in = newScanner(h.Conn)

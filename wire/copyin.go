@@ -203,7 +203,11 @@ func (ci *CopyIn) send(p []byte) error {
 	ci.buf[0] = msgCopyData
 	binary.BigEndian.PutUint32(ci.buf[1:], uint32(len(ci.buf)-1+len(p))) //nolint:gosec // about 1 MiB at most
 	parts := net.Buffers{ci.buf, p}
-	_, err := parts.WriteTo(ci.conn.nc)
+	to := ci.conn.nc
+	if ci.conn.tls == nil {
+		to = ci.conn.socket.Conn // takes both at once
+	}
+	_, err := parts.WriteTo(to)
 	ci.buf = ci.buf[:headerLen]
 	if err != nil {
 		return ci.writeFailed(err)

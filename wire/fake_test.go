@@ -22,7 +22,7 @@ func (discardConn) SetWriteDeadline(time.Time) error { return nil }
 // scripted is a session whose server says what real ones never say. Everything else is tested with real servers.
 func scripted(answer string) *Conn {
 	return &Conn{
-		in: newScanner(bytes.NewReader([]byte(answer))), nc: discardConn{}, cfg: &Config{},
+		in: newScanner(bytes.NewReader([]byte(answer))), nc: discardConn{}, socket: &socket{Conn: discardConn{}}, cfg: &Config{},
 		route: &route{network: "tcp", address: "scripted:1"}, params: map[string]string{}, status: 'I',
 	}
 }

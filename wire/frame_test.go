@@ -96,7 +96,7 @@ func FuzzFrames(f *testing.F) {
 		}
 		// The same as the server's answer to a query, and to a COPY.
 		for _, copying := range []bool{false, true} {
-			c := &Conn{in: newScanner(bytes.NewReader(stream)), nc: discardConn{}, route: &route{network: "tcp", address: "fuzz"}, cfg: &Config{}, params: map[string]string{}}
+			c := &Conn{in: newScanner(bytes.NewReader(stream)), nc: discardConn{}, socket: &socket{Conn: discardConn{}}, route: &route{network: "tcp", address: "fuzz"}, cfg: &Config{}, params: map[string]string{}}
 			c.lengths, c.sent = []int{1}, 1
 			if !copying {
 				r := result{conn: c, fn: func(Row) error { return nil }}

@@ -45,6 +45,9 @@ func (o *outStream) Fill(ctx context.Context, buf []byte) (n int, open bool, err
 	// TLS gives out 16 KiB at a time, whatever has gathered.
 	o.conn.in.bulk = o.bytes > pauseAfter && o.conn.tls == nil
 	defer func() { o.conn.in.bulk = false }()
+	if o.bytes > pauseAfter {
+		o.conn.socket.unwatch()
+	}
 	err = o.conn.during(ctx, func() error {
 		var err error
 		if n, open, err = o.next(ctx, buf); err == nil && ctx.Err() != nil {

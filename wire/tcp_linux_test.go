@@ -20,7 +20,7 @@ func TestTCPSettings(t *testing.T) {
 		"keepalives=1 keepalives_idle=0 tcp_user_timeout=0":                                {1, 30, 10, 3, 0},
 	} {
 		c := connect(t, srv.TCPConninfo("postgres")+" "+more)
-		raw, err := c.nc.(*net.TCPConn).SyscallConn()
+		raw, err := c.socket.Conn.(*net.TCPConn).SyscallConn()
 		if err != nil {
 			t.Fatal(err)
 		}
