@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,6 +20,7 @@ const closeTimeout = 5 * time.Second
 // given the catalog; an attempt that fails with errSlipped has written nothing and may be repeated.
 type attempt struct {
 	*dumper
+	early   *catalogRun
 	m       *moment
 	p       *pipeline      // of a dump to an archive of pgark
 	ordered *orderedPipe   // of one in another format
@@ -35,14 +35,19 @@ type attempt struct {
 
 func (d *dumper) attempt(ctx context.Context, aw *archive.Writer, route Route) (err error) {
 	d.progress.Note("taking locks and the snapshot")
-	m, err := d.takeMoment(ctx, route)
+	early, err := d.startCatalog(ctx)
 	if err != nil {
 		return err
 	}
+	defer early.stop()
+	m, err := d.takeMoment(early.unlessFailed(ctx), route)
+	if err != nil {
+		return d.unlessBroken(ctx, early, early.reason(ctx, err))
+	}
 	defer m.close(ctx)
-	a := &attempt{dumper: d, m: m, tallies: make(map[uint32]*tally), ready: make(chan struct{})}
+	a := &attempt{dumper: d, early: early, m: m, tallies: make(map[uint32]*tally), ready: make(chan struct{})}
 	if err := a.runWatched(ctx, aw); err != nil {
-		return err
+		return d.unlessBroken(ctx, early, err)
 	}
 	if err := d.endMoment(ctx, m); err != nil {
 		return err
@@ -52,7 +57,7 @@ func (d *dumper) attempt(ctx context.Context, aw *archive.Writer, route Route) (
 	}
 	d.result.Route, d.result.Promise = m.route.Name, m.route.Promise
 	d.result.Snapshot, d.result.Moment, d.result.Entries = m.leader().snapshot, m.leader().time, len(a.catalog.Entries)
-	d.result.Tables = len(a.entries)
+	d.result.Tables, d.result.PgDump = len(a.entries), d.tool.Path+" "+d.tool.Version
 	return nil
 }
 
@@ -119,29 +124,11 @@ func (a *attempt) readAll(ctx context.Context) error {
 	return nil
 }
 
-// getCatalog runs pg_dump and matches what it lists with what was locked. pg_dump uses the leader's own session: so it
-// sees the moment, waits for no lock (the leader has them), takes none, and needs no password.
+// getCatalog gets the catalog from pg_dump and matches what it lists with what was locked.
 func (a *attempt) getCatalog(ctx context.Context) error {
-	lead := a.m.leader()
-	relay, err := wire.NewRelay(lead.conn, catalogQuery)
+	cat, err := a.early.wait(ctx, a.m.leader().conn)
 	if err != nil {
-		return err
-	}
-	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return relay.Serve(gctx) })
-	var cat *archive.Catalog
-	g.Go(func() (err error) {
-		cat, err = a.tool.Catalog(gctx, CatalogOptions{
-			Conninfo: relay.Conninfo(), Encoding: lead.conn.Encoding(), Log: a.log,
-			Filter: a.o.Filter, SchemaOnly: a.o.SchemaOnly, DataOnly: a.o.DataOnly, Statistics: a.o.Statistics, Sections: a.o.Sections,
-			NoOwner: a.o.NoOwner, NoACL: a.o.NoACL, NoComments: a.o.NoComments,
-			NoTOASTCompression: a.o.NoTOASTCompression, Without: a.o.Without,
-			ForeignServers: a.foreignServers(),
-		})
-		return errors.Join(err, relay.Close()) // a pg_dump that never came must not be waited for
-	})
-	if err := g.Wait(); err != nil {
-		return a.steadyError(err, relay.Failed())
+		return a.steadyError(err, a.early.relay.Failed())
 	}
 	d := &a.o.Cluster.Dialect
 	if cat.Product = d.Product; d.UtilityOption != "" {
@@ -164,34 +151,6 @@ func (a *attempt) getCatalog(ctx context.Context) error {
 	a.catalog = cat
 	close(a.ready)
 	return nil
-}
-
-// catalogQuery decides on pg_dump's queries. The leader's transaction and locks stand for the ones that it asks for;
-// it has written the whole catalog when it asks for rows.
-func catalogQuery(sql string) wire.Verdict {
-	for _, stand := range []string{"BEGIN", "SET TRANSACTION", "LOCK TABLE", "COMMIT", "ROLLBACK"} {
-		if strings.HasPrefix(sql, stand) {
-			return wire.Verdict{Tag: stand}
-		}
-	}
-	for _, rows := range []string{"COPY ", "DECLARE "} {
-		if strings.HasPrefix(sql, rows) {
-			return wire.Verdict{Refuse: "pgark reads the rows itself"}
-		}
-	}
-	return wire.Verdict{Forward: true}
-}
-
-// foreignServers are those whose rows belong to the dump.
-func (a *attempt) foreignServers() []string {
-	if a.o.Cluster.Layout != LayoutForeign || !a.o.wantsData() {
-		return nil
-	}
-	names := make([]string, len(a.o.Cluster.Nodes))
-	for i := range a.o.Cluster.Nodes {
-		names[i] = a.o.Cluster.Nodes[i].Name
-	}
-	return names
 }
 
 // match finds the entry of each table's rows. A table with rows in the catalog that was not locked was missed by the

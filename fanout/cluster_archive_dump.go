@@ -123,9 +123,14 @@ func (d *clusterDumper) look(ctx context.Context) (*serverLook, error) {
 		return nil, err
 	}
 	d.dialect = cluster.Dialect
-	one := d.o.Dump
-	one.Cluster = cluster
-	if d.tool, err = one.findPgDump(ctx); err != nil {
+	search := startPgDumpSearch(ctx, d.o.Dump.PgDumpPath, askPgDump) // whose pg_dumpall gives the roles
+	defer search.Stop()
+	if d.o.Dump.Statistics {
+		d.tool, err = search.FindForStatistics(ctx, d.dialect)
+	} else {
+		d.tool, err = search.Find(ctx, d.dialect)
+	}
+	if err != nil {
 		return nil, err
 	}
 	d.result.PgDump = d.tool.Path + " " + d.tool.Version

@@ -103,6 +103,7 @@ func Dump(ctx context.Context, w io.Writer, o DumpOptions) (*DumpResult, error) 
 	if err != nil {
 		return nil, err
 	}
+	defer d.close()
 	options := archive.WriterOptions{
 		Codec: o.Codec, Level: o.Level, Created: d.created, Database: o.Cluster.Coordinator.Config.Database(), Tool: o.Tool,
 	}
@@ -151,23 +152,31 @@ func newDumper(ctx context.Context, o *DumpOptions) (d *dumper, routes []Route, 
 	if routes, passed, err = o.Cluster.candidates(o.Route); err != nil {
 		return nil, nil, nil, err
 	}
-	if d.tool, err = o.findPgDump(ctx); err != nil {
+	if err := d.findPgDump(ctx); err != nil {
+		d.close()
 		return nil, nil, nil, err
 	}
-	d.result.PgDump = d.tool.Path + " " + d.tool.Version
 	return d, routes, passed, nil
 }
 
-func (o *DumpOptions) findPgDump(ctx context.Context) (PgDump, error) {
-	search := o.PgDump
-	if search == nil {
-		search = StartPgDumpSearch(ctx, o.PgDumpPath)
-		defer search.Stop()
+// findPgDump starts the search if that is not under way. Whoever has the dumper ends it, with close.
+func (d *dumper) findPgDump(ctx context.Context) (err error) {
+	if d.search = d.o.PgDump; d.search == nil {
+		d.search = StartPgDumpSearch(ctx, d.o.PgDumpPath)
 	}
-	if o.Statistics {
-		return search.FindForStatistics(ctx, o.Cluster.Dialect)
+	if d.o.Statistics {
+		d.tool, err = d.search.FindForStatistics(ctx, d.o.Cluster.Dialect)
+	} else {
+		d.tool, err = d.search.Find(ctx, d.o.Cluster.Dialect)
 	}
-	return search.Find(ctx, o.Cluster.Dialect)
+	return err
+}
+
+// close ends what is not of an attempt.
+func (d *dumper) close() {
+	if d.search != nil && d.search != d.o.PgDump {
+		d.search.Stop()
+	}
 }
 
 func (o *DumpOptions) setDefaults() {
@@ -238,6 +247,7 @@ type dumper struct {
 	o        DumpOptions
 	log      *slog.Logger
 	progress Progress
+	search   *PgDumpSearch
 	tool     PgDump
 	scope    scope
 	result   *DumpResult

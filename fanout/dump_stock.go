@@ -34,6 +34,7 @@ func DumpStock(ctx context.Context, t StockTarget, o DumpOptions, s StockOptions
 	if err != nil {
 		return nil, err
 	}
+	defer d.close()
 	routes = slices.DeleteFunc(slices.Clone(routes), func(r Route) bool { return r.Name == RouteCursors })
 	if len(routes) == 0 {
 		return nil, fmt.Errorf("%w: no route works but cursors, which can't be read in the order that the formats of pg_dump need", ErrRoute)

@@ -78,12 +78,12 @@ func ParseGlobals(text, encoding, product, serverVersion string) *archive.Catalo
 
 // globalsOver has pg_dumpall use a session that is open already.
 func (t *dumpallTool) globalsOver(ctx context.Context, conn *wire.Conn, o *GlobalsOptions) (string, error) {
-	relay, err := wire.NewRelay(conn, func(string) wire.Verdict { return wire.Verdict{Forward: true} })
+	relay, err := wire.NewRelay(conn.Config(), func(string) wire.Verdict { return wire.Verdict{Forward: true} })
 	if err != nil {
 		return "", err
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return relay.Serve(gctx) })
+	g.Go(func() error { return relay.ServeSession(gctx, conn) })
 	var text string
 	g.Go(func() (err error) {
 		text, err = t.run(gctx, relay.Conninfo(), o)

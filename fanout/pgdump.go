@@ -25,6 +25,7 @@ type PgDump struct {
 
 	Segmented bool   // it is Greenplum's or Cloudberry's; Version is that of the PostgreSQL that it is built on
 	Libraries string // directory that it needs in its library path, "" for none
+	Unasked   bool   // it is known by its file, and was not run: perhaps it can't be
 }
 
 // CatalogOptions says which catalog is wanted, and how pg_dump reaches the server.

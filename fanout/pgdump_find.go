@@ -21,13 +21,13 @@ import (
 // the packages of the usual systems put theirs. The errors say what was found and what to install:
 // [ErrPgDumpMissing], [ErrPgDumpTooOld], [ErrPgDumpProduct].
 func FindPgDump(ctx context.Context, explicit string, d Dialect) (PgDump, error) {
-	s := StartPgDumpSearch(ctx, explicit)
+	s := startPgDumpSearch(ctx, explicit, askPgDump)
 	defer s.Stop()
 	return s.Find(ctx, d)
 }
 
-// PgDumpSearch asks the likeliest program what it is while it is not known yet what server it is for, which takes 30 ms and more; the
-// others when that was not the right one. Stop ends it.
+// PgDumpSearch finds out what the likeliest program is while it is not known yet what server it is for; the others when that was not the right
+// one. Stop ends it.
 type PgDumpSearch struct {
 	explicit string
 	more     chan struct{}     // asks for the next answer
@@ -35,6 +35,13 @@ type PgDumpSearch struct {
 	err      error             // by then: why it was given up
 	stop     context.CancelFunc
 	done     chan struct{}
+
+	// What was found up to now, for the server that it is for.
+	dialect Dialect
+	major   int
+	found   []PgDump      // that are not of its version
+	broken  error         // of the first that could not say what it is
+	next    chan struct{} // more, once there was an answer
 }
 
 type pgDumpAnswer struct {
@@ -42,8 +49,12 @@ type pgDumpAnswer struct {
 	err  error
 }
 
-// StartPgDumpSearch begins to look for a pg_dump as [FindPgDump] does.
+// StartPgDumpSearch begins to look for a pg_dump as [FindPgDump] does, but does not run what it knows by its file: see [PgDumpSearch.Instead].
 func StartPgDumpSearch(ctx context.Context, explicit string) *PgDumpSearch {
+	return startPgDumpSearch(ctx, explicit, identifyPgDump)
+}
+
+func startPgDumpSearch(ctx context.Context, explicit string, identify func(context.Context, string) (PgDump, error)) *PgDumpSearch {
 	ctx, stop := context.WithCancel(ctx)
 	s := &PgDumpSearch{
 		explicit: explicit, more: make(chan struct{}), answers: make(chan pgDumpAnswer), stop: stop, done: make(chan struct{}),
@@ -51,13 +62,13 @@ func StartPgDumpSearch(ctx context.Context, explicit string) *PgDumpSearch {
 	go func() {
 		defer close(s.done)
 		defer close(s.answers)
-		s.err = s.ask(ctx)
+		s.err = s.ask(ctx, identify)
 	}()
 	return s
 }
 
 // ask asks the first program at once.
-func (s *PgDumpSearch) ask(ctx context.Context) error {
+func (s *PgDumpSearch) ask(ctx context.Context, identify func(context.Context, string) (PgDump, error)) error {
 	paths := []string{s.explicit}
 	if s.explicit == "" {
 		paths = pgDumpCandidates(os.Getenv("PATH"))
@@ -75,7 +86,7 @@ func (s *PgDumpSearch) ask(ctx context.Context) error {
 			path, a.err = lookPgDump(path)
 		}
 		if a.err == nil {
-			a.tool, a.err = askPgDump(ctx, path)
+			a.tool, a.err = identify(ctx, path)
 		}
 		select {
 		case s.answers <- a:
@@ -108,43 +119,68 @@ func (s *PgDumpSearch) find(ctx context.Context, d Dialect, major int) (PgDump, 
 		return PgDump{}, fmt.Errorf("%w: the planner's statistics come from the pg_dump of PostgreSQL %d and later, and that of %s %s is built on PostgreSQL %d",
 			ErrPgDumpTooOld, major, d.Product, d.Version, dialectMajor(d))
 	}
-	var found []PgDump
-	var broken error       // of the first that could not say what it is
-	var more chan struct{} // nil for the first
+	s.dialect, s.major = d, major
+	return s.look(ctx)
+}
+
+// Instead gives another one for the same server, where tool has failed with err before it did anything. The error is err if tool can be run.
+func (s *PgDumpSearch) Instead(ctx context.Context, tool PgDump, err error) (PgDump, error) {
+	if !tool.Unasked {
+		return PgDump{}, err
+	}
+	_, broken := askPgDump(ctx, tool.Path)
+	switch {
+	case broken == nil:
+		return PgDump{}, err
+	case s.explicit != "" || ctx.Err() != nil:
+		return PgDump{}, broken
+	}
+	s.breaks(broken)
+	s.found = slices.DeleteFunc(s.found, func(p PgDump) bool { return p.Path == tool.Path })
+	return s.look(ctx)
+}
+
+// look goes on until there is one that fits.
+func (s *PgDumpSearch) look(ctx context.Context) (PgDump, error) {
 	for {
 		select {
-		case more <- struct{}{}:
-			more = nil
+		case s.next <- struct{}{}:
+			s.next = nil
 		case a, ok := <-s.answers:
 			switch {
 			case !ok && s.err != nil:
 				return PgDump{}, s.err
+			case !ok && len(s.found) == 0:
+				return PgDump{}, nonePgDump(s.dialect, s.major, s.broken)
 			case !ok:
-				if len(found) == 0 {
-					return PgDump{}, nonePgDump(d, major, broken)
-				}
-				return chooseNewer(found, d, major)
+				return chooseNewer(s.found, s.dialect, s.major)
+			}
+			s.next = s.more
+			switch {
 			case s.explicit != "":
 				if a.err == nil {
-					a.err = checkExplicit(a.tool, d, major)
+					a.err = checkExplicit(a.tool, s.dialect, s.major)
 				}
 				if a.err != nil {
 					return PgDump{}, a.err
 				}
 				return a.tool, nil
 			case a.err != nil: // a broken one is no reason not to use a good one
-				if broken == nil {
-					broken = a.err
-				}
-			case a.tool.fits(d) && a.tool.Major == major:
+				s.breaks(a.err)
+			case a.tool.fits(s.dialect) && a.tool.Major == s.major:
 				return a.tool, nil
 			default:
-				found = append(found, a.tool)
+				s.found = append(s.found, a.tool)
 			}
-			more = s.more
 		case <-ctx.Done():
 			return PgDump{}, ctx.Err()
 		}
+	}
+}
+
+func (s *PgDumpSearch) breaks(err error) {
+	if s.broken == nil {
+		s.broken = err
 	}
 }
 

@@ -175,11 +175,11 @@ func relayedCatalog(t *testing.T, conn *wire.Conn, tool PgDump, o CatalogOptions
 	check(t, err)
 	_, err = conn.Exec(t.Context(), "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 	check(t, err)
-	relay, err := wire.NewRelay(conn, catalogQuery)
+	relay, err := wire.NewRelay(conn.Config(), catalogQuery)
 	check(t, err)
 	o.Conninfo = relay.Conninfo()
 	g, ctx := errgroup.WithContext(t.Context())
-	g.Go(func() error { return relay.Serve(ctx) })
+	g.Go(func() error { return relay.ServeSession(ctx, conn) })
 	var cat *archive.Catalog
 	g.Go(func() (err error) {
 		cat, err = tool.Catalog(ctx, o)

@@ -27,10 +27,12 @@ type Verdict struct {
 // user can enter, takes one client, and serves simple queries. A function call, by which pg_dump 17 and later
 // read large objects, is refused as a query may be.
 type Relay struct {
-	conn     *Conn
+	cfg      *Config
+	conn     *Conn // from the moment that Serve has it
 	decide   func(sql string) Verdict
 	dir      string
 	listener net.Listener
+	met      bool  // see Met
 	failed   error // see Failed
 }
 
@@ -46,9 +48,9 @@ const (
 	reportedStatus  = 'I' // the client begins outside a transaction, whatever the session is in
 )
 
-// NewRelay makes the socket. The session must be idle, and belongs to the relay until Serve has returned. decide is
-// called with each query. Close removes the socket.
-func NewRelay(conn *Conn, decide func(sql string) Verdict) (*Relay, error) {
+// NewRelay makes the socket, for a session with the server of cfg that Serve will get. decide is called with each query. Close removes
+// the socket.
+func NewRelay(cfg *Config, decide func(sql string) Verdict) (*Relay, error) {
 	parent := os.TempDir()
 	if len(parent) > maxSocketParent {
 		parent = "/tmp"
@@ -57,7 +59,7 @@ func NewRelay(conn *Conn, decide func(sql string) Verdict) (*Relay, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make a directory for a socket in %s (TMPDIR names another): %w", parent, err)
 	}
-	r := &Relay{conn: conn, decide: decide, dir: dir}
+	r := &Relay{cfg: cfg, decide: decide, dir: dir}
 	// MkdirTemp makes it 0700, so nobody else reaches the socket, whatever its own mode.
 	r.listener, err = net.Listen("unix", filepath.Join(dir, fmt.Sprintf(".s.PGSQL.%d", relayPort)))
 	if err != nil {
@@ -69,9 +71,19 @@ func NewRelay(conn *Conn, decide func(sql string) Verdict) (*Relay, error) {
 // Conninfo is how libpq reaches the relay. It holds no secret.
 func (r *Relay) Conninfo() string {
 	return params{
-		"host": r.dir, "port": strconv.Itoa(relayPort), "dbname": r.conn.cfg.Database(), "user": r.conn.cfg.User(),
+		"host": r.dir, "port": strconv.Itoa(relayPort), "dbname": r.cfg.Database(), "user": r.cfg.User(),
 	}.String()
 }
+
+// ServeSession is [Relay.Serve] with a session that is there already.
+func (r *Relay) ServeSession(ctx context.Context, conn *Conn) error {
+	session := make(chan *Conn, 1)
+	session <- conn
+	return r.Serve(ctx, session)
+}
+
+// Met tells whether a client has come. It is for after Serve.
+func (r *Relay) Met() bool { return r.met }
 
 // Failed is the first error that the server has answered a query of the client with, nil if there was none. It is for after Serve.
 func (r *Relay) Failed() error { return r.failed }
@@ -85,9 +97,10 @@ func (r *Relay) Close() error {
 	return errors.Join(err, os.RemoveAll(r.dir))
 }
 
-// Serve waits for the client and serves it until it goes, until ctx ends, or until Close was called before a client
-// came: none of that is an error if the session is left in order. An error says what is wrong with the client or with the session.
-func (r *Relay) Serve(ctx context.Context) error {
+// Serve waits for the client and for the session, whichever comes first, and serves the client until it goes, until ctx ends, or until Close was
+// called before a client came: none of that is an error if the session is left in order. An error says what is wrong with the client or with
+// the session, which must be idle, and belongs to the relay until Serve has returned.
+func (r *Relay) Serve(ctx context.Context, session <-chan *Conn) error {
 	stop := context.AfterFunc(ctx, func() { r.listener.Close() }) //nolint:errcheck,gosec // Accept tells
 	defer stop()
 	client, err := r.listener.Accept()
@@ -97,6 +110,7 @@ func (r *Relay) Serve(ctx context.Context) error {
 		}
 		return fmt.Errorf("wait for the client of a relay: %w", err)
 	}
+	r.met = true
 	defer client.Close() //nolint:errcheck // it has gone, or has to
 	// A client that is told to end sends a cancel request over a connection of its own and waits until that is closed.
 	// Refused, it ends at once.
@@ -106,6 +120,11 @@ func (r *Relay) Serve(ctx context.Context) error {
 	// Nobody else is to come, and so nothing is left of it if this process is killed.
 	if err := os.RemoveAll(r.dir); err != nil {
 		return fmt.Errorf("remove the directory of a socket: %w", err)
+	}
+	select {
+	case r.conn = <-session:
+	case <-ctx.Done():
+		return nil
 	}
 	stopClient := context.AfterFunc(ctx, func() { client.Close() }) //nolint:errcheck,gosec // reading tells
 	defer stopClient()

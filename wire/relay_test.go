@@ -21,12 +21,12 @@ func serveRelay(t *testing.T, db string, decide func(string) Verdict, client fun
 	if _, err := conn.Exec(t.Context(), "BEGIN ISOLATION LEVEL REPEATABLE READ; SELECT 1"); err != nil {
 		t.Fatal(err)
 	}
-	r, err := NewRelay(conn, decide)
+	r, err := NewRelay(conn.Config(), decide)
 	if err != nil {
 		t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- r.Serve(t.Context()) }()
+	go func() { served <- r.ServeSession(t.Context(), conn) }()
 	client(r.Conninfo())
 	if err := r.Close(); err != nil {
 		t.Error(err)
@@ -134,7 +134,7 @@ func TestRelayIsCancelled(t *testing.T) {
 	conn := connect(t, srv.Conninfo(db))
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	r, err := NewRelay(conn, func(string) Verdict { cancel(); return Verdict{Forward: true} })
+	r, err := NewRelay(conn.Config(), func(string) Verdict { cancel(); return Verdict{Forward: true} })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -143,7 +143,7 @@ func TestRelayIsCancelled(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := r.Serve(ctx); err != nil {
+	if err := r.ServeSession(ctx, conn); err != nil {
 		t.Error(err)
 	}
 	if err := cmd.Wait(); err == nil {
