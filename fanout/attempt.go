@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -27,11 +28,19 @@ type attempt struct {
 	ahead   [][]*wire.Conn // likewise: sessions by lane that are open before there is work for them; may be nil
 	lanes   []*lane
 	tallies map[uint32]*tally // by OID of the table
+	turn    atomic.Int32      // whether writing begins, or the attempt has failed before: decided once
 	ready   chan struct{}     // closed when catalog and entries are set
 	catalog *archive.Catalog  // by then
 	entries map[uint32]int32  // OID of a table → its TABLE DATA entry
 	labels  map[string]string // of enums at the moment, by OID
 }
+
+// What becomes of an attempt.
+const (
+	turnOpen int32 = iota
+	turnWriting
+	turnFailed
+)
 
 func (d *dumper) attempt(ctx context.Context, aw *archive.Writer, route Route) (err error) {
 	d.progress.Note("taking locks and the snapshot")
@@ -117,7 +126,7 @@ func (a *attempt) run(ctx context.Context, aw *archive.Writer) error {
 // a reader may still send.
 func (a *attempt) readAll(ctx context.Context) error {
 	if err := a.read(ctx); err != nil {
-		return err
+		return a.undefinedEarly(err)
 	}
 	close(a.p.encode)
 	close(a.p.ordered)
@@ -149,6 +158,9 @@ func (a *attempt) getCatalog(ctx context.Context) error {
 		return err
 	}
 	a.catalog = cat
+	if !a.turn.CompareAndSwap(turnOpen, turnWriting) {
+		return errSlipped // as the reader says, with the reason
+	}
 	close(a.ready)
 	return nil
 }

@@ -244,20 +244,21 @@ func sleep(ctx context.Context, d time.Duration) error {
 
 // dumper is one dump. What one attempt at it needs is in [attempt].
 type dumper struct {
-	o        DumpOptions
-	log      *slog.Logger
-	progress Progress
-	search   *PgDumpSearch
-	tool     PgDump
-	scope    scope
-	result   *DumpResult
-	created  time.Time
-	set      archive.SetID                   // of a dump to several volumes
-	workers  Workers                         // that have written them, or nil
-	failed   string                          // what pg_dump said that has failed, so that an attempt was made again
-	unsure   map[uint32]bool                 // tables that pg_dump, against expectation, has no rows of
-	stock    stockWrite                      // writes a dump in a format of pg_dump; nil for an archive of pgark
-	encoder  func() (*pgdump.Encoder, error) // likewise: for rows that are encoded where they are read, see [orderedPipe]
+	o         DumpOptions
+	log       *slog.Logger
+	progress  Progress
+	search    *PgDumpSearch
+	tool      PgDump
+	scope     scope
+	result    *DumpResult
+	created   time.Time
+	set       archive.SetID                   // of a dump to several volumes
+	workers   Workers                         // that have written them, or nil
+	failed    string                          // what pg_dump said that has failed, so that an attempt was made again
+	undefined string                          // what was said of a table that was not there under its name, likewise
+	unsure    map[uint32]bool                 // tables that pg_dump, against expectation, has no rows of
+	stock     stockWrite                      // writes a dump in a format of pg_dump; nil for an archive of pgark
+	encoder   func() (*pgdump.Encoder, error) // likewise: for rows that are encoded where they are read, see [orderedPipe]
 }
 
 // session opens a session on a node with the settings that fix the text of rows, in the encoding of the

@@ -79,8 +79,12 @@ WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND l.gran
 	return locked, nil
 }
 
-// end closes the member's transaction. An error means that its locks or its snapshot were lost on the way.
+// end closes the member's transaction. An error means that its locks or its snapshot were lost on the way, or that rows may be of others than
+// the locked tables.
 func (m *member) end(ctx context.Context) error {
+	if err := m.steadyNamed(ctx); err != nil {
+		return err
+	}
 	if _, err := m.conn.Exec(ctx, "COMMIT"); err != nil {
 		return fmt.Errorf("node %s: the session that held the snapshot was lost, so one moment is no longer certain: %w", m.node.Name, err)
 	}

@@ -84,6 +84,43 @@ func (a *attempt) steadyError(err, refused error) error {
 	return fmt.Errorf("%w: something was dropped meanwhile: %w", errSlipped, err)
 }
 
+// steadyTables are the locked tables that have other names by now than at the moment. A lock keeps a table from being renamed, but not its
+// schema, and rows are read by name: where another schema has taken the name, they would be another table's.
+const steadyTables = `SELECT x.old, x.new FROM (
+  SELECT n.name || pg_catalog.quote_ident(c.relname) AS old, c.oid::pg_catalog.regclass::pg_catalog.text AS new
+  FROM pg_catalog.pg_locks l JOIN pg_catalog.pg_class c ON c.oid = l.relation JOIN ` + steadySchemas + ` ON n.oid = c.relnamespace
+  WHERE l.pid = pg_catalog.pg_backend_pid() AND l.locktype = 'relation' AND c.relkind IN ('r', 'p', 'f', 'm')
+) x WHERE x.old <> x.new LIMIT 1`
+
+// steadyNamed refuses rows that may be another table's. It is for the end of the member's transaction, which still has its locks.
+func (m *member) steadyNamed(ctx context.Context) error {
+	_, err := m.conn.Exec(ctx, "SET search_path = ''")
+	var changed [][]string
+	if err == nil {
+		changed, err = m.conn.QueryStrings(ctx, steadyTables)
+	}
+	switch {
+	case m.conn.Err() != nil:
+		return fmt.Errorf("node %s: the session that held the snapshot was lost, so one moment is no longer certain: %w", m.node.Name, err)
+	case err != nil:
+		return fmt.Errorf("node %s: compare names of tables with those of the moment: %w", m.node.Name, err)
+	case len(changed) > 0:
+		return fmt.Errorf("node %s: a schema was renamed while rows were read: table %s is called %s by now, and rows may be of another one of its old name; dump again",
+			m.node.Name, changed[0][0], changed[0][1])
+	}
+	return nil
+}
+
+// undefinedEarly is an error of reading: that of a table which is gone under its name before anything was written is a reason to take the moment
+// again, since its schema was renamed. One that comes a second time has another reason.
+func (a *attempt) undefinedEarly(err error) error {
+	if !wire.IsUndefined(err) || err.Error() == a.undefined || !a.turn.CompareAndSwap(turnOpen, turnFailed) {
+		return err
+	}
+	a.undefined = err.Error()
+	return fmt.Errorf("%w: %w", errSlipped, err)
+}
+
 // pgProc is the OID of pg_proc.
 const pgProc = 1255
 

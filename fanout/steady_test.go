@@ -95,3 +95,28 @@ func TestDumpWhileLabelsChange(t *testing.T) {
 		t.Errorf("error: %v", err)
 	}
 }
+
+// TestDumpWhileSchemasSwap has another schema take the name of one whose tables are locked, as a new release of an application does, while rows
+// are read: by name they would be the other's.
+func TestDumpWhileSchemasSwap(t *testing.T) {
+	srv := pgtest.Shared(t)
+	for _, stock := range []bool{false, true} {
+		db := srv.CreateDB(t)
+		manyTables(t, srv, db)
+		srv.Exec(t, db, "CREATE SCHEMA z; CREATE TABLE z.t AS SELECT 1 AS a; CREATE SCHEMA z_new; CREATE TABLE z_new.t AS SELECT 2 AS a")
+		g := newGate(nil)
+		g.meanwhile(func() {
+			srv.Exec(t, db, "ALTER SCHEMA z RENAME TO tmp; ALTER SCHEMA z_new RENAME TO z; ALTER SCHEMA tmp RENAME TO z_new")
+		})
+		o := fanout.DumpOptions{Cluster: cluster(t, srv.Conninfo(db)), Jobs: 2}
+		var err error
+		if stock {
+			_, err = fanout.DumpStock(t.Context(), fanout.StockTarget{Out: g}, o, fanout.StockOptions{Format: fanout.FormatCustom})
+		} else {
+			_, err = fanout.Dump(t.Context(), g, o)
+		}
+		if err == nil || !strings.Contains(err.Error(), `z.t is called z_new.t by now`) && !strings.Contains(err.Error(), `z_new.t is called z.t by now`) {
+			t.Errorf("stock %t: error: %v", stock, err)
+		}
+	}
+}
