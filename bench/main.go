@@ -50,7 +50,7 @@ func (o *options) parse(args []string) error {
 	fs.IntVar(&o.rows, "rows", 4_000_000, "rows of the large table; 4,000,000 are 590 MB of COPY text")
 	fs.IntVar(&o.tables, "tables", 10_000, "number of small tables")
 	fs.IntVar(&o.runs, "runs", 3, "rounds; the median is printed")
-	fs.StringVar(&o.only, "only", "", "run these `sections` only: dump,narrow,restore,read,many,stock")
+	fs.StringVar(&o.only, "only", "", "run these `sections` only: dump,narrow,restore,read,many,stock,shapes")
 	fs.BoolVar(&o.slow, "slow", false, "with xz, which takes minutes")
 	if err := fs.Parse(args); err != nil {
 		return err

@@ -24,6 +24,7 @@ func (b *bench) sections() []section {
 		{"read", b.readArchive},
 		{"many", b.many},
 		{"stock", b.stock},
+		{"shapes", b.shapes},
 	}
 }
 
