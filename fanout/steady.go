@@ -100,10 +100,8 @@ func (m *member) steadyNamed(ctx context.Context) error {
 		changed, err = m.conn.QueryStrings(ctx, steadyTables)
 	}
 	switch {
-	case m.conn.Err() != nil:
+	case err != nil: // of Greenplum's coordinator also where a segment's part of the session was lost
 		return fmt.Errorf("node %s: the session that held the snapshot was lost, so one moment is no longer certain: %w", m.node.Name, err)
-	case err != nil:
-		return fmt.Errorf("node %s: compare names of tables with those of the moment: %w", m.node.Name, err)
 	case len(changed) > 0:
 		return fmt.Errorf("node %s: a schema was renamed while rows were read: table %s is called %s by now, and rows may be of another one of its old name; dump again",
 			m.node.Name, changed[0][0], changed[0][1])
