@@ -99,11 +99,13 @@ func (d *dumper) unlessBroken(ctx context.Context, r *catalogRun, err error) err
 	if ctx.Err() != nil || r.err == nil || !errors.Is(err, r.err) || r.relay.Met() {
 		return err
 	}
-	broken := d.tool.Path
-	if d.tool, err = d.search.Instead(ctx, d.tool, err); err != nil {
+	other, err := d.search.Instead(ctx, d.tool, err)
+	if err != nil {
 		return err
 	}
-	return fmt.Errorf("%w: %s cannot be run, so the catalog comes from %s", errSlipped, broken, d.tool.Path)
+	broken := d.tool.Path
+	d.tool = other
+	return fmt.Errorf("%w: %s cannot be run as it is, so the catalog comes from %s", errSlipped, broken, other.Path)
 }
 
 // catalogQuery decides on pg_dump's queries. The leader's transaction and locks stand for the ones that it asks for;

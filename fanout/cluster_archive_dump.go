@@ -125,12 +125,7 @@ func (d *clusterDumper) look(ctx context.Context) (*serverLook, error) {
 	d.dialect = cluster.Dialect
 	search := startPgDumpSearch(ctx, d.o.Dump.PgDumpPath, askPgDump) // whose pg_dumpall gives the roles
 	defer search.Stop()
-	if d.o.Dump.Statistics {
-		d.tool, err = search.FindForStatistics(ctx, d.dialect)
-	} else {
-		d.tool, err = search.Find(ctx, d.dialect)
-	}
-	if err != nil {
+	if d.tool, err = search.Find(ctx, d.dialect, d.o.Dump.Statistics); err != nil {
 		return nil, err
 	}
 	d.result.PgDump = d.tool.Path + " " + d.tool.Version

@@ -164,11 +164,7 @@ func (d *dumper) findPgDump(ctx context.Context) (err error) {
 	if d.search = d.o.PgDump; d.search == nil {
 		d.search = StartPgDumpSearch(ctx, d.o.PgDumpPath)
 	}
-	if d.o.Statistics {
-		d.tool, err = d.search.FindForStatistics(ctx, d.o.Cluster.Dialect)
-	} else {
-		d.tool, err = d.search.Find(ctx, d.o.Cluster.Dialect)
-	}
+	d.tool, err = d.search.Find(ctx, d.o.Cluster.Dialect, d.o.Statistics)
 	return err
 }
 

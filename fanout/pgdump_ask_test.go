@@ -87,7 +87,7 @@ func TestPgDumpInstead(t *testing.T) {
 	} {
 		s := StartPgDumpSearch(t.Context(), tt.explicit)
 		defer s.Stop()
-		first, err := s.Find(t.Context(), Dialect{VersionNum: tt.major * 10000})
+		first, err := s.Find(t.Context(), Dialect{VersionNum: tt.major * 10000}, false)
 		if err != nil || first.Path != broken {
 			t.Errorf("%+v: found %+v, %v", tt, first, err)
 			continue
@@ -102,5 +102,28 @@ func TestPgDumpInstead(t *testing.T) {
 				t.Errorf("%+v: instead of one that runs: %v", tt, err)
 			}
 		}
+	}
+}
+
+// One that runs with the libraries beside it only is taken with them.
+func TestPgDumpInsteadWithLibraries(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "bin", "pg_dump")
+	for name, text := range map[string]string{
+		filepath.Join(dir, "lib", "libpq.so.5"): "",
+		path:                                    "#!/bin/sh\ncase $LD_LIBRARY_PATH in " + dir + "/lib*) echo 'pg_dump (PostgreSQL) 98.1';; *) exit 127;; esac\n",
+	} {
+		if err := os.MkdirAll(filepath.Dir(name), 0o755); err != nil { //nolint:gosec // a test's
+			t.Fatal(err)
+		}
+		if err := os.WriteFile(name, []byte(text), 0o755); err != nil { //nolint:gosec // it has to run
+			t.Fatal(err)
+		}
+	}
+	s := StartPgDumpSearch(t.Context(), path)
+	defer s.Stop()
+	tool, err := s.Instead(t.Context(), PgDump{Path: path, Unasked: true}, errors.New("it failed"))
+	if err != nil || tool.Path != path || tool.Libraries != filepath.Join(dir, "lib") || tool.Unasked {
+		t.Errorf("%+v, %v", tool, err)
 	}
 }

@@ -44,3 +44,22 @@ func TestDumpWithBrokenPgDump(t *testing.T) {
 		}
 	}
 }
+
+// pg_dump is told the encoding of the session that it uses: a setting of the database can't change it.
+func TestDumpEncodingOfCatalog(t *testing.T) {
+	srv := pgtest.Shared(t)
+	db := srv.CreateDB(t)
+	srv.Exec(t, db, `CREATE TABLE "ä€" AS SELECT 'ö€' AS a; ALTER DATABASE `+db+` SET client_encoding = 'LATIN1'`)
+	var b bytes.Buffer
+	dumpTo(t, srv.Conninfo(db), &b, fanout.DumpOptions{})
+	cat, err := reader(t, b.Bytes()).Catalog()
+	if err != nil || cat.Encoding != "UTF8" {
+		t.Fatalf("encoding %q, %v", cat.Encoding, err)
+	}
+	for i := range cat.Entries {
+		if cat.Entries[i].Name == "ä€" {
+			return
+		}
+	}
+	t.Error("the table has another name")
+}

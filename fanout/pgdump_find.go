@@ -23,7 +23,7 @@ import (
 func FindPgDump(ctx context.Context, explicit string, d Dialect) (PgDump, error) {
 	s := startPgDumpSearch(ctx, explicit, askPgDump)
 	defer s.Stop()
-	return s.Find(ctx, d)
+	return s.Find(ctx, d, false)
 }
 
 // PgDumpSearch finds out what the likeliest program is while it is not known yet what server it is for; the others when that was not the right
@@ -103,18 +103,13 @@ func (s *PgDumpSearch) Stop() {
 	<-s.done
 }
 
-// Find gives the pg_dump for a server, as [FindPgDump] does. It may be called once, or FindForStatistics.
-func (s *PgDumpSearch) Find(ctx context.Context, d Dialect) (PgDump, error) {
-	return s.find(ctx, d, dialectMajor(d))
-}
-
-// FindForStatistics is [PgDumpSearch.Find] of one that gives the planner's statistics, whatever the server's version: of version 18, or else the next newer.
-func (s *PgDumpSearch) FindForStatistics(ctx context.Context, d Dialect) (PgDump, error) {
-	return s.find(ctx, d, max(dialectMajor(d), majorStatistics))
-}
-
-// find gives one of a major version, the server's at least, or else the next newer.
-func (s *PgDumpSearch) find(ctx context.Context, d Dialect, major int) (PgDump, error) {
+// Find gives the pg_dump for a server, as [FindPgDump] does: of the server's major version at least, or else the next newer. One that is to
+// give the planner's statistics is of version 18 at least, whatever the server's. It may be called once.
+func (s *PgDumpSearch) Find(ctx context.Context, d Dialect, statistics bool) (PgDump, error) {
+	major := dialectMajor(d)
+	if statistics {
+		major = max(major, majorStatistics)
+	}
 	if isSegmented(d.Product) && major > dialectMajor(d) {
 		return PgDump{}, fmt.Errorf("%w: the planner's statistics come from the pg_dump of PostgreSQL %d and later, and that of %s %s is built on PostgreSQL %d",
 			ErrPgDumpTooOld, major, d.Product, d.Version, dialectMajor(d))
@@ -123,13 +118,16 @@ func (s *PgDumpSearch) find(ctx context.Context, d Dialect, major int) (PgDump, 
 	return s.look(ctx)
 }
 
-// Instead gives another one for the same server, where tool has failed with err before it did anything. The error is err if tool can be run.
+// Instead gives another one for the same server, where tool has failed with err before it did anything, or the same with the libraries that it needs. The
+// error is err if tool can be run.
 func (s *PgDumpSearch) Instead(ctx context.Context, tool PgDump, err error) (PgDump, error) {
 	if !tool.Unasked {
 		return PgDump{}, err
 	}
-	_, broken := askPgDump(ctx, tool.Path)
+	asked, broken := askPgDump(ctx, tool.Path)
 	switch {
+	case broken == nil && asked.Libraries != "":
+		return asked, nil
 	case broken == nil:
 		return PgDump{}, err
 	case s.explicit != "" || ctx.Err() != nil:

@@ -99,7 +99,7 @@ func TestFindPgDumpForStatistics(t *testing.T) {
 		{product: "Greenplum", major: 12, says: "and that of Greenplum 7.1 is built on PostgreSQL 12"},
 	} {
 		s := StartPgDumpSearch(t.Context(), tt.explicit)
-		p, err := s.FindForStatistics(t.Context(), Dialect{Product: tt.product, Version: "7.1", VersionNum: tt.major * 10000})
+		p, err := s.Find(t.Context(), Dialect{Product: tt.product, Version: "7.1", VersionNum: tt.major * 10000}, true)
 		s.Stop()
 		if p.Path != tt.path || (err != nil) != (tt.says != "") || err != nil && (!errors.Is(err, ErrPgDumpTooOld) || !strings.Contains(err.Error(), tt.says)) {
 			t.Errorf("%+v: found %+v, error %v", tt, p, err)

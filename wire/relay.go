@@ -97,8 +97,8 @@ func (r *Relay) Close() error {
 	return errors.Join(err, os.RemoveAll(r.dir))
 }
 
-// Serve waits for the client and for the session, whichever comes first, and serves the client until it goes, until ctx ends, or until Close was
-// called before a client came: none of that is an error if the session is left in order. An error says what is wrong with the client or with
+// Serve waits for the client, and then for the session, and serves the client until it goes, until ctx ends, or until Close was called before a
+// client came: none of that is an error if the session is left in order. An error says what is wrong with the client or with
 // the session, which must be idle, and belongs to the relay until Serve has returned.
 func (r *Relay) Serve(ctx context.Context, session <-chan *Conn) error {
 	stop := context.AfterFunc(ctx, func() { r.listener.Close() }) //nolint:errcheck,gosec // Accept tells

@@ -20,7 +20,7 @@ import (
 // 4 million rows in 611 MB of table, -j1 1.03 and 0.93, -j2 0.88 and 0.78; 4 million in 292 MB, -j1 1.05 and 0.99, -j2 0.97 and 0.92. One
 // of 6 million short rows called epoll 8,700 times, and 760 times.
 //
-// It costs a thread for each session that waits. Deadlines and Close are seen by calls at work within [blockingSlice].
+// It costs a thread for each session that waits. A deadline that is set is seen by calls at work within [blockingSlice].
 type blockingConn struct {
 	fd            int
 	local, remote net.Addr
