@@ -10,6 +10,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -78,6 +79,11 @@ func Connect(ctx context.Context, cfg *Config, s Settings) (*Conn, error) {
 func dial(ctx context.Context, cfg *Config, s Settings) (*Conn, error) {
 	pg, route := cfg.dialConfig(s)
 	pc, err := pgconn.ConnectConfig(ctx, pg)
+	if early := s.early(); early != "" && refusesParameter(err) && ctx.Err() == nil {
+		// A pooler such as PgBouncer knows only some parameters here. It is found out, and named, once it answers queries.
+		delete(pg.RuntimeParams, early)
+		pc, err = pgconn.ConnectConfig(ctx, pg)
+	}
 	if err != nil {
 		return nil, translate(err)
 	}
@@ -94,6 +100,13 @@ func dial(ctx context.Context, cfg *Config, s Settings) (*Conn, error) {
 	}
 	c.in = newScanner(h.Conn)
 	return c, nil
+}
+
+// refusesParameter says that what was asked for a session is no server of PostgreSQL, which knows every parameter here that it can
+// be told later.
+func refusesParameter(err error) bool {
+	var pe *pgconn.PgError
+	return errors.As(err, &pe) && pe.Code == "08P01" && strings.Contains(pe.Message, "startup parameter") // PgBouncer's, never translated
 }
 
 // translate makes a server's error that pgconn met ours, and drops pgconn's words around it.
@@ -135,22 +148,12 @@ func (c *Conn) setUp(ctx context.Context, s Settings) error {
 		return nil
 	}
 	var answers [][]string
-	query := func() error {
-		answers = nil
-		return c.Query(ctx, s.query(c.Parameter("server_encoding")), func(row Row) error {
-			if row.Len() >= 2 {
-				answers = append(answers, []string{string(row.Get(0)), string(row.Get(1))})
-			}
-			return nil
-		})
-	}
-	err := query()
-	if IsCancelled(err) && ctx.Err() == nil {
-		// A role's statement_timeout can be too short even for this on a busy machine.
-		if err = c.endTimeout(ctx); err == nil {
-			err = query()
+	err := c.Query(ctx, s.query(c.Parameter("server_encoding")), func(row Row) error {
+		if row.Len() >= 2 {
+			answers = append(answers, []string{string(row.Get(0)), string(row.Get(1))})
 		}
-	}
+		return nil
+	})
 	if err != nil {
 		return fmt.Errorf("apply session settings: %w", err)
 	}
@@ -166,16 +169,6 @@ func (c *Conn) setUp(ctx context.Context, s Settings) error {
 		return fmt.Errorf("%w: server_version_num is %q", ErrProtocol, version)
 	}
 	return nil
-}
-
-// endTimeout takes away statement_timeout, which may strike here, too.
-func (c *Conn) endTimeout(ctx context.Context) (err error) {
-	for range 50 {
-		if _, err = c.Exec(ctx, "SET statement_timeout = 0"); !IsCancelled(err) || ctx.Err() != nil {
-			return err
-		}
-	}
-	return err
 }
 
 // PID is the server process that serves this session.

@@ -10,12 +10,16 @@ import (
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"math/big"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/pgproto3"
 
 	"github.com/pgark/pgark/internal/pgtest"
 )
@@ -98,6 +102,71 @@ func TestPoolerIsRefused(t *testing.T) {
 	if err := c.setUp(testContext(t), Settings{}); !errors.Is(err, ErrPooler) || !strings.Contains(err.Error(), "connect directly") {
 		t.Errorf("%v", err)
 	}
+}
+
+// A pooler is named as such although it refuses what a session's request says of timeouts, as PgBouncer does.
+func TestPoolerThatRefusesParameters(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	asked := make(chan string, 2)
+	go func() {
+		for {
+			nc, err := l.Accept()
+			if err != nil {
+				return
+			}
+			asked <- pool(nc)
+		}
+	}()
+	cfg, err := ParseConfig(fmt.Sprintf("host=127.0.0.1 port=%d user=u dbname=d sslmode=disable", l.Addr().(*net.TCPAddr).Port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Connect(testContext(t), cfg, TextSettings("UTF8")); !errors.Is(err, ErrPooler) {
+		t.Errorf("connect: %v", err)
+	}
+	if first := <-asked; first != "0" {
+		t.Errorf("statement_timeout was asked for as %q", first)
+	}
+}
+
+// pool answers one request for a session as PgBouncer does, and the first query, and gives the statement_timeout that the request names.
+func pool(nc net.Conn) string {
+	defer nc.Close()
+	b := pgproto3.NewBackend(nc, nc)
+	m, err := b.ReceiveStartupMessage()
+	if err != nil {
+		return err.Error()
+	}
+	timeout, named := m.(*pgproto3.StartupMessage).Parameters["statement_timeout"]
+	if named {
+		b.Send(&pgproto3.ErrorResponse{Severity: "FATAL", Code: "08P01", Message: "unsupported startup parameter: statement_timeout"})
+		_ = b.Flush()
+		return timeout
+	}
+	b.Send(&pgproto3.AuthenticationOk{})
+	b.Send(&pgproto3.BackendKeyData{ProcessID: 41, SecretKey: []byte("1234")})
+	b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+	_ = b.Flush()
+	for range 2 { // the first is what pgconn sends to know that all is read
+		if m, err = b.Receive(); err != nil {
+			return err.Error()
+		}
+		if _, ok := m.(*pgproto3.Sync); ok {
+			b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+			_ = b.Flush()
+			continue
+		}
+		b.Send(&pgproto3.RowDescription{Fields: []pgproto3.FieldDescription{{Name: []byte("pid")}, {Name: []byte("version")}}})
+		b.Send(&pgproto3.DataRow{Values: [][]byte{[]byte("42"), []byte("150018")}})
+		b.Send(&pgproto3.CommandComplete{CommandTag: []byte("SELECT 1")})
+		b.Send(&pgproto3.ReadyForQuery{TxStatus: 'I'})
+		_ = b.Flush()
+	}
+	return ""
 }
 
 func TestCancelKeysOfAnyLength(t *testing.T) {

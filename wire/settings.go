@@ -20,17 +20,25 @@ type Settings struct {
 
 // startup gives the parameters to send with the request for the session.
 func (s Settings) startup() [][2]string {
-	if !s.Startup {
-		return nil
-	}
 	set := make([][2]string, 0, len(s.Set))
 	for _, kv := range s.Set {
-		if kv[0] != "client_encoding" || kv[1] != serverEncoding {
+		if s.Startup && (kv[0] != "client_encoding" || kv[1] != serverEncoding) || kv[0] == s.early() {
 			set = append(set, kv)
 		}
 	}
 	return set
 }
+
+// early names the parameter that goes with the request for the session although the others are set by a query: a role's
+// statement_timeout can be too short even for that query on a busy machine. "" if there is none such.
+func (s Settings) early() string {
+	if s.Startup || !slices.ContainsFunc(s.Set, func(kv [2]string) bool { return kv[0] == statementTimeout }) {
+		return ""
+	}
+	return statementTimeout
+}
+
+const statementTimeout = "statement_timeout"
 
 // serverEncoding stands for the database's own encoding as the value of client_encoding.
 const serverEncoding = ""
@@ -52,7 +60,7 @@ func TextSettings(encoding string) Settings {
 			{"standard_conforming_strings", "on"},
 			{"synchronize_seqscans", "off"},
 			{"client_min_messages", "warning"},
-			{"statement_timeout", "0"},
+			{statementTimeout, "0"},
 		},
 		Optional: [][2]string{
 			{"row_security", "off"}, // an error is better than rows that are quietly missing

@@ -1,6 +1,9 @@
 package wire
 
-import "testing"
+import (
+	"strings"
+	"testing"
+)
 
 // Settings that go with the request for the session shape its output, without a query.
 func TestSettingsAtStartup(t *testing.T) {
@@ -36,6 +39,26 @@ func TestSettingsAtStartup(t *testing.T) {
 	s.Set = append(s.Set, [2]string{"no_such_parameter", "1"})
 	if c, err := Connect(testContext(t), cfg, s); !IsConnect(err) {
 		t.Errorf("unknown parameter: %v, %v", c, err)
+	}
+}
+
+// A role's statement_timeout never runs against the query that takes it away.
+func TestStatementTimeoutOfRole(t *testing.T) {
+	srv, db, _ := newDB(t)
+	role := "hasty_" + db
+	srv.Exec(t, db, "CREATE ROLE "+role+" LOGIN; ALTER ROLE "+role+" SET statement_timeout = '1ms'")
+	t.Cleanup(func() { srv.Exec(t, db, "DROP ROLE "+role) })
+	cfg, err := ParseConfig(strings.Replace(srv.Conninfo(db), "user=postgres", "user="+role, 1) + " options='-c statement_timeout=2ms'")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := Connect(testContext(t), cfg, TextSettings("UTF8"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close(testContext(t))
+	if got := mustQuery(t, c, "SELECT reset_val FROM pg_settings WHERE name = 'statement_timeout'"); got != "0" {
+		t.Errorf("the session began with %s ms", got)
 	}
 }
 
