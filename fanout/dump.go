@@ -254,6 +254,7 @@ type dumper struct {
 	undefined string                          // what was said of a table that was not there under its name, likewise
 	unsure    map[uint32]bool                 // tables that pg_dump, against expectation, has no rows of
 	stock     stockWrite                      // writes a dump in a format of pg_dump; nil for an archive of pgark
+	spoolDir  string                          // likewise: where sessions may put what they read ahead; "" for nowhere
 	encoder   func() (*pgdump.Encoder, error) // likewise: for rows that are encoded where they are read, see [orderedPipe]
 }
 

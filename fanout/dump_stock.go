@@ -18,8 +18,8 @@ type stockWrite func(ctx context.Context, cat *archive.Catalog, feed rowFeed) er
 // order, that of the catalog. It is [Dump] otherwise: the same moment, the same errors. Rows that lie on several nodes
 // come together, node after node for each table; the route cursors, which can't be read in order, is not taken.
 //
-// After an error t is to be thrown away; see [StockTarget]. Memory: (sessions + 1) × 6 × 4 MiB and what the
-// encoders take, see package pgdump.
+// After an error t is to be thrown away; see [StockTarget], also for what it takes on the disk meanwhile. Memory: (sessions + 1) × 6 × 4 MiB and
+// what the encoders take, see package pgdump.
 func DumpStock(ctx context.Context, t StockTarget, o DumpOptions, s StockOptions) (*DumpResult, error) {
 	if o.Volumes != nil {
 		return nil, fmt.Errorf("%w: the formats of pg_dump have no volumes", ErrUsage)
@@ -42,7 +42,9 @@ func DumpStock(ctx context.Context, t StockTarget, o DumpOptions, s StockOptions
 	if s.Created.IsZero() {
 		s.Created = d.created
 	}
-	d.encoder = s.encoder()
+	if d.encoder = s.encoder(); s.Parts < 2 { // where a part of an entry ends, a unit must end, too
+		d.spoolDir = t.Spool
+	}
 	var w *pgdump.Writer // the archive, which gets its name when the moment has proved to have lasted
 	s.hold = func(finished *pgdump.Writer) { w = finished }
 	d.stock = func(ctx context.Context, cat *archive.Catalog, feed rowFeed) error {

@@ -160,9 +160,13 @@ func TestDumpPlainFaults(t *testing.T) {
 				defer cancel()
 				g := newGate(c.err)
 				g.meanwhile(func() { c.fault(cancel) })
-				_, err := fanout.DumpStock(ctx, fanout.StockTarget{Out: g}, fanout.DumpOptions{Cluster: cluster(t, srv.Conninfo(db)), Jobs: o.jobs}, o.StockOptions)
+				spool := t.TempDir()
+				_, err := fanout.DumpStock(ctx, fanout.StockTarget{Out: g, Spool: spool}, fanout.DumpOptions{Cluster: cluster(t, srv.Conninfo(db)), Jobs: o.jobs}, o.StockOptions)
 				if err == nil || !c.want(err) {
 					t.Errorf("error: %v", err)
+				}
+				if left, err := os.ReadDir(spool); err != nil || len(left) > 0 {
+					t.Errorf("left behind: %v, %v", left, err)
 				}
 				srv.WaitNoSessions(t, db)
 			})
@@ -199,6 +203,58 @@ func TestDumpReadsEarly(t *testing.T) {
 		if again := strings.Contains(log.String(), "is not what comes first"); !early || again != dataOnly {
 			t.Errorf("data only: %t, read early: %t, read again: %t", dataOnly, early, again)
 		}
+	}
+}
+
+// Sessions read a table each, and what can't be written yet goes to a file without a name. The last table is in ranges, so that both end together.
+func TestDumpWholeTables(t *testing.T) {
+	t.Parallel()
+	srv := pgtest.Shared(t)
+	db := srv.CreateDB(t)
+	// A session holds 24 MiB of b in memory while another reads a.
+	for table, rows := range map[string]int{"a": 3200, "b": 2900, "c": 900} {
+		srv.Exec(t, db, fmt.Sprintf("CREATE TABLE %[1]s (id int, v text); ALTER TABLE %[1]s ALTER v SET STORAGE EXTERNAL; "+
+			"INSERT INTO %[1]s SELECT g, repeat(md5(g::text), 300) FROM generate_series(1, %[2]d) g", table, rows))
+	}
+	for _, c := range []struct {
+		format, codec string
+		spool         bool
+	}{
+		{fanout.FormatCustom, "zstd", true},
+		{fanout.FormatDirectory, "lz4", true},
+		{fanout.FormatCustom, "zstd", false},
+		{fanout.FormatCustom, "gzip", true}, // its sessions don't encode
+	} {
+		t.Run(fmt.Sprint(c), func(t *testing.T) {
+			codec, _, err := archive.ParseCodec(c.codec)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var log bytes.Buffer
+			spool, path := t.TempDir(), filepath.Join(t.TempDir(), "dump")
+			writeStockFile(t, path, c.format, func(target fanout.StockTarget) error {
+				if c.spool {
+					target.Spool = spool
+				}
+				r, err := fanout.DumpStock(t.Context(), target, fanout.DumpOptions{
+					Cluster: cluster(t, srv.Conninfo(db)), Jobs: 2, Log: slog.New(slog.NewTextHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+				}, fanout.StockOptions{Format: c.format, Codec: codec})
+				if err == nil && r.Summary.Rows != 7000 {
+					t.Errorf("%d rows", r.Summary.Rows)
+				}
+				return err
+			})
+			if got, want := sumOf(t, path, "id"), (3200*3201+2900*2901+900*901)/2; got != want {
+				t.Errorf("the sum of all numbers is %d, want %d", got, want)
+			}
+			whole := c.spool && c.codec != "gzip"
+			if used := strings.Contains(log.String(), "files without names"); used != whole {
+				t.Errorf("put rows into a file: %t", used)
+			}
+			if left, err := os.ReadDir(spool); err != nil || len(left) > 0 {
+				t.Errorf("left behind: %v, %v", left, err)
+			}
+		})
 	}
 }
 

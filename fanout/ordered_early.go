@@ -99,18 +99,24 @@ func (a *attempt) guessOrder() (*writeOrder, error) {
 	slices.SortFunc(parts, func(x, y part) int {
 		return cmp.Or(cmp.Compare(x.table.Schema, y.table.Schema), cmp.Compare(x.table.Name, y.table.Name))
 	})
+	tables := make([]orderedTable, len(parts))
+	for i := range parts {
+		tables[i] = orderedTable{columns: parts[i].table.Columns, parts: []lanePart{{part: &parts[i]}}}
+	}
 	order := newWriteOrder()
 	var bytes uint64
-	for i := range parts {
-		if t := parts[i].table; t.Root != 0 {
-			break
+	err := a.order(tables, func(t *orderedTable) (bool, error) {
+		if t.parts[0].table.Root != 0 {
+			return false, nil
 		}
-		if err := a.addTable(order, 0, parts[i].table.Columns, []lanePart{{0, &parts[i]}}); err != nil {
-			return nil, err
+		before := len(order.units)
+		if err := a.addTable(order, t); err != nil {
+			return false, err
 		}
-		if bytes += parts[i].bytes; bytes > uint64(a.o.Jobs)*2*orderedRange || len(order.units) > a.o.Jobs*batchTables { //nolint:gosec // positive
-			break
+		for _, u := range order.units[before:] {
+			bytes += min(u.bytes, 2*orderedRange)
 		}
-	}
-	return order, nil
+		return bytes < uint64(a.o.Jobs)*2*orderedRange && len(order.units) <= a.o.Jobs*batchTables, nil //nolint:gosec // positive
+	})
+	return order, err
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"fmt"
+	"math"
 	"slices"
 	"strings"
 
@@ -55,7 +56,7 @@ func (a *attempt) planOrdered() (*writeOrder, error) {
 		for j := range l.member.parts {
 			x := &l.member.parts[j]
 			if id := a.entry(x.table); id != 0 {
-				parts[id] = append(parts[id], lanePart{i, x})
+				parts[id] = append(parts[id], lanePart{lane: i, part: x})
 			}
 		}
 	}
@@ -63,42 +64,81 @@ func (a *attempt) planOrdered() (*writeOrder, error) {
 	if err != nil {
 		return nil, err
 	}
+	var tables []orderedTable
 	for i := range a.catalog.Entries {
 		e := &a.catalog.Entries[i]
 		switch e.Kind {
 		case kindBlobs:
+			t := orderedTable{entry: e.ID}
 			for _, u := range blobs {
 				if u.info.Entry == e.ID {
-					p.add(e.ID, 0, u)
+					t.blobs = append(t.blobs, u)
 				}
 			}
+			tables = append(tables, t)
 		case kindTableData:
-			if err := a.addTable(p, e.ID, copyColumns(e.Copy), parts[e.ID]); err != nil {
-				return nil, err
-			}
+			tables = append(tables, orderedTable{entry: e.ID, columns: copyColumns(e.Copy), parts: parts[e.ID]})
 		}
 	}
-	return p, nil
+	err = a.order(tables, func(t *orderedTable) (bool, error) { return true, a.addTable(p, t) })
+	return p, err
+}
+
+// orderedTable is what the rows of an entry are read from.
+type orderedTable struct {
+	entry   int32
+	columns []string   // in the order of the entry's
+	parts   []lanePart // of its table, or of all tables that are parts of it, on all nodes
+	blobs   []unit     // in place of them
 }
 
 // lanePart is what one lane has of a table.
 type lanePart struct {
 	lane int
 	*part
+	whole bool // it is read as a whole, see [attempt.order]
 }
 
-// addTable adds the units of an entry's rows, with their columns in this order: of its table, or of all tables that are parts of it, on all nodes.
-func (a *attempt) addTable(p *writeOrder, entry int32, columns []string, parts []lanePart) error {
-	slices.SortStableFunc(parts, func(x, y lanePart) int {
-		return cmp.Or(cmp.Compare(x.table.OID, y.table.OID), cmp.Compare(x.lane, y.lane))
-	})
-	for _, x := range parts {
-		ordered, err := inOrder(x.part, columns)
+// order calls add for each table, in order, until it returns false, and says which of their parts are read as a whole.
+//
+// That costs the server less than ranges do, see [planTables]. One session can have a part for itself where what comes behind it is enough for all
+// others meanwhile; they put it into their spools. What is left at the end is read in ranges, so that all sessions end at about the same time.
+func (a *attempt) order(tables []orderedTable, add func(*orderedTable) (more bool, err error)) error {
+	later := make([]uint64, len(a.lanes)) // bytes that come behind, for each lane
+	for i := range tables {
+		slices.SortStableFunc(tables[i].parts, func(x, y lanePart) int {
+			return cmp.Or(cmp.Compare(x.table.OID, y.table.OID), cmp.Compare(x.lane, y.lane))
+		})
+		for _, x := range tables[i].parts {
+			later[x.lane] += x.bytes
+		}
+	}
+	others := uint64(a.o.Jobs) - 1 //nolint:gosec // Jobs is positive
+	for i := range tables {
+		for j := range tables[i].parts {
+			x := &tables[i].parts[j]
+			later[x.lane] -= x.bytes
+			x.whole = a.ordered.whole && x.bytes <= spoolMost && x.bytes*others <= later[x.lane]
+		}
+		if more, err := add(&tables[i]); err != nil || !more {
+			return err
+		}
+	}
+	return nil
+}
+
+// addTable adds the units of an entry's rows, with their columns in its order.
+func (a *attempt) addTable(p *writeOrder, t *orderedTable) error {
+	for _, u := range t.blobs {
+		p.add(t.entry, 0, u)
+	}
+	for _, x := range t.parts {
+		ordered, err := inOrder(x.part, t.columns)
 		if err != nil {
 			return err
 		}
 		ends := []uint64{ordered.pages}
-		if ordered.split && a.o.Jobs > 1 && ordered.where == "" {
+		if ordered.split && a.o.Jobs > 1 && ordered.where == "" && !x.whole {
 			ends = orderedRanges(ordered.bytes, ordered.pages, uint64(a.o.Jobs)) //nolint:gosec // positive
 		}
 		from := uint64(0)
@@ -107,7 +147,7 @@ func (a *attempt) addTable(p *writeOrder, entry int32, columns []string, parts [
 			if len(ends) > 1 {
 				bytes = uint64(float64(ordered.bytes) * (float64(to-from) / float64(ordered.pages)))
 			}
-			p.add(entry, x.lane, partUnit(ordered, from, to, i == 0, i == len(ends)-1, bytes))
+			p.add(t.entry, x.lane, partUnit(ordered, from, to, i == 0, i == len(ends)-1, bytes))
 			from = to
 		}
 	}
@@ -215,9 +255,35 @@ func orderedBatches(units []unit) [][]unit {
 	return all
 }
 
+// newOrderedPipe makes the pipe, with spools where there is a place and a use for them.
+func (a *attempt) newOrderedPipe() *orderedPipe {
+	p := &orderedPipe{progress: a.progress, encoder: a.encoder}
+	if a.spoolDir == "" || a.encoder == nil || len(a.lanes)*a.o.Jobs < 2 {
+		return p
+	}
+	space := &spoolSpace{dir: a.spoolDir}
+	var all, largest uint64
+	for _, l := range a.lanes {
+		for i := range l.member.parts {
+			bytes := l.member.parts[i].bytes
+			all, largest = all+bytes, max(largest, bytes)
+		}
+	}
+	space.left.Store(int64(min(all, math.MaxInt64))) //nolint:gosec // it fits
+	if space.roomFor(largest) {
+		p.space, p.whole = space, a.o.Jobs > 1
+	}
+	return p
+}
+
 // runOrdered has the catalog, the readers and whoever writes work side by side.
 func (a *attempt) runOrdered(ctx context.Context, write stockWrite) error {
-	a.ordered = &orderedPipe{progress: a.progress, encoder: a.encoder}
+	a.ordered = a.newOrderedPipe()
+	defer func() {
+		if took := a.ordered.close(); took > 0 {
+			a.log.Debug("sessions read ahead into files without names", "bytes", took)
+		}
+	}()
 	early, enough := context.WithCancel(ctx)
 	defer enough()
 	begun := make(chan *orderedReading, 1)
@@ -308,6 +374,9 @@ func (l *liveFeed) rows(ctx context.Context, e *archive.Entry, to pieceSink, cut
 			return err
 		}
 		total += rows
+		if space := l.a.ordered.space; space != nil {
+			space.left.Add(-int64(u.bytes)) //nolint:gosec // a part of what it began with
+		}
 		if err := cut(u.bytes); err != nil {
 			return err
 		}

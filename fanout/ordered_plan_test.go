@@ -43,3 +43,37 @@ func TestOrderedRanges(t *testing.T) {
 		}
 	})
 }
+
+// A session has a table for itself where there is enough behind it for the others.
+func TestOrderedWhole(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		jobs  int
+		sizes []uint64 // in the order of writing
+		want  []bool
+	}{
+		{2, []uint64{600}, []bool{false}},
+		{2, []uint64{300, 200}, []bool{false, false}},
+		{2, []uint64{100, 100}, []bool{true, false}},
+		{2, []uint64{345, 612, 230, 207, 292}, []bool{true, true, true, true, false}},
+		{4, []uint64{345, 612, 230, 207, 292}, []bool{true, false, false, false, false}},
+		{2, []uint64{5 << 30, 100, 6 << 30, 3 << 30, 3 << 30}, []bool{false, true, false, true, false}},
+		{1, []uint64{345, 612}, []bool{true, true}}, // no other session
+	} {
+		a := &attempt{dumper: &dumper{o: DumpOptions{Jobs: c.jobs}}, ordered: &orderedPipe{whole: true}, lanes: []*lane{{}}}
+		tables := make([]orderedTable, len(c.sizes))
+		for i, bytes := range c.sizes {
+			tables[i].parts = []lanePart{{part: &part{table: &table{}, bytes: bytes}}}
+		}
+		var got []bool
+		if err := a.order(tables, func(t *orderedTable) (bool, error) {
+			got = append(got, t.parts[0].whole)
+			return true, nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(got, c.want) {
+			t.Errorf("%d sessions, tables of %v bytes: %v, want %v", c.jobs, c.sizes, got, c.want)
+		}
+	}
+}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"runtime"
 	"sync"
+	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
@@ -74,9 +75,11 @@ type stream struct {
 	copied uint64         // rows that the server said it sent, set before close
 	total  archive.Digest // appender: what has been written
 
-	filled chan *slot // of an ordered pipe, closed by close
-	seen   uint64     // likewise: rows so far
-	early  bool       // likewise: its rows are encoded where they are read
+	filled  chan *slot  // of an ordered pipe, closed by close
+	seen    uint64      // likewise: rows so far
+	early   bool        // likewise: its rows are encoded where they are read
+	begun   atomic.Bool // likewise: who writes has come to it
+	spooled             // likewise: what can't be written yet
 }
 
 // maxSlots bounds the memory of a dump from many nodes: 320 MiB. Sessions take turns then.

@@ -60,6 +60,9 @@ type StockTarget struct {
 	// Partial is told the hidden directory in which the files of FormatDirectory are until then; nil for nobody. It is gone when the call
 	// returns: only who ends the program before that has to remove it.
 	Partial func(dir string)
+	// Spool is a directory, on the output's disk, in which a dump may have files without names for what it reads ahead; "" for none. They hold
+	// 4 GiB for each session at most, and leave as much free as all rows that are still to come take in the database.
+	Spool string
 }
 
 // StockSummary is what was written.
@@ -170,10 +173,10 @@ func writeStockArchive(ctx context.Context, t StockTarget, cat *archive.Catalog,
 	return &StockSummary{Version: fmt.Sprintf("1.%d", sum.Minor), RawBytes: sum.RawBytes, Bytes: sum.Bytes, Notes: sum.Notes}, nil
 }
 
-// encoder makes encoders for rows that are encoded where they are read; nil where the format has no place for what they make.
+// encoder makes encoders for rows that are encoded where they are read; nil where the writer does that.
 func (o *StockOptions) encoder() func() (*pgdump.Encoder, error) {
 	c, ok := stockCompression(o.Codec)
-	if o.Format != FormatCustom && o.Format != FormatDirectory || !ok {
+	if o.Format != FormatCustom && o.Format != FormatDirectory || !ok || !pgdump.EncodesEarly(c, o.Level) {
 		return nil
 	}
 	return func() (*pgdump.Encoder, error) { return pgdump.NewEncoder(c, o.Level) }

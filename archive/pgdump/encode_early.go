@@ -1,6 +1,11 @@
 package pgdump
 
-import "fmt"
+import (
+	"encoding/binary"
+	"fmt"
+	"io"
+	"slices"
+)
 
 // Encoder encodes pieces of rows before they are handed to a [Writer], see [Writer.AddEncoded]: where they were read, instead of on
 // a goroutine of the writer's. One goroutine at a time.
@@ -40,11 +45,17 @@ func fastLevel(c Compression) int {
 	}
 }
 
-// NewEncoder makes an encoder for a custom or directory archive. It is nil, without an error, where it is better to leave encoding to the
-// writer: the codec is none, it is slower than a session, or the stream has a frame of its own.
+// EncodesEarly tells whether there is an [Encoder] for this. There is none where it is better to leave encoding to the writer: the codec is
+// none, it is slower than a session, or the stream has a frame of its own.
+func EncodesEarly(c Compression, level int) bool {
+	fast := fastLevel(c)
+	return fast > 0 && level <= fast && level >= 0
+}
+
+// NewEncoder makes an encoder for a custom or directory archive, see [EncodesEarly].
 func NewEncoder(c Compression, level int) (*Encoder, error) {
-	if fast := fastLevel(c); fast == 0 || level > fast || level < 0 {
-		return nil, nil
+	if !EncodesEarly(c, level) {
+		return nil, fmt.Errorf("internal error: no early encoder for %s, level %d", c, level)
 	}
 	piece := earlyPiece
 	if c == CompressionLZ4 {
@@ -73,6 +84,35 @@ func (c *Encoder) Encode(e *Encoded, piece []byte) error {
 	// What was encoded takes a third of its bound, and many pieces may wait.
 	e.out, e.form, e.size, e.last = append(e.out[:0], out...), c.form, len(piece), piece[len(piece)-1]
 	return nil
+}
+
+// encodedHead is what stands before a piece that [Encoded.Append] has appended: how long it is, how long its rows are, their last byte and the codec.
+const encodedHead = 4 + 4 + 1 + 1
+
+// Append appends the piece to b, for [Encoded.Load].
+func (e *Encoded) Append(b []byte) []byte {
+	b = binary.LittleEndian.AppendUint32(b, uint32(len(e.out))) //nolint:gosec // some MiB at most
+	b = binary.LittleEndian.AppendUint32(b, uint32(e.size))     //nolint:gosec // at most MaxPiece
+	b = append(b, e.last, byte(e.form))
+	return append(b, e.out...)
+}
+
+// Load makes e the piece that comes next from r, and gives its length there. What is no piece is an error.
+func (e *Encoded) Load(r io.Reader) (int64, error) {
+	var head [encodedHead]byte
+	if _, err := io.ReadFull(r, head[:]); err != nil {
+		return 0, err
+	}
+	n, size := binary.LittleEndian.Uint32(head[:]), binary.LittleEndian.Uint32(head[4:])
+	if n == 0 || n > 2*MaxPiece || size == 0 || size > MaxPiece {
+		return 0, fmt.Errorf("%w: a piece of %d bytes that says it takes %d", ErrDamaged, size, n)
+	}
+	e.out = slices.Grow(e.out[:0], int(n))[:n]
+	if _, err := io.ReadFull(r, e.out); err != nil {
+		return 0, err
+	}
+	e.size, e.last, e.form = int(size), head[8], Compression(head[9])
+	return int64(n) + encodedHead, nil
 }
 
 // AddEncoded adds the next piece of the rows that are open, as an [Encoder] for the same compression has encoded it. It waits as Add does. e may

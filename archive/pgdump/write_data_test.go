@@ -154,14 +154,24 @@ func put(w *Writer, b []byte, cut func() int) error {
 	for i := 0; len(b) > 0; i++ {
 		n := min(cut(), len(b), MaxPiece)
 		piece := b[:n]
-		if early == nil && i == 2 { // most tables of tests have fewer pieces
+		if early == nil && i == 2 && EncodesEarly(w.options.Compression, w.options.Level) { // most tables of tests have fewer pieces
 			var err error
 			if early, err = NewEncoder(w.options.Compression, w.options.Level); err != nil {
 				return err
 			}
 		}
 		if early != nil && !w.blobs && i%3 == 2 {
-			if err := errors.Join(early.Encode(&encoded, piece), w.AddEncoded(&encoded)); err != nil {
+			if err := early.Encode(&encoded, piece); err != nil {
+				return err
+			}
+			if i%2 == 0 { // by way of a file
+				file := encoded.Append(nil)
+				n, err := encoded.Load(bytes.NewReader(append(file, "and more"...)))
+				if err != nil || n != int64(len(file)) {
+					return fmt.Errorf("%d of %d bytes: %w", n, len(file), err)
+				}
+			}
+			if err := w.AddEncoded(&encoded); err != nil {
 				return err
 			}
 			b = b[n:]

@@ -162,7 +162,10 @@ func (o *stockOptions) create(a *app, name string, force bool) (*stockOut, error
 			return nil, usagef("-F directory needs -f DIR: it is no file")
 		}
 		s := &stockOut{}
-		s.StockTarget = fanout.StockTarget{Dir: name, Partial: func(dir string) { s.forget = a.removeAtOnce(dir) }}
+		s.StockTarget = fanout.StockTarget{Dir: name, Partial: func(dir string) { s.forget = a.removeAtOnce(dir) }, Spool: name}
+		if _, err := os.Stat(name); err != nil {
+			s.Spool = filepath.Dir(filepath.Clean(name))
+		}
 		return s, checkDir(name)
 	}
 	file, err := a.createOut(name, force)
@@ -172,7 +175,7 @@ func (o *stockOptions) create(a *app, name string, force bool) (*stockOut, error
 	s := &stockOut{file: file}
 	s.Out = file
 	if file.partial != "" && o.format != fanout.FormatPlain {
-		s.Out = &seekableOut{outFile: file}
+		s.Out, s.Spool = &seekableOut{outFile: file}, filepath.Dir(file.partial)
 	}
 	if o.format == fanout.FormatPlain {
 		err = s.compress(o.codec, o.level)
