@@ -181,7 +181,8 @@ func (b *barrier) try(ctx context.Context, allowed time.Duration, under func(con
 		underCtx, cancel := context.WithDeadline(ctx, late.Add(b.budget-allowed))
 		defer cancel()
 		err = under(underCtx)
-		if err != nil && underCtx.Err() != nil && ctx.Err() == nil {
+		// Their statements have the locks' statement_timeout, too, which is shorter.
+		if err != nil && (underCtx.Err() != nil || wire.IsCancelled(err)) && ctx.Err() == nil {
 			err = fmt.Errorf("%w: the snapshots could not be taken within %v: %w", errSlipped, b.budget, err)
 		}
 	}

@@ -307,6 +307,7 @@ func (a *attempt) runOrdered(ctx context.Context, write stockWrite) error {
 	if reading != nil && !reading.begins(order) {
 		a.log.Debug("what was read before the catalog was there is not what comes first in it")
 		reading.stop()
+		a.ordered.close()
 		a.closeAhead(ctx)
 		reading = nil
 	}

@@ -30,11 +30,11 @@ func openSpool(dir string) (*os.File, error) {
 // freeSpace is how many bytes the file's disk has for this user; 0 where that is not known.
 func freeSpace(f *os.File) int64 {
 	var s unix.Statfs_t
-	if err := unix.Fstatfs(int(f.Fd()), &s); err != nil || s.Bsize <= 0 {
+	if err := unix.Fstatfs(int(f.Fd()), &s); err != nil {
 		return 0
 	}
-	blocks := min(s.Bavail, math.MaxInt64/uint64(s.Bsize))
-	return int64(blocks) * s.Bsize //nolint:gosec // it fits
+	block := max(1, int64(s.Bsize))                                  //nolint:unconvert // it is 32 bits wide on some machines
+	return int64(min(s.Bavail, uint64(math.MaxInt64/block))) * block //nolint:gosec // it fits
 }
 
 // giveBack gives the disk back what a file has at some place. Where the file system can't, it does so when the file is closed.

@@ -347,25 +347,40 @@ func (w *processes) Volumes() []archive.Volume {
 }
 
 // Commit implements [Workers].
-func (w *processes) Commit(context.Context) error {
-	return w.each((*process).commit)
-}
-
-func (p *process) commit() error {
-	slow := time.AfterFunc(workerCommit, p.end)
-	defer slow.Stop()
-	p.named = true
-	return p.say(nameLine, func(a *WorkerLine) bool { return a.Done })
+func (w *processes) Commit(ctx context.Context) error {
+	return w.each(func(p *process) error {
+		p.named = true
+		return p.finish(ctx, func() error { return p.say(nameLine, func(a *WorkerLine) bool { return a.Done }) })
+	})
 }
 
 // Keep implements [Workers].
-func (w *processes) Keep() error {
+func (w *processes) Keep(ctx context.Context) error {
 	// A word that was sent but not read would leave the set without this volume.
 	return w.each(func(p *process) error {
-		slow := time.AfterFunc(workerCommit, p.end)
-		defer slow.Stop()
-		return p.say(keepLine, func(a *WorkerLine) bool { return a.Kept })
+		return p.finish(ctx, func() error { return p.say(keepLine, func(a *WorkerLine) bool { return a.Kept }) })
 	})
+}
+
+// finish runs a short step whose answer tells what state the volume is in. When ctx ends it still has workerGrace for that, so that only a worker that
+// hangs is ended in the middle of it.
+func (p *process) finish(ctx context.Context, step func() error) error {
+	slow := time.AfterFunc(workerCommit, p.end)
+	defer slow.Stop()
+	answered := make(chan struct{})
+	defer close(answered)
+	defer context.AfterFunc(ctx, func() {
+		select {
+		case <-answered:
+		case <-time.After(workerGrace):
+			p.end()
+		}
+	})()
+	err := step()
+	if ctx.Err() != nil && err != nil {
+		return context.Cause(ctx)
+	}
+	return err
 }
 
 // Close implements [Workers].

@@ -363,7 +363,7 @@ func (w *dispatched) Volumes() []archive.Volume { return w.volumes }
 func (w *dispatched) Commit(context.Context) error { return nil }
 
 // Keep implements [Workers]: no worker is left that could remove them.
-func (w *dispatched) Keep() error { return nil }
+func (w *dispatched) Keep(context.Context) error { return nil }
 
 // Close implements [Workers].
 func (w *dispatched) Close(ctx context.Context, whole bool) (left []string) {

@@ -57,10 +57,10 @@ type Starter interface {
 type Workers interface {
 	// Volumes are what they have written, with host and path, in the order of the jobs.
 	Volumes() []archive.Volume
-	// Commit gives the volumes their names. Until Keep they are removed again when this process dies.
+	// Commit gives the volumes their names. Until Keep they are removed again when this process dies. When ctx ends, a worker that hangs is not waited for.
 	Commit(ctx context.Context) error
-	// Keep tells the workers that the lead volume is about to get its name.
-	Keep() error
+	// Keep tells the workers that the lead volume is about to get its name. ctx is as with Commit.
+	Keep(ctx context.Context) error
 	// Close ends the workers. Unless the set is whole, they leave nothing of what they wrote but for the volumes that are
 	// returned, by host and path: it isn't known whether these are still there.
 	Close(ctx context.Context, whole bool) (left []string)
@@ -152,7 +152,7 @@ func (d *dumper) commitVolumes(ctx context.Context) (err error) {
 	if ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
-	if err := d.workers.Keep(); err != nil {
+	if err := d.workers.Keep(ctx); err != nil {
 		return err
 	}
 	if err := lead.Commit(); err != nil {
