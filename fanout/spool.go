@@ -20,25 +20,28 @@ const spoolHole = 8 << 20
 // spoolSpace is the disk that the spools of a dump share. There must always be room for all the rows that are not written yet, as if they were not
 // compressed, so that no dump fails for the sake of its spools.
 type spoolSpace struct {
-	dir  string
-	left atomic.Int64 // bytes of tables whose rows are not written yet
-	full atomic.Bool  // something went wrong with a spool, so none takes more
-	took atomic.Int64 // bytes that were put into spools in all
+	dir    string
+	left   atomic.Int64 // bytes of tables whose rows are not written yet
+	failed atomic.Bool  // something went wrong with a spool, so none takes more
+	took   atomic.Int64 // bytes that were put into spools in all
 }
 
-// roomFor tells whether the disk has room for what the largest table leaves in a spool.
-func (s *spoolSpace) roomFor(largest uint64) bool {
+// check is an error unless the disk has files without names, and room for what the largest table leaves in one.
+func (s *spoolSpace) check(largest uint64) error {
 	f, err := openSpool(s.dir)
 	if err != nil {
-		return false
+		return err
 	}
 	defer f.Close()
-	return s.room(f, int64(min(largest, spoolMost))) //nolint:gosec // at most that
+	if n := int64(min(largest, spoolMost)); !s.room(f, n) { //nolint:gosec // at most that
+		return fmt.Errorf("%d of %d bytes in %s would have to be free", s.left.Load()+n, freeSpace(f), s.dir)
+	}
+	return nil
 }
 
 // room tells whether n bytes more may be put into a spool.
 func (s *spoolSpace) room(f *os.File, n int64) bool {
-	return !s.full.Load() && freeSpace(f)-n >= s.left.Load()
+	return !s.failed.Load() && freeSpace(f)-n >= s.left.Load()
 }
 
 // spool holds pieces of rows that a session has encoded and nobody can write yet, first in, first out, in a file without a name. The session puts them in, who
@@ -75,13 +78,13 @@ func (s *spooled) pending() int64 {
 // put puts a piece in. It returns false where there is no room.
 func (s *spooled) put(e *pgdump.Encoded) bool {
 	p := s.spool
-	if p.space.full.Load() {
+	if p.space.failed.Load() {
 		return false
 	}
 	if p.file == nil {
 		f, err := openSpool(p.space.dir)
 		if err != nil {
-			p.space.full.Store(true)
+			p.space.failed.Store(true)
 			return false
 		}
 		p.file = f
@@ -100,12 +103,12 @@ func (s *spooled) put(e *pgdump.Encoded) bool {
 	if at == 0 { // nobody takes anything out before w is set
 		p.hole = 0
 		if err := p.file.Truncate(0); err != nil {
-			p.space.full.Store(true)
+			p.space.failed.Store(true)
 			return false
 		}
 	}
 	if _, err := p.file.WriteAt(p.buf, at); err != nil { // what was written of it is written over
-		p.space.full.Store(true)
+		p.space.failed.Store(true)
 		return false
 	}
 	p.mu.Lock()

@@ -1,30 +1,20 @@
 package fanout
 
 import (
-	"errors"
 	"math"
 	"os"
 
 	"golang.org/x/sys/unix"
 )
 
-// openSpool makes a file without a name that its owner alone may read.
+// openSpool makes a file without a name that its owner alone may read. Not every file system has such files: NFS has none. One that is made with a
+// name and removed would stay there while it is open, in the directory that is to hold the dump, perhaps.
 func openSpool(dir string) (*os.File, error) {
 	fd, err := unix.Open(dir, unix.O_TMPFILE|unix.O_RDWR|unix.O_CLOEXEC, 0o600)
-	if err == nil {
-		return os.NewFile(uintptr(fd), dir), nil
-	}
-	if !errors.Is(err, unix.EOPNOTSUPP) && !errors.Is(err, unix.EISDIR) && !errors.Is(err, unix.EINVAL) {
-		return nil, &os.PathError{Op: "open", Path: dir, Err: err}
-	}
-	f, err := os.CreateTemp(dir, ".pgark-ahead-*")
 	if err != nil {
-		return nil, err
+		return nil, &os.PathError{Op: "make a file without a name in", Path: dir, Err: err}
 	}
-	if err := os.Remove(f.Name()); err != nil {
-		return nil, errors.Join(err, f.Close())
-	}
-	return f, nil
+	return os.NewFile(uintptr(fd), dir), nil
 }
 
 // freeSpace is how many bytes the file's disk has for this user; 0 where that is not known.

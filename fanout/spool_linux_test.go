@@ -221,22 +221,22 @@ func TestSpoolDamaged(t *testing.T) {
 
 // No spool is made where there is no place or no room for one, and one that fails has sessions wait as without.
 func TestSpoolRefused(t *testing.T) {
-	if (&spoolSpace{dir: t.TempDir() + "/none"}).roomFor(1) {
+	if (&spoolSpace{dir: t.TempDir() + "/none"}).check(1) == nil {
 		t.Error("room in a directory that is not there")
 	}
 	space := &spoolSpace{dir: t.TempDir()}
-	if !space.roomFor(1) {
-		t.Error("no room")
+	if err := space.check(1); err != nil {
+		t.Error(err)
 	}
 	space.left.Store(math.MaxInt64 / 2)
-	if space.roomFor(1) {
+	if space.check(1) == nil {
 		t.Error("room where the dump has none")
 	}
 	space.left.Store(0)
 	p := &spool{space: space}
 	s := &spooled{spool: p}
 	var piece pgdump.Encoded
-	if p.file, _ = os.Open(os.DevNull); s.put(&piece) || !space.full.Load() {
+	if p.file, _ = os.Open(os.DevNull); s.put(&piece) || !space.failed.Load() {
 		t.Error("what can't be written to took something")
 	}
 	p.close()

@@ -79,9 +79,9 @@ func Connect(ctx context.Context, cfg *Config, s Settings) (*Conn, error) {
 func dial(ctx context.Context, cfg *Config, s Settings) (*Conn, error) {
 	pg, route := cfg.dialConfig(s)
 	pc, err := pgconn.ConnectConfig(ctx, pg)
-	if early := s.early(); early != "" && refusesParameter(err) && ctx.Err() == nil {
+	if !s.Startup && refusesParameter(err) && ctx.Err() == nil {
 		// A pooler such as PgBouncer knows only some parameters here. It is found out, and named, once it answers queries.
-		delete(pg.RuntimeParams, early)
+		delete(pg.RuntimeParams, statementTimeout)
 		pc, err = pgconn.ConnectConfig(ctx, pg)
 	}
 	if err != nil {

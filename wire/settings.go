@@ -22,22 +22,14 @@ type Settings struct {
 func (s Settings) startup() [][2]string {
 	set := make([][2]string, 0, len(s.Set))
 	for _, kv := range s.Set {
-		if s.Startup && (kv[0] != "client_encoding" || kv[1] != serverEncoding) || kv[0] == s.early() {
+		if kv[0] == statementTimeout || s.Startup && (kv[0] != "client_encoding" || kv[1] != serverEncoding) {
 			set = append(set, kv)
 		}
 	}
 	return set
 }
 
-// early names the parameter that goes with the request for the session although the others are set by a query: a role's
-// statement_timeout can be too short even for that query on a busy machine. "" if there is none such.
-func (s Settings) early() string {
-	if s.Startup || !slices.ContainsFunc(s.Set, func(kv [2]string) bool { return kv[0] == statementTimeout }) {
-		return ""
-	}
-	return statementTimeout
-}
-
+// statementTimeout always goes with the request: a role's can be too short for the query that sets all others, on a busy machine.
 const statementTimeout = "statement_timeout"
 
 // serverEncoding stands for the database's own encoding as the value of client_encoding.
