@@ -268,7 +268,7 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 	defer search.Stop()
 	cluster, session, err := o.conn.discoverKeeping(ctx, o.app)
 	if err != nil {
-		return err
+		return o.beforeOutput(ctx, err)
 	}
 	if session != nil {
 		defer func() { _ = session.Close(context.WithoutCancel(ctx)) }() // it is, where a dump went on with it
@@ -315,6 +315,18 @@ func (o *dumpOptions) Run(ctx context.Context) (err error) {
 	}
 	o.tellRoute(cluster, result)
 	return nil
+}
+
+// beforeOutput says of an interrupt what it says later on, too: that there is nothing. Of other errors that is clear.
+func (o *dumpOptions) beforeOutput(ctx context.Context, err error) error {
+	if !interrupted(ctx) {
+		return err
+	}
+	what := "archive"
+	if o.stock.stock() {
+		what = "dump"
+	}
+	return &stateError{err: err, state: "no " + what + " was written"}
 }
 
 // tellRoute tells the route where there is a choice.

@@ -57,7 +57,7 @@ func (o *dumpOptions) runAll(ctx context.Context) error {
 	}
 	first, err := o.conn.discover(ctx, o.app)
 	if err != nil {
-		return err
+		return o.beforeOutput(ctx, err)
 	}
 	name := o.file
 	if name == "" {

@@ -3,9 +3,12 @@ package main
 import (
 	"bytes"
 	"errors"
+	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -123,6 +126,38 @@ func TestInterruptedDump(t *testing.T) {
 			}
 			waitFor(t, srv, "SELECT (count(*) = 0)::int FROM pg_stat_activity WHERE datname = '"+db+"' AND application_name LIKE 'pgark%'")
 		})
+	}
+}
+
+// TestInterruptedBeforeOutput sends a signal to a dump whose server takes the connection and says nothing. There is no output yet, and the
+// message says so as it does later on.
+func TestInterruptedBeforeOutput(t *testing.T) {
+	t.Parallel()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	for _, args := range [][]string{{"-f", "x"}, {"-f", "x", "-F", "custom"}, {"-f", "x", "--all-databases"}} {
+		dir := t.TempDir()
+		cmd, stderr := pgark(t, dir, append([]string{"dump", "-d", fmt.Sprintf("host=127.0.0.1 port=%d user=u dbname=d sslmode=disable", l.Addr().(*net.TCPAddr).Port)}, args...)...)
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		nc, err := l.Accept()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+			t.Fatal(err)
+		}
+		if code := exitCode(t, cmd.Wait()); code != exitInterrupted {
+			t.Errorf("%q: exit code %d, not 130", args, code)
+		}
+		_ = nc.Close()
+		if !regexp.MustCompile(`no (archive|dump) was written`).MatchString(stderr.String()) || len(files(t, dir)) > 0 {
+			t.Errorf("%q: files %q\n%s", args, files(t, dir), stderr)
+		}
 	}
 }
 
