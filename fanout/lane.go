@@ -127,13 +127,15 @@ func (a *attempt) split(i int, wanted func(*table) bool) []unit {
 func (a *attempt) read(ctx context.Context) error {
 	g, gctx := errgroup.WithContext(ctx)
 	for i, l := range a.lanes {
+		if l.member.reads {
+			g.Go(func() error { return a.worker(gctx, l, l.member.conn) })
+			continue
+		}
 		for job := range a.o.Jobs {
 			var joined *wire.Conn
 			switch {
 			case i == 0 && job < len(a.m.joined):
 				joined = a.m.joined[job]
-			case a.readsItself(l.member):
-				joined = l.member.conn
 			case a.ahead != nil && a.ahead[i] != nil:
 				joined = a.ahead[i][job]
 			}
@@ -174,10 +176,8 @@ func (a *attempt) pass(ctx context.Context, l *lane, u unit) error {
 		l.queue.add(u)
 		return nil
 	}
-	select {
-	case <-a.ready: // until then it is pg_dump's
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := a.leaderFree(ctx); err != nil {
+		return err
 	}
 	l.holder.Lock()
 	defer l.holder.Unlock()
@@ -188,6 +188,16 @@ func (a *attempt) pass(ctx context.Context, l *lane, u unit) error {
 	return a.readHeld(ctx, holder, u)
 }
 
+// leaderFree waits until pg_dump is done with the leader's session.
+func (a *attempt) leaderFree(ctx context.Context) error {
+	select {
+	case <-a.ready:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
 func (a *attempt) readHeld(ctx context.Context, holder *reader, u unit) error {
 	a.progress.Note("another session waits for table " + u.name() + ": the session that holds the lock reads it")
 	if u.forCursor() {
@@ -195,12 +205,6 @@ func (a *attempt) readHeld(ctx context.Context, holder *reader, u unit) error {
 	}
 	_, err := holder.read(ctx, []unit{u})
 	return err
-}
-
-// readsItself tells the sessions that hold locks and snapshot and read the rows, too: one less for the server, where a dump in order is to be
-// read over one. In order nothing is read before pg_dump, which the leader's session serves, has given the catalog.
-func (a *attempt) readsItself(x *member) bool {
-	return a.stock != nil && a.o.Jobs == 1 && x.locks && len(a.m.joined) == 0
 }
 
 // openWorker opens a session on a lane's node that shows the moment.
@@ -277,12 +281,17 @@ func (a *attempt) worker(ctx context.Context, l *lane, joined *wire.Conn) error 
 		return context.Cause(ctx)
 	}
 	conn := joined
-	if conn == nil {
+	switch {
+	case conn == nil:
 		var err error
 		if conn, err = a.openWorker(ctx, l); err != nil {
 			return err
 		}
 		defer closeSession(ctx, conn)
+	case l.member.reads && l.member == a.m.leader():
+		if err := a.leaderFree(ctx); err != nil {
+			return err
+		}
 	}
 	r, err := a.reader(l, conn)
 	if err != nil {

@@ -26,6 +26,7 @@ type member struct {
 	identity string    // what identityQuery says; known only if the rows go to volumes
 	time     time.Time // of the snapshot, by the server's clock; with locks only
 	parts    []part    // what is read over sessions with this server
+	reads    bool      // and over this one alone
 }
 
 const beginMoment = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
@@ -89,6 +90,24 @@ func (m *member) end(ctx context.Context) error {
 		return fmt.Errorf("node %s: the session that held the snapshot was lost, so one moment is no longer certain: %w", m.node.Name, err)
 	}
 	return nil
+}
+
+// hasBlobs tells whether the member's server has large objects.
+func (m *member) hasBlobs(ctx context.Context) (bool, error) {
+	there, err := m.conn.QueryString(ctx, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_largeobject_metadata)")
+	if err != nil {
+		return false, fmt.Errorf("look for large objects: %w", err)
+	}
+	return there == "t", nil
+}
+
+// little tells whether there is so little to read that a session of its own would cost more than the reading.
+func (m *member) little() bool {
+	var bytes uint64
+	for i := range m.parts {
+		bytes += m.parts[i].bytes
+	}
+	return bytes < littleBytes && len(m.parts) <= batchTables
 }
 
 // remoteTable is what a server has under the name of a table.

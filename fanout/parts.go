@@ -224,9 +224,9 @@ func (d *dumper) equalMember(ctx context.Context, x *member, tables []*table, by
 				"create it on the coordinator too, or leave it out with -T", errLayout, r.quoted())
 		}
 	}
-	if blobs, err := x.conn.QueryString(ctx, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_largeobject_metadata)"); err != nil {
-		return fmt.Errorf("look for large objects: %w", err)
-	} else if blobs == "t" {
+	if blobs, err := x.hasBlobs(ctx); err != nil {
+		return err
+	} else if blobs {
 		return fmt.Errorf("%w: it has large objects, of which only the coordinator's can be dumped", errLayout)
 	}
 	names := make([]tableName, len(tables))

@@ -96,12 +96,9 @@ func (d *dumper) lookForWorkers(ctx context.Context, m *moment) error {
 			return fmt.Errorf("node %s: ask which server it is: %w", x.node.Name, err)
 		}
 	}
-	there, err := m.leader().conn.QueryString(ctx, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_largeobject_metadata)")
-	if err != nil {
-		return fmt.Errorf("look for large objects: %w", err)
-	}
-	m.blobs = there == "t"
-	return nil
+	var err error
+	m.blobs, err = m.leader().hasBlobs(ctx)
+	return err
 }
 
 // LeftError is a failure after which volumes may be left, since their workers could not be asked any more. Without their lead

@@ -80,7 +80,7 @@ func (a *attempt) watchHolders(ctx context.Context) error {
 	}
 	g, gctx := errgroup.WithContext(ctx)
 	for _, x := range a.m.members {
-		if a.readsItself(x) {
+		if x.reads {
 			continue // whose loss is seen at once
 		}
 		g.Go(func() error {
