@@ -33,6 +33,8 @@ type attempt struct {
 	catalog *archive.Catalog  // by then
 	entries map[uint32]int32  // OID of a table → its TABLE DATA entry
 	labels  map[string]string // of enums at the moment, by OID
+
+	spare atomic.Pointer[wire.Conn] // a session on the coordinator that shows the moment, for whoever needs one first; may be nil
 }
 
 // What becomes of an attempt.
@@ -55,6 +57,10 @@ func (d *dumper) attempt(ctx context.Context, aw *archive.Writer, route Route) (
 	}
 	defer m.close(ctx)
 	a := &attempt{dumper: d, early: early, m: m, tallies: make(map[uint32]*tally), ready: make(chan struct{})}
+	defer a.closeSpare(ctx)
+	if err := a.describeApart(ctx); err != nil {
+		return d.unlessBroken(ctx, early, err)
+	}
 	if err := a.runWatched(ctx, aw); err != nil {
 		return d.unlessBroken(ctx, early, err)
 	}
@@ -68,6 +74,45 @@ func (d *dumper) attempt(ctx context.Context, aw *archive.Writer, route Route) (
 	d.result.Snapshot, d.result.Moment, d.result.Entries = m.leader().snapshot, m.leader().time, len(a.catalog.Entries)
 	d.result.Tables, d.result.PgDump = len(a.entries), d.tool.Path+" "+d.tool.Version
 	return nil
+}
+
+// describeApart describes what takeMoment has left: many tables, over a session that is not the leader's, which pg_dump has meanwhile. Of 10,000 tables
+// sizes and columns take 0.7 s, pg_dump 1.5 s.
+func (a *attempt) describeApart(ctx context.Context) error {
+	if a.m.undescribed == nil {
+		return nil
+	}
+	lead := a.m.leader()
+	conn, err := a.openShared(ctx, lead, workerLockTimeout)
+	if err != nil { // there may be no session to spare
+		a.log.Debug("the leader describes the tables", "error", err)
+		return a.describe(ctx, a.m, a.m.undescribed, lead.conn)
+	}
+	a.early.give(lead.conn)
+	err = a.describe(ctx, a.m, a.m.undescribed, conn)
+	if err == nil && !lead.reads {
+		a.spare.Store(conn)
+		return nil
+	}
+	closeSession(ctx, conn)
+	if wire.IsLockTimeout(err) {
+		// A size is asked for under a lock. Somebody waits for a stronger one, and only who has one, the leader, need not wait behind that.
+		a.log.Debug("the leader describes the tables after pg_dump", "error", err)
+		if _, err := a.early.wait(ctx); err != nil {
+			return a.steadyError(err, a.early.relay.Failed())
+		}
+		return a.describe(ctx, a.m, a.m.undescribed, lead.conn)
+	}
+	if err != nil {
+		a.early.stop() // before its session is closed
+	}
+	return err
+}
+
+func (a *attempt) closeSpare(ctx context.Context) {
+	if conn := a.spare.Swap(nil); conn != nil {
+		closeSession(ctx, conn)
+	}
 }
 
 // runWatched reads everything, as long as the moment is held.
@@ -135,7 +180,8 @@ func (a *attempt) readAll(ctx context.Context) error {
 
 // getCatalog gets the catalog from pg_dump and matches what it lists with what was locked.
 func (a *attempt) getCatalog(ctx context.Context) error {
-	cat, err := a.early.wait(ctx, a.m.leader().conn)
+	a.early.give(a.m.leader().conn)
+	cat, err := a.early.wait(ctx)
 	if err != nil {
 		return a.steadyError(err, a.early.relay.Failed())
 	}

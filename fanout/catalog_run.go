@@ -18,6 +18,7 @@ import (
 type catalogRun struct {
 	relay   *wire.Relay
 	session chan *wire.Conn // has room for one
+	given   bool
 	cancel  context.CancelFunc
 
 	ended   chan struct{} // closed when neither pg_dump nor the relay is at work; what follows is valid then
@@ -53,10 +54,17 @@ func (d *dumper) startCatalog(ctx context.Context) (*catalogRun, error) {
 	return r, nil
 }
 
-// wait gives it the session, which it has until wait returns, and gives the catalog.
-func (r *catalogRun) wait(ctx context.Context, conn *wire.Conn) (*archive.Catalog, error) {
+// give gives it the session, which it has until wait or stop returns. Another call does nothing.
+func (r *catalogRun) give(conn *wire.Conn) {
+	if !r.given {
+		r.given = true
+		r.session <- conn
+	}
+}
+
+// wait waits until it is done with the session that it was given, and gives the catalog.
+func (r *catalogRun) wait(ctx context.Context) (*archive.Catalog, error) {
 	defer context.AfterFunc(ctx, r.cancel)()
-	r.session <- conn
 	<-r.ended
 	return r.catalog, r.err
 }

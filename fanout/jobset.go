@@ -147,5 +147,5 @@ JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace WHERE c.oid = `+anyOID(
 	if err != nil {
 		return err
 	}
-	return m.ownParts(ctx, sortedTables(tables))
+	return m.ownParts(ctx, m.conn, sortedTables(tables))
 }

@@ -207,17 +207,27 @@ func (a *attempt) readHeld(ctx context.Context, holder *reader, u unit) error {
 	return err
 }
 
-// openWorker opens a session on a lane's node that shows the moment.
+// openWorker opens a session on a lane's node that shows the moment, or takes one that is open.
 func (a *attempt) openWorker(ctx context.Context, l *lane) (*wire.Conn, error) {
+	if l.member == a.m.leader() {
+		if conn := a.spare.Swap(nil); conn != nil {
+			return conn, nil
+		}
+	}
 	timeout := workerLockTimeout
 	if !l.member.locks {
 		timeout = a.leaderLockTimeout() // nobody else has the lock
 	}
-	conn, err := a.session(ctx, l.member.node, timeout)
+	return a.openShared(ctx, l.member, timeout)
+}
+
+// openShared opens a session on a member's node that shows the moment.
+func (a *attempt) openShared(ctx context.Context, m *member, lockTimeout string) (*wire.Conn, error) {
+	conn, err := a.session(ctx, m.node, lockTimeout)
 	if err != nil {
-		return nil, fmt.Errorf("node %s: %w", l.member.node.Name, err)
+		return nil, fmt.Errorf("node %s: %w", m.node.Name, err)
 	}
-	r := &reader{conn: conn, snapshot: l.member.snapshot, node: l.member.node.Name}
+	r := &reader{conn: conn, snapshot: m.snapshot, node: m.node.Name}
 	if err := r.join(ctx); err != nil {
 		closeSession(ctx, conn)
 		return nil, err

@@ -92,9 +92,9 @@ func (m *member) end(ctx context.Context) error {
 	return nil
 }
 
-// hasBlobs tells whether the member's server has large objects.
-func (m *member) hasBlobs(ctx context.Context) (bool, error) {
-	there, err := m.conn.QueryString(ctx, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_largeobject_metadata)")
+// hasBlobs tells whether there are large objects.
+func hasBlobs(ctx context.Context, conn *wire.Conn) (bool, error) {
+	there, err := conn.QueryString(ctx, "SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_largeobject_metadata)")
 	if err != nil {
 		return false, fmt.Errorf("look for large objects: %w", err)
 	}

@@ -23,6 +23,8 @@ const (
 	// littleBytes is how much a session reads that pg_dump or a snapshot is the reason for. A session costs its server some 3 ms of CPU, of
 	// Greenplum's segments 70, and 40 where a process is expensive.
 	littleBytes = 1 << 20
+	// manyTables is from how many on another session than the leader's looks at them.
+	manyTables = 500
 	// lockBatch is how many tables one LOCK TABLE names. A longer statement gains nothing measurable.
 	lockBatch = 500
 )
@@ -39,6 +41,8 @@ type moment struct {
 	joined   []*wire.Conn      // sessions on the coordinator that show the moment already
 	blobs    bool              // there are large objects; known only if the rows go to volumes
 	segments string            // configuration of Greenplum's segments
+
+	undescribed []relation // those whose tables and parts are still to be found out, see [attempt.describeApart]
 }
 
 func (m *moment) leader() *member { return m.members[0] }
@@ -258,10 +262,20 @@ func (d *dumper) look(ctx context.Context, m *moment) error {
 	if !d.o.wantsData() {
 		return nil
 	}
-	if m.tables, err = describeTables(ctx, lead.conn, seen, lead.dialect); err != nil {
+	if len(seen) >= manyTables && d.o.Cluster.Layout == LayoutSingle && d.o.Volumes == nil {
+		m.undescribed = seen
+		return nil
+	}
+	return d.describe(ctx, m, seen, lead.conn)
+}
+
+// describe finds out what is to be read of the relations. The session is the leader's, or another on the coordinator that shows
+// the moment.
+func (d *dumper) describe(ctx context.Context, m *moment, rels []relation, conn *wire.Conn) (err error) {
+	if m.tables, err = describeTables(ctx, conn, rels, m.leader().dialect); err != nil {
 		return err
 	}
-	if err := describeRemotes(ctx, lead.conn, m.tables); err != nil {
+	if err := describeRemotes(ctx, conn, m.tables); err != nil {
 		return err
 	}
 	if err := d.readPolicies(ctx, m); err != nil {
@@ -272,16 +286,16 @@ func (d *dumper) look(ctx context.Context, m *moment) error {
 			return err
 		}
 	}
-	if err := d.makeParts(ctx, m); err != nil {
+	if err := d.makeParts(ctx, m, conn); err != nil {
 		return err
 	}
-	return d.chooseReaders(ctx, m)
+	return d.chooseReaders(ctx, m, conn)
 }
 
 // chooseReaders finds the members whose sessions, which hold the moment, read the rows, too: one less for the server. These are all where a dump in
 // order is to be read over one session: nothing is read there before pg_dump, which the leader's session serves, has given the catalog. And
 // those with little to read.
-func (d *dumper) chooseReaders(ctx context.Context, m *moment) error {
+func (d *dumper) chooseReaders(ctx context.Context, m *moment, conn *wire.Conn) error {
 	if m.route.Name == RouteCursors || d.o.Volumes != nil {
 		return nil
 	}
@@ -293,7 +307,7 @@ func (d *dumper) chooseReaders(ctx context.Context, m *moment) error {
 		x.reads = alone && x.locks || x.little()
 	}
 	if lead := m.leader(); lead.reads && !alone {
-		blobs, err := lead.hasBlobs(ctx)
+		blobs, err := hasBlobs(ctx, conn)
 		if err != nil {
 			return err
 		}

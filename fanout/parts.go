@@ -6,10 +6,11 @@ import (
 	"strconv"
 
 	"github.com/pgark/pgark/archive"
+	"github.com/pgark/pgark/wire"
 )
 
-// makeParts decides what is read where, under the snapshots.
-func (d *dumper) makeParts(ctx context.Context, m *moment) error {
+// makeParts decides what is read where, under the snapshots. The session is the leader's, or stands for it where there is one server only.
+func (d *dumper) makeParts(ctx context.Context, m *moment, conn *wire.Conn) error {
 	switch d.o.Cluster.Layout {
 	case LayoutSegments:
 		if m.route.Name == RouteSegments {
@@ -21,17 +22,17 @@ func (d *dumper) makeParts(ctx context.Context, m *moment) error {
 	case LayoutEqual:
 		return d.equalParts(ctx, m)
 	default:
-		return m.leader().ownParts(ctx, sortedTables(m.tables))
+		return m.leader().ownParts(ctx, conn, sortedTables(m.tables))
 	}
 }
 
 // ownParts are whole tables of the member's own server, under the names that the coordinator has for them.
-func (m *member) ownParts(ctx context.Context, tables []*table) error {
+func (m *member) ownParts(ctx context.Context, conn *wire.Conn, tables []*table) error {
 	oids := make([]uint32, len(tables))
 	for i, t := range tables {
 		oids[i] = t.OID
 	}
-	sizes, err := tableSizes(ctx, m.conn, sizeQuery, oids)
+	sizes, err := tableSizes(ctx, conn, sizeQuery, oids)
 	if err != nil {
 		return err
 	}
@@ -76,7 +77,7 @@ func (d *dumper) segmentParts(ctx context.Context, m *moment) error {
 		}
 	}
 	for i, x := range m.members {
-		if err := x.ownParts(ctx, each[i]); err != nil {
+		if err := x.ownParts(ctx, x.conn, each[i]); err != nil {
 			return fmt.Errorf("node %s: %w", x.node.Name, err)
 		}
 	}
@@ -133,7 +134,7 @@ func (d *dumper) foreignParts(ctx context.Context, m *moment) error {
 		t.Policy.Node, t.Policy.Segments = node.ID, 1
 		byNode[node.ID] = append(byNode[node.ID], t)
 	}
-	if err := lead.ownParts(ctx, own); err != nil {
+	if err := lead.ownParts(ctx, lead.conn, own); err != nil {
 		return err
 	}
 	for _, x := range m.members[1:] {
@@ -195,7 +196,7 @@ func (d *dumper) equalParts(ctx context.Context, m *moment) error {
 			OID: t.OID, Schema: t.Schema, Table: t.Name, Kind: archive.DistributedNode, Segments: uint32(len(m.members)),
 		}
 	}
-	if err := m.leader().ownParts(ctx, tables); err != nil {
+	if err := m.leader().ownParts(ctx, m.leader().conn, tables); err != nil {
 		return err
 	}
 	for _, x := range m.members[1:] {
@@ -224,7 +225,7 @@ func (d *dumper) equalMember(ctx context.Context, x *member, tables []*table, by
 				"create it on the coordinator too, or leave it out with -T", errLayout, r.quoted())
 		}
 	}
-	if blobs, err := x.hasBlobs(ctx); err != nil {
+	if blobs, err := hasBlobs(ctx, x.conn); err != nil {
 		return err
 	} else if blobs {
 		return fmt.Errorf("%w: it has large objects, of which only the coordinator's can be dumped", errLayout)

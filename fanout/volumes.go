@@ -97,7 +97,7 @@ func (d *dumper) lookForWorkers(ctx context.Context, m *moment) error {
 		}
 	}
 	var err error
-	m.blobs, err = m.leader().hasBlobs(ctx)
+	m.blobs, err = hasBlobs(ctx, m.leader().conn)
 	return err
 }
 

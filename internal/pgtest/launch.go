@@ -21,10 +21,11 @@ import (
 )
 
 const (
-	superuser    = "postgres"
-	loopback     = "127.0.0.1"
-	startTries   = 8                // another process may take the port between our choice and the server's bind
-	startTimeout = 90 * time.Second // generous: machines that run tests are busy
+	superuser     = "postgres"
+	maintenanceDB = "postgres"
+	loopback      = "127.0.0.1"
+	startTries    = 8                // another process may take the port between our choice and the server's bind
+	startTimeout  = 90 * time.Second // generous: machines that run tests are busy
 )
 
 // Options are what a server can be started with. The zero value is a plain server.
@@ -49,8 +50,9 @@ type Server struct {
 	stopErr  error
 
 	mu   sync.Mutex
-	down bool // taken down on purpose
-	dbs  int  // number of databases created, for unique names
+	down bool             // taken down on purpose
+	dbs  int              // number of databases created, for unique names
+	idle []*pgconn.PgConn // sessions with maintenanceDB that nobody uses
 }
 
 // watchdogScript is the server's parent. It reads commands from stdin; when stdin ends, because Stop closed it or
@@ -264,7 +266,7 @@ func (s *Server) start(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	for {
-		conn, err := pgconn.Connect(ctx, s.Conninfo("postgres"))
+		conn, err := pgconn.Connect(ctx, s.Conninfo(maintenanceDB))
 		if err == nil {
 			return conn.Close(ctx)
 		}
@@ -302,6 +304,9 @@ func (s *Server) exitFile() string { return filepath.Join(s.dir, "exit") }
 func (s *Server) Stop() error {
 	s.stopOnce.Do(func() {
 		s.setDown(true)
+		for _, conn := range s.idle {
+			_ = conn.Conn().Close()
+		}
 		s.stopErr = errors.Join(s.commands.Close(), s.watchdog.Wait())
 	})
 	return s.stopErr

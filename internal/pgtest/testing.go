@@ -164,7 +164,7 @@ func (s *Server) createDB(tb testing.TB, name string, opts ...DBOption) {
 	if o.encoding != "" {
 		sql += " ENCODING '" + o.encoding + "' LC_COLLATE 'C' LC_CTYPE 'C'"
 	}
-	s.Exec(tb, "postgres", sql)
+	s.Exec(tb, maintenanceDB, sql)
 	tb.Cleanup(func() { s.DropDB(tb, name) })
 }
 
@@ -174,7 +174,7 @@ func (s *Server) DropDB(tb testing.TB, name string) {
 	if s.isDown() {
 		return // dropped with everything else
 	}
-	s.Exec(tb, "postgres", "DROP DATABASE IF EXISTS "+quoteIdent(name)+" WITH (FORCE)")
+	s.Exec(tb, maintenanceDB, "DROP DATABASE IF EXISTS "+quoteIdent(name)+" WITH (FORCE)")
 }
 
 func quoteIdent(s string) string { return `"` + strings.ReplaceAll(s, `"`, `""`) + `"` }
@@ -207,11 +207,11 @@ func (s *Server) run(tb testing.TB, db, sql string) []*pgconn.Result {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Minute)
 	defer cancel()
-	conn, err := pgconn.Connect(ctx, s.Conninfo(db)+" application_name=pgtest")
+	conn, err := s.session(ctx, db)
 	if err != nil {
 		tb.Fatalf("connect to %s: %v", db, err)
 	}
-	defer conn.Close(ctx) //nolint:errcheck // a throw-away session
+	defer s.done(ctx, db, conn)
 	results, err := conn.Exec(ctx, sql).ReadAll()
 	if err != nil {
 		const most = 500
@@ -220,11 +220,43 @@ func (s *Server) run(tb testing.TB, db, sql string) []*pgconn.Result {
 	return results
 }
 
+// session is one of pgtest's own; done takes it back.
+func (s *Server) session(ctx context.Context, db string) (*pgconn.PgConn, error) {
+	for db == maintenanceDB {
+		s.mu.Lock()
+		n := len(s.idle)
+		if n == 0 {
+			s.mu.Unlock()
+			break
+		}
+		conn := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		s.mu.Unlock()
+		if _, err := conn.Exec(ctx, "DISCARD ALL").ReadAll(); err == nil {
+			return conn, nil
+		}
+		_ = conn.Close(ctx) // the server was taken down and started again
+	}
+	return pgconn.Connect(ctx, s.Conninfo(db)+" application_name=pgtest")
+}
+
+// done keeps a session with the database in which tests have nothing: databases are made and dropped, and sessions are looked at
+// over it. On some machines a session takes more CPU than all that is asked in it.
+func (s *Server) done(ctx context.Context, db string, conn *pgconn.PgConn) {
+	if db != maintenanceDB || conn.IsClosed() || conn.TxStatus() != 'I' {
+		_ = conn.Close(ctx)
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.idle = append(s.idle, conn)
+}
+
 // Sessions lists the client sessions in a database other than pgtest's own, one line each, "" for none. The server
 // removes a session a moment after its connection ends, so wait for it with WaitNoSessions.
 func (s *Server) Sessions(tb testing.TB, db string) string {
 	tb.Helper()
-	return s.QueryString(tb, "postgres", `SELECT pid, application_name, state, left(query, 100) FROM pg_stat_activity
+	return s.QueryString(tb, maintenanceDB, `SELECT pid, application_name, state, left(query, 100) FROM pg_stat_activity
 		WHERE backend_type = 'client backend' AND application_name <> 'pgtest' AND datname = '`+db+`' ORDER BY pid`)
 }
 
