@@ -78,9 +78,11 @@ func TestGreenplumRecording(t *testing.T) {
 	if !strings.Contains(r.Coordinator.Version, "Greenplum Database "+recorded+" ") || len(r.Segments) != len(have.Segments) {
 		t.Skipf("another Greenplum than the recorded one: %s", r.Coordinator.Version)
 	}
+	// A server that was built with SSL says more, and the superuser may have another name.
+	alike := strings.NewReplacer(", SSL off", "", strconv.Quote(cfg.User()), `"postgres"`)
 	for why, want := range have.Refusals {
 		for _, field := range []string{"S", "C", "M", "D", "H"} {
-			if r.Refusals[why][field] != want[field] {
+			if alike.Replace(r.Refusals[why][field]) != alike.Replace(want[field]) {
 				t.Errorf("%s: %q, recorded %q", why, r.Refusals[why][field], want[field])
 			}
 		}
