@@ -79,10 +79,7 @@ func (a *attempt) watchHolders(ctx context.Context) error {
 		return nil
 	}
 	g, gctx := errgroup.WithContext(ctx)
-	for _, x := range a.m.members {
-		if x.reads {
-			continue // whose loss is seen at once
-		}
+	for _, x := range a.m.watched() {
 		g.Go(func() error {
 			lost := fmt.Errorf("node %s: the session that held the snapshot was lost, so one moment is no longer certain", x.node.Name)
 			err := a.watchSession(gctx, x.node, x.conn.PID(), holderPoll, lost, nil)
@@ -98,6 +95,14 @@ func (a *attempt) watchHolders(ctx context.Context) error {
 	}
 	<-ctx.Done() // who watches no more must not end the dump
 	return nil
+}
+
+// watched are the members whose sessions may be lost without anybody seeing it for long. Not the only one, if all is read over it.
+func (m *moment) watched() []*member {
+	if len(m.members) == 1 && m.leader().reads {
+		return nil
+	}
+	return m.members
 }
 
 // lost tells whether a session is gone that holds a node's snapshot: another failure is then a consequence. The leader's
