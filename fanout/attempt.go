@@ -76,8 +76,8 @@ func (d *dumper) attempt(ctx context.Context, aw *archive.Writer, route Route) (
 	return nil
 }
 
-// describeApart describes what takeMoment has left: many tables, over a session that is not the leader's, which pg_dump has meanwhile. Of 10,000 tables
-// sizes and columns take 0.7 s, pg_dump 1.5 s.
+// describeApart describes what takeMoment has left: many tables, over a session that is not the leader's, which pg_dump has meanwhile. For
+// 10,000 tables the look takes 0.7 s.
 func (a *attempt) describeApart(ctx context.Context) error {
 	if a.m.undescribed == nil {
 		return nil

@@ -121,7 +121,7 @@ func (a *attempt) split(i int, wanted func(*table) bool) []unit {
 	return units
 }
 
-// read runs the sessions that read rows, and then has the session that holds a lane's locks read what they could not
+// read runs the sessions that read rows, which may be those of the members, and then has the session that holds a lane's locks read what they could not
 // lock. Until the catalog is there, and so until the sessions have all their work, the leader's session is pg_dump's. In order
 // the sessions are those that are open ahead.
 func (a *attempt) read(ctx context.Context) error {

@@ -20,10 +20,10 @@ var errSlipped = errors.New("the moment has to be taken again")
 const (
 	// momentAttempts bounds how often a dump starts over because DDL got in between.
 	momentAttempts = 20
-	// littleBytes is how much a session reads that pg_dump or a snapshot is the reason for. A session costs its server some 3 ms of CPU, of
-	// Greenplum's segments 70, and 40 where a process is expensive.
+	// littleBytes is below how many bytes a member's rows are read over the session that holds its snapshot. Another one costs a segment of
+	// Greenplum 70 ms of CPU, and took PostgreSQL and its client 40 on a virtual machine where page faults are dear (pgbench -C).
 	littleBytes = 1 << 20
-	// manyTables is from how many on another session than the leader's looks at them.
+	// manyTables is from how many on another session than the leader's looks at them. It costs about as much as the look at so many.
 	manyTables = 500
 	// lockBatch is how many tables one LOCK TABLE names. A longer statement gains nothing measurable.
 	lockBatch = 500

@@ -24,6 +24,10 @@ func TestServerLifecycle(t *testing.T) {
 	if got, want := s.QueryString(t, db, "SHOW work_mem"), "5MB"; got != want {
 		t.Errorf("work_mem = %s, want %s", got, want)
 	}
+	s.Exec(t, maintenanceDB, "SET work_mem = '6MB'; SELECT pg_advisory_lock(1)")
+	if got, want := s.QueryString(t, maintenanceDB, "SELECT current_setting('work_mem'), count(*) FROM pg_locks WHERE locktype = 'advisory'"), "5MB|0"; got != want {
+		t.Errorf("what a session had set and locked, seen by the next: %s, want %s", got, want)
+	}
 	s.Restart(t)
 	s.Kill(t)
 	s.Restart(t)
