@@ -176,6 +176,16 @@ func mentionsAny(text string, names map[string]string) bool {
 	return false
 }
 
+// endsInDollarTag tells whether a text ends in $tag$, behind which a string begins; a dollar sign is else a part of words.
+func endsInDollarTag(s string) bool {
+	s, ok := strings.CutSuffix(s, "$")
+	if !ok {
+		return false
+	}
+	i := strings.LastIndexByte(s, '$')
+	return i >= 0 && dollarTag(s[i:]+"$") != ""
+}
+
 // holdsWord tells whether a text has a name in it that does not go on on either side, in whatever case, and as it is written in quotes
 // or in strings.
 func holdsWord(text, name string) bool {
@@ -196,8 +206,8 @@ func holdsWord(text, name string) bool {
 				break
 			}
 			from, to := at+i, at+i+len(form)
-			if (from == 0 || !isWordPart(folded[from-1]) || !isWordPart(form[0])) &&
-				(to == len(folded) || !isWordPart(folded[to]) || !isWordPart(form[len(form)-1])) {
+			if (from == 0 || !isWordPart(folded[from-1]) || !isWordPart(form[0]) || endsInDollarTag(folded[:from])) &&
+				(to == len(folded) || !isWordPart(folded[to]) || !isWordPart(form[len(form)-1]) || dollarTag(folded[to:]) != "") {
 				return true
 			}
 			at = from + 1

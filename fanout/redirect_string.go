@@ -150,6 +150,10 @@ func (w *renamer) decode(k int) (string, bool) {
 	case strings.HasPrefix(text, "'"):
 	case strings.HasPrefix(text, "E'"), strings.HasPrefix(text, "e'"):
 		text, escapes = text[1:], true
+	case strings.HasPrefix(text, "$"):
+		tag := dollarTag(text)
+		inner, closed := strings.CutSuffix(text[len(tag):], tag)
+		return inner, closed
 	default:
 		return "", false
 	}
@@ -176,14 +180,14 @@ func (w *renamer) decode(k int) (string, bool) {
 	return b.String(), true
 }
 
-// encode puts another content into a string token, in the token's own form.
+// encode puts another content into a string token, in the token's own form; a string in dollar quotes becomes one in plain ones.
 func (w *renamer) encode(k int, content string) {
 	text := w.text(k)
 	if old, ok := w.decode(k); ok && old == content {
 		return
 	}
 	prefix, escapes := "", !w.names.std
-	if text[0] != '\'' {
+	if text[0] == 'E' || text[0] == 'e' {
 		prefix, escapes = text[:1], true
 	}
 	w.replace(k, k, prefix+stringLiteral(content, !escapes))

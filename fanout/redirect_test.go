@@ -57,6 +57,10 @@ func TestRedirectDefinitions(t *testing.T) {
 		// MERGE, from 15 and 17 on in bodies.
 		"CREATE PROCEDURE p() LANGUAGE sql BEGIN ATOMIC MERGE INTO s.t s USING s.u u ON ((s.a = u.a)) WHEN MATCHED AND (s.b > s.f(1)) THEN UPDATE SET b = u.b, s.c = 1 WHEN NOT MATCHED THEN INSERT (a, s) VALUES (u.a, s.g(2)) RETURNING s.a; END;": "CREATE PROCEDURE p() LANGUAGE sql BEGIN ATOMIC MERGE INTO n.t s USING n.u u ON ((s.a = u.a)) WHEN MATCHED AND (s.b > n.f(1)) THEN UPDATE SET b = u.b, s.c = 1 WHEN NOT MATCHED THEN INSERT (a, s) VALUES (u.a, n.g(2)) RETURNING s.a; END;",
 		"CREATE VIEW v AS SELECT j.x FROM t s, JSON_TABLE(s.doc, '$' COLUMNS (a s.t PATH '$.a', NESTED PATH '$.b' COLUMNS (b integer PATH '$' DEFAULT s.a ON EMPTY))) j;":                                                                            "CREATE VIEW v AS SELECT j.x FROM t s, JSON_TABLE(s.doc, '$' COLUMNS (a n.t PATH '$.a', NESTED PATH '$.b' COLUMNS (b integer PATH '$' DEFAULT s.a ON EMPTY))) j;",
+		// Without white space, as a person may write into a plain dump.
+		`CREATE TABLE "s".t ("a""s".x,b"s".x,c s.x DEFAULT("b"OPERATOR("s".+)"s".f())&"s".f());`: `CREATE TABLE n.t ("a""s".x,b n.x,c n.x DEFAULT("b"OPERATOR(n.+)n.f())& n.f());`,
+		`ALTER TABLE t ALTER a SET DEFAULT 'x'||$$s.q$$::regclass;`:                              `ALTER TABLE t ALTER a SET DEFAULT 'x'||'n.q'::regclass;`,
+		`GRANT ALL ON SCHEMA"s"TO"s";`:                                                           `GRANT ALL ON SCHEMA n TO"s";`,
 		// Greenplum.
 		"CREATE TABLE s.t (a integer, t text)\n DISTRIBUTED BY (a s.ops) PARTITION BY RANGE(a) (START (1) END (5) WITH (tablename='t_1_prt_1', appendonly='true'));": "CREATE TABLE n.t (a integer, t text)\n DISTRIBUTED BY (a n.ops) PARTITION BY RANGE(a) (START (1) END (5) WITH (tablename='t_1_prt_1', appendonly='true'));",
 		"CREATE READABLE EXTERNAL TABLE s.e (a s.t) LOCATION ('gpfdist://s.t:80/s.t') FORMAT 'TEXT' (delimiter E'\\t' null 's.t') ENCODING 'UTF8';":                  "CREATE READABLE EXTERNAL TABLE n.e (a n.t) LOCATION ('gpfdist://s.t:80/s.t') FORMAT 'TEXT' (delimiter E'\\t' null 's.t') ENCODING 'UTF8';",
@@ -75,17 +79,21 @@ func TestRedirectDefinitions(t *testing.T) {
 // What can't be told is refused, and what looks like a name and is data is reported.
 func TestRedirectDoubts(t *testing.T) {
 	for sql, part := range map[string]string{
-		"CREATE VIEW v AS SELECT s.a FROM s.t;":                                                        "names the schema or a column",
-		"CREATE VIEW v AS SELECT 1 FROM s.unknown s;":                                                  "names the schema or an alias",
-		"CREATE VIEW v AS SELECT 1 FROM db.s.t;":                                                       "three parts",
-		`CREATE VIEW v AS SELECT 1 FROM U&"\0073".t;`:                                                  "U&",
-		"ALTER TABLE t ALTER a SET DEFAULT '{s.t}'::regclass[];":                                       "not redirected",
-		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$SELECT 1 FROM s.t$$;":                       "its body",
-		"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$BEGIN EXECUTE 'DROP TABLE S.t'; END$$;": "its body",
-		"CREATE FUNCTION f() RETURNS int LANGUAGE plpython3u AS $$ # s\nreturn 1 $$;":                  "its body",
-		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT format(''%I.t'', ''s'')';":            "its body",
-		`CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$SELECT 1 FROM U&"\0073".t$$;`:               "its body",
-		`CREATE FUNCTION f() RETURNS int LANGUAGE sql AS E'SELECT \'s\'';`:                             "its body",
+		"CREATE VIEW v AS SELECT s.a FROM s.t;":                                                                "names the schema or a column",
+		"CREATE VIEW v AS SELECT 1 FROM s.unknown s;":                                                          "names the schema or an alias",
+		"CREATE VIEW v AS SELECT 1 FROM db.s.t;":                                                               "three parts",
+		`CREATE VIEW v AS SELECT 1 FROM U&"\0073".t;`:                                                          "U&",
+		"ALTER TABLE t ALTER a SET DEFAULT '{s.t}'::regclass[];":                                               "not redirected",
+		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$SELECT 1 FROM s.t$$;":                               "its body",
+		"CREATE FUNCTION f() RETURNS int LANGUAGE plpgsql AS $$BEGIN EXECUTE 'DROP TABLE S.t'; END$$;":         "its body",
+		"CREATE FUNCTION f() RETURNS int LANGUAGE plpython3u AS $$ # s\nreturn 1 $$;":                          "its body",
+		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS 'SELECT format(''%I.t'', ''s'')';":                    "its body",
+		`CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$SELECT 1 FROM U&"\0073".t$$;`:                       "its body",
+		"CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $x$BEGIN EXECUTE $$s.t$$; END$x$;":               "its body",
+		"CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $x$BEGIN EXECUTE $a1$DROP SCHEMA s$a1$; END$x$;": "its body",
+		"CREATE FUNCTION f() RETURNS void LANGUAGE plpgsql AS $x$BEGIN EXECUTE 'DO $$s.f();$$'; END$x$;":       "its body",
+		"CREATE FUNCTION f() RETURNS int LANGUAGE plpython3u AS $$s$$;":                                        "its body",
+		`CREATE FUNCTION f() RETURNS int LANGUAGE sql AS E'SELECT \'s\'';`:                                     "its body",
 	} {
 		got := renameIn(sql, &archive.Entry{Name: "v"}, map[string]string{"s": "n"})
 		if !strings.Contains(strings.Join(got.doubts, "; "), part) {
@@ -94,6 +102,7 @@ func TestRedirectDoubts(t *testing.T) {
 	}
 	for _, sql := range []string{
 		"CREATE FUNCTION f() RETURNS int LANGUAGE sql AS $$SELECT 1 -- s.t\n FROM xs.t, sx.t, s_t /* s */$$;",
+		"CREATE FUNCTION f() RETURNS int LANGUAGE plperl AS $x$ my $s = $a . \"$s\"; s$s; return $s; $x$;",
 		"CREATE FUNCTION f() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN IF NEW.a > OLD.a THEN NEW.b := f(NEW.c, OLD.d); INSERT INTO x VALUES (NEW.*); RETURN NEW; END IF; END$$;",
 	} {
 		if got := renameIn(sql, &archive.Entry{}, map[string]string{"s": "n", "new": "x", "old": "y"}); len(got.doubts) > 0 {
@@ -159,6 +168,9 @@ func FuzzRedirect(f *testing.F) {
 		"MERGE INTO s.t USING (s.u) ON s.a WHEN", "INSERT INTO s.t WITH x AS (DELETE FROM s.u USING s.v) SELECT ROWS FROM (s.f(1) AS (a s.t))", "SELECT 's.t'::regclass[], ('s'::text)::regnamespace",
 		"SET search_path TO 's', s", "CREATE FUNCTION f() AS $$s$$ LANGUAGE", "COMMENT ON COLUMN s.s.s.s IS 's'", "UPDATE s.t TABLESAMPLE s.f(", "OPERATOR(s.*)", `U&"s".t`,
 	} {
+		f.Add(sql, true)
+	}
+	for _, sql := range []string{`""s.t`, `SET search_path TO "x"s"y",u&s`, `1."s".t`, `SELECT $"s"$.t, u&s.f(), "x"s"y"`, `SELECT 'x'$$s.t$$'y'::regclass, 'x'$$s.t$$::regclass`} {
 		f.Add(sql, true)
 	}
 	f.Fuzz(func(t *testing.T, sql string, std bool) {

@@ -137,16 +137,37 @@ func (s *statement) list(i int) [][2]int {
 
 // cut takes tokens first to last out, and the white space before them.
 func (s *statement) cut(first, last int) {
-	from := s.tokens[first].from
+	from, text := s.tokens[first].from, ""
 	if first > 0 {
 		from = s.tokens[first-1].to
+		if s.touches(last, last+1) && s.grows(first-1) && s.grows(last+1) {
+			text = " "
+		}
 	}
-	s.edits = append(s.edits, edit{from, s.tokens[last].to, ""})
+	s.edits = append(s.edits, edit{from, s.tokens[last].to, text})
 }
 
-// replace puts text in the place of tokens first to last.
+// replace puts text, which is a name or a string, in the place of tokens first to last, with a space where it would run into a
+// neighbour: between ("a"s.t) the type can become a quoted name, too, and two of these without a space are one.
 func (s *statement) replace(first, last int, text string) {
+	if s.touches(first-1, first) && s.grows(first-1) {
+		text = " " + text
+	}
+	if s.touches(last, last+1) && s.grows(last+1) {
+		text += " "
+	}
 	s.edits = append(s.edits, edit{s.tokens[first].from, s.tokens[last].to, text})
+}
+
+// touches tells whether nothing stands between tokens a and b, which follow each other.
+func (s *statement) touches(a, b int) bool {
+	return a >= 0 && b < len(s.tokens) && s.tokens[a].to == s.tokens[b].from
+}
+
+// grows tells whether token i and a name or string that touches it may be read as one token. Of the marks, & may make a U&"..." of
+// them, and $ can be a part of words.
+func (s *statement) grows(i int) bool {
+	return s.tokens[i].kind != tokenMark || s.text(i) == "&" || s.text(i) == "$"
 }
 
 // result is the statement with its edits, without a semicolon.
