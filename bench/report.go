@@ -37,6 +37,14 @@ func (r *report) wanted(name, base, what string, limit float64) {
 	r.note("%s / %s: %s %.2f (wanted: at most %g)", name, base, what, ratio(this, that, what), limit)
 }
 
+// bound notes how much faster than a case two cores can be at best that are never idle, and need no CPU more than it.
+func (r *report) bound(name string) {
+	if s, ok := r.find(name); ok && s.all > 0 {
+		r.note("%s: %s s of CPU with the server's, so that two cores that never idle need at least %.2f of its time for the same work",
+			name, seconds(s.all), s.all.Seconds()/2/s.wall.Seconds())
+	}
+}
+
 func (r *report) find(name string) (sample, bool) {
 	for _, row := range r.rows {
 		if row.name == name {
