@@ -121,7 +121,7 @@ func (t *dumpallTool) run(ctx context.Context, conninfo string, o *GlobalsOption
 		return "", fmt.Errorf("pg_dumpall was ended: %w", context.Cause(ctx))
 	case readErr != nil:
 		return "", fmt.Errorf("%w: %w", ErrPgDumpall, readErr)
-	case waitErr != nil:
+	case waitErr != nil && !errors.Is(waitErr, exec.ErrWaitDelay): // with that one it ended well, and what it wrote tells its end
 		return "", t.failed(waitErr, stderr.String(), o)
 	}
 	if !strings.Contains(string(out[max(0, len(out)-200):]), "database cluster dump complete") {

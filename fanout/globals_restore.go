@@ -169,7 +169,7 @@ func (m *globalsMaker) entry(ctx context.Context, e *archive.Entry) error {
 }
 
 // wanted tells whether what belongs to objects is to be made: with one of them, or by force. A comment belongs to one object,
-// rights to all roles that they name.
+// rights to all roles that they name; those that PUBLIC alone has on a parameter to that parameter, which is there if it has rights.
 func (m *globalsMaker) wanted(e *archive.Entry) bool {
 	deps := e.Deps
 	if e.Kind == kindComment || e.Kind == kindLabel {
@@ -179,6 +179,9 @@ func (m *globalsMaker) wanted(e *archive.Entry) bool {
 		return true
 	}
 	if e.Kind == kindParameterACL {
+		if len(e.Deps) == 0 && !m.there.has(kindParameterACL, strings.ReplaceAll(e.Name, `"`, "")) { // whose name has no quotes in it
+			return true
+		}
 		m.left = append(m.left, describeGlobal(e))
 	}
 	return false
@@ -244,7 +247,7 @@ func (m *globalsMaker) summarize() {
 	if !m.o.Force {
 		add("roles and tablespaces that were there stay as they are: %s", m.result.Existed)
 	}
-	add("left out, since the roles that it is about were there: %s", m.left)
+	add("left out, since the roles or parameters that it is about were there: %s", m.left)
 	add("roles that may log in were made without a password: %s", m.nologin)
 }
 

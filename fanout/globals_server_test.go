@@ -233,23 +233,24 @@ func TestGlobalsExisting(t *testing.T) {
 		t.Skip("a server without rights on parameters")
 	}
 	from.Exec(t, "postgres", `CREATE ROLE a LOGIN; CREATE ROLE b; CREATE ROLE c; CREATE ROLE boss SUPERUSER; GRANT b TO a; GRANT b TO c; GRANT boss TO a;
-ALTER ROLE a SET work_mem = '7MB'; COMMENT ON ROLE b IS 'from'; GRANT SET ON PARAMETER work_mem TO a, b; GRANT SET ON PARAMETER log_statement TO c`)
-	to.Exec(t, "postgres", "CREATE ROLE a; CREATE ROLE b; CREATE ROLE boss; COMMENT ON ROLE b IS 'to'")
+ALTER ROLE a SET work_mem = '7MB'; COMMENT ON ROLE b IS 'from'; GRANT SET ON PARAMETER work_mem TO a, b; GRANT SET ON PARAMETER log_statement TO c;
+GRANT SET ON PARAMETER "my.Custom" TO PUBLIC; GRANT SET ON PARAMETER log_duration TO PUBLIC`)
+	to.Exec(t, "postgres", "CREATE ROLE a; CREATE ROLE b; CREATE ROLE boss; COMMENT ON ROLE b IS 'to'; GRANT SET ON PARAMETER log_duration TO a")
 	cat := globalsOf(t, from, fanout.GlobalsOptions{})
 	state := func() string {
 		return to.QueryString(t, "postgres", `SELECT rolname, rolcanlogin, rolsuper, rolconfig, shobj_description(oid, 'pg_authid') FROM pg_roles WHERE length(rolname) <= 4 ORDER BY 1`) +
 			" " + to.QueryString(t, "postgres", `SELECT string_agg(r.rolname || '>' || m.rolname, ' ' ORDER BY r.rolname, m.rolname) FROM pg_auth_members a JOIN pg_roles r ON r.oid = a.roleid JOIN pg_roles m ON m.oid = a.member WHERE r.rolname !~ '^pg_'`) +
-			" " + to.QueryString(t, "postgres", `SELECT string_agg(parname, ' ' ORDER BY parname) FROM pg_parameter_acl`)
+			" " + to.QueryString(t, "postgres", `SELECT string_agg(parname || CASE WHEN paracl::text LIKE '%{=%' OR paracl::text LIKE '%,=%' THEN '!' ELSE '' END, ' ' ORDER BY parname) FROM pg_parameter_acl`)
 	}
 	res, err := fanout.RestoreGlobals(t.Context(), superConn(t, to, "postgres"), cat, fanout.GlobalsRestoreOptions{})
 	if err != nil || !res.OK() {
 		t.Fatalf("%v, %+v", err, res)
 	}
-	if got, want := state(), "a|f|f||\nb|f|f||to\nboss|f|f||\nc|f|f|| b>c log_statement"; got != want {
+	if got, want := state(), "a|f|f||\nb|f|f||to\nboss|f|f||\nc|f|f|| b>c log_duration log_statement my.custom!"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 	w := strings.Join(res.Warnings, "\n")
-	for _, part := range []string{"stay as they are: role a, role b, role boss, role postgres", "membership b TO a, membership boss TO a, PARAMETER ACL work_mem"} {
+	for _, part := range []string{"stay as they are: role a, role b, role boss, role postgres", "membership b TO a, membership boss TO a, PARAMETER ACL log_duration, PARAMETER ACL work_mem"} {
 		if !strings.Contains(w, part) {
 			t.Errorf("%s: not in %s", part, w)
 		}
@@ -258,7 +259,7 @@ ALTER ROLE a SET work_mem = '7MB'; COMMENT ON ROLE b IS 'from'; GRANT SET ON PAR
 	if err != nil || !res.OK() {
 		t.Fatalf("%v, %+v", err, res)
 	}
-	if got, want := state(), "a|t|f|{work_mem=7MB}|\nb|f|f||from\nboss|f|t||\nc|f|f|| b>a b>c boss>a log_statement work_mem"; got != want {
+	if got, want := state(), "a|t|f|{work_mem=7MB}|\nb|f|f||from\nboss|f|t||\nc|f|f|| b>a b>c boss>a log_duration! log_statement my.custom! work_mem"; got != want {
 		t.Errorf("%s, want %s", got, want)
 	}
 }

@@ -25,7 +25,9 @@ func lookForGlobals(ctx context.Context, conn *wire.Conn) (*globalsThere, error)
 		{kindTablespace, "SELECT spcname FROM pg_catalog.pg_tablespace"},
 		{kindDatabase, "SELECT datname FROM pg_catalog.pg_database"},
 	}
-	for _, c := range [][3]string{{kindResourceQueue, "pg_resqueue", "rsqname"}, {kindResourceGroup, "pg_resgroup", "rsgname"}} {
+	for _, c := range [][3]string{
+		{kindResourceQueue, "pg_resqueue", "rsqname"}, {kindResourceGroup, "pg_resgroup", "rsgname"}, {kindParameterACL, "pg_parameter_acl", "parname"},
+	} {
 		found, err := conn.QueryString(ctx, "SELECT pg_catalog.count(*) FROM pg_catalog.pg_class WHERE relnamespace = 11 AND relname = "+wire.Literal(c[1]))
 		if err != nil {
 			return nil, fmt.Errorf("look for roles and tablespaces: %w", err)

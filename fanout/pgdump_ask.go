@@ -120,9 +120,10 @@ func (p *PgDump) ask(ctx context.Context, arg string) (string, error) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, p.Path, arg)
 	cmd.Env = p.env(os.Environ())
-	cmd.WaitDelay = time.Second
+	cmd.WaitDelay = pgDumpVersionTimeout // a machine that stands still for a second, as when it is moved to another host, is no reason to give up
 	out, err := cmd.Output()
 	switch {
+	case errors.Is(err, exec.ErrWaitDelay): // it ended well, and something that it started did not
 	case errors.Is(err, syscall.EMFILE), errors.Is(err, syscall.ENFILE): // for which it can do nothing
 		return "", fmt.Errorf("cannot run %s: %w", p.Path, err)
 	case err != nil:
