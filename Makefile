@@ -32,12 +32,13 @@ setup: ## install PostgreSQL, its contrib modules and a C compiler if they are m
 clients: ## fetch the pg_dump and pg_restore of other releases, for tests
 	@tools/clients
 
-# The race detector makes tests two to three times as long. These have one goroutine, or run a program many times that others run with it: they do
-# without.
+# The race detector makes tests two to three times as long, and some that handle much data ten times. These have one goroutine, or do many times, or
+# with more data, what others do with it: they do without.
 UNRACED := ^TestScripts$$/^(databases|demo|dependencies|dumpall|gpbackup|inserts|redirect|select|sets)$$
 UNRACED := $(UNRACED)|^Test(Large|VolumesNothingLeft|VolumesNothingLeftOfRestores)$$
 UNRACED := $(UNRACED)|^Test(ClusterBitFlips|ClusterTruncated|EveryBitFlip|FloatsInArchive|SalvageClusterEverywhere|SalvageEvery.*|SetFlips|ShortestIsTheServers)$$
 UNRACED := $(UNRACED)|^Test(ClusterScriptOfServer|FlippedBits|Inserts.*|SplitSQLWindow|StockReads.*|Truncated|UnpackDamage|WindowOfLargeStatement)$$
+UNRACED := $(UNRACED)|^Test(CopyOutRowsInOneMessage|CopyOutRowSizes|RowsOutRowSizes|RowsOutRowOf100MB|WriteLargestPiece)$$
 UNRACED := $(UNRACED)|^TestPlain(.*OfServer|Memory|OfPgRestore|Samples.*|Truncated)$$|^TestIncomplete$$
 
 # One package after the other: each starts servers of its own and keeps all cores busy. Side by side on two cores they took

@@ -2,7 +2,6 @@ package fanout_test
 
 import (
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -81,7 +80,7 @@ func definition(t *testing.T, srv *pgtest.Server, db string, e *archive.Entry) [
 		t.Fatalf("%v: %s", err, out)
 	}
 	var lines []string
-	script := regexp.MustCompile(`(?m)^\\(un)?restrict .*$`).ReplaceAllString(string(out), "")
+	script := pgtest.WithoutKeys(string(out))
 	for _, block := range strings.Split(script, "\n--\n-- ") {
 		if !strings.Contains(block, "Type: FK CONSTRAINT") && !strings.Contains(block, "Type: PUBLICATION") {
 			lines = append(lines, block)

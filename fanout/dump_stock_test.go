@@ -9,7 +9,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -85,15 +84,7 @@ func stockScript(t *testing.T, srv *pgtest.Server, db string, flags ...string) s
 
 // splitScript divides a script into lines, with large objects in order, as no two programs need to agree on theirs.
 func splitScript(script string) []string {
-	one := regexp.MustCompile(`(?s)SELECT pg_catalog\.lo_open\(.*?lo_close\(0\);\n\n`)
-	all := one.FindAllString(script, -1)
-	slices.Sort(all)
-	script = one.ReplaceAllStringFunc(script, func(string) string {
-		first := all[0]
-		all = all[1:]
-		return first
-	})
-	return strings.Split(script, "\n")
+	return strings.Split(pgtest.SortLargeObjects(script), "\n")
 }
 
 // TestDumpPlainWhileDDLWaits has an ALTER TABLE queue behind the leader's lock before a session asks for its own: the

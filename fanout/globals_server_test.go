@@ -98,8 +98,11 @@ func pgDumpall(t *testing.T, srv *pgtest.Server, args ...string) string {
 
 // globalLines are the statements of pg_dumpall's text, without keys and the directories of tablespaces.
 func globalLines(text string) string {
-	text = regexp.MustCompile(`(?m)^\\(un)?restrict .*$`).ReplaceAllString(text, "")
-	return regexp.MustCompile(`LOCATION '([^']|'')*'`).ReplaceAllString(text, "LOCATION")
+	parts := strings.Split(pgtest.WithoutKeys(text), "LOCATION '")
+	for i := range parts[1:] {
+		_, parts[i+1], _ = strings.Cut(parts[i+1], "'") // no directory of the tests has a quote in its name
+	}
+	return strings.Join(parts, "LOCATION")
 }
 
 // moveTablespaces has the tablespaces of an archive lie on another server.

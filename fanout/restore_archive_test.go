@@ -6,7 +6,6 @@ import (
 	"errors"
 	"io"
 	"os/exec"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -249,8 +248,7 @@ func schemaOf(t *testing.T, srv *pgtest.Server, db string) string {
 	check(t, err)
 	out, err := pgtest.Output(t, exec.CommandContext(t.Context(), path, "-s", "-d", srv.Conninfo(db)))
 	check(t, err)
-	// The key is random.
-	return regexp.MustCompile(`(?m)^\\(un)?restrict .*\n`).ReplaceAllString(string(out), "")
+	return pgtest.WithoutKeys(string(out))
 }
 
 // sameSchema fails the test where two databases have different schemas.

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"slices"
 	"strings"
 	"testing"
 
@@ -27,7 +26,7 @@ func TestScriptOfArchive(t *testing.T) {
 	want := pgRestore(t, srv, "--restrict-key="+testRestrictKey, "-f", "-", d.file)
 	var got bytes.Buffer
 	check(t, WriteScript(t.Context(), a, &got, ScriptOptions{RestrictKey: testRestrictKey}))
-	compareText(t, sortLargeObjects(want), sortLargeObjects(got.String()))
+	compareText(t, pgtest.SortLargeObjects(want), pgtest.SortLargeObjects(got.String()))
 
 	got.Reset()
 	check(t, WriteScript(t.Context(), a, &got, ScriptOptions{SingleTransaction: true}))
@@ -66,18 +65,6 @@ func TestScriptOfGreenplum(t *testing.T) {
 	if !strings.Contains(got.String(), "\n-- Dumped from database version 6.24.3 (Greenplum)\n") {
 		t.Errorf("the product is lost:\n%.300s", got.String())
 	}
-}
-
-// sortLargeObjects puts the large objects of a script in order, which no two programs need to agree on.
-func sortLargeObjects(script string) string {
-	one := regexp.MustCompile(`(?s)SELECT pg_catalog\.lo_open\(.*?lo_close\(0\);\n\n`)
-	all := one.FindAllString(script, -1)
-	slices.Sort(all)
-	return one.ReplaceAllStringFunc(script, func(string) string {
-		first := all[0]
-		all = all[1:]
-		return first
-	})
 }
 
 // scriptText is a stock dump as a script.

@@ -117,3 +117,16 @@ func processes(t *testing.T) string {
 	}
 	return string(all)
 }
+
+func TestScriptText(t *testing.T) {
+	const script = "\\restrict a\nSELECT '\\restrict b';\n\\unrestrict a\n\n\\restrict c\n"
+	if got, want := WithoutKeys(script), "SELECT '\\restrict b';\n\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	object := func(s string) string {
+		return "SELECT pg_catalog.lo_open('" + s + "', 131072);\nSELECT pg_catalog.lo_close(0);\n\n"
+	}
+	if got, want := SortLargeObjects("a\n"+object("2")+"b\n"+object("1")+"c\n"), "a\n"+object("1")+"b\n"+object("2")+"c\n"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+}
