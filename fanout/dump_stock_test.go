@@ -122,20 +122,16 @@ func TestDumpPlainFaults(t *testing.T) {
 	db := srv.CreateDB(t)
 	manyTables(t, srv, db)
 	kill := func(which string) func(context.CancelFunc) {
-		return func(context.CancelFunc) {
-			srv.Exec(t, "postgres", "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '"+db+"' AND "+which)
-		}
+		return func(context.CancelFunc) { srv.KillSessions(t, db, which) }
 	}
-	// Sessions are ahead of the writer as far as they can be. One that waits for it has sent all of a table, perhaps.
-	const reads = "(query LIKE 'COPY%' OR query LIKE 'ROLLBACK TO SAVEPOINT batch%')"
 	plain, custom := fanout.StockOptions{Format: fanout.FormatPlain}, fanout.StockOptions{Format: fanout.FormatCustom, Codec: archive.CodecZstd}
 	for name, c := range map[string]struct {
 		fault func(context.CancelFunc)
 		err   error // of the writer
 		want  func(error) bool
 	}{
-		"a reading session is killed": {fault: kill(reads), want: isServerOrLost},
-		"the leader is killed":        {fault: kill("NOT " + reads), want: func(err error) bool { return err != nil }},
+		"a reading session is killed": {fault: kill(isReading), want: isServerOrLost},
+		"the leader is killed":        {fault: kill("NOT " + isReading), want: func(err error) bool { return err != nil }},
 		"cancelled":                   {fault: func(c context.CancelFunc) { c() }, want: func(err error) bool { return errors.Is(err, context.Canceled) }},
 		"disk full":                   {fault: func(context.CancelFunc) {}, err: syscall.ENOSPC, want: func(err error) bool { return errors.Is(err, syscall.ENOSPC) }},
 	} {

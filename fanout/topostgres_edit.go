@@ -147,7 +147,7 @@ func (s *statement) cut(first, last int) {
 	s.edits = append(s.edits, edit{from, s.tokens[last].to, text})
 }
 
-// replace puts text, which is a name or a string, in the place of tokens first to last, with a space where it would run into a
+// replace puts text, such as a name or a string, in the place of tokens first to last, with a space where it would run into a
 // neighbour: between ("a"s.t) the type can become a quoted name, too, and two of these without a space are one.
 func (s *statement) replace(first, last int, text string) {
 	if s.touches(first-1, first) && s.grows(first-1) {

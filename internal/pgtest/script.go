@@ -11,18 +11,18 @@ func WithoutKeys(script string) string {
 	script = "\n" + script
 	for _, command := range []string{"\n\\restrict ", "\n\\unrestrict "} {
 		var b strings.Builder
-		for {
-			before, after, found := strings.Cut(script, command)
-			b.WriteString(before)
-			if !found {
-				break
+		for i := strings.Index(script, command); i >= 0; i = strings.Index(script, command) {
+			b.WriteString(script[:i])
+			if end := strings.IndexByte(script[i+1:], '\n'); end < 0 {
+				script = ""
+			} else {
+				script = script[i+1+end:] // with the line feed before the next line
 			}
-			_, rest, _ := strings.Cut(after, "\n")
-			script = "\n" + rest
 		}
+		b.WriteString(script)
 		script = b.String()
 	}
-	return script[1:]
+	return strings.TrimPrefix(script, "\n")
 }
 
 // SortLargeObjects puts the large objects of a script in order, which no two programs need to agree on.

@@ -260,6 +260,19 @@ func (s *Server) Sessions(tb testing.TB, db string) string {
 		WHERE backend_type = 'client backend' AND application_name <> 'pgtest' AND datname = '`+db+`' ORDER BY pid`)
 }
 
+// KillSessions ends the client sessions in a database, other than pgtest's own, for which a condition on pg_stat_activity holds.
+// It waits until there is one: a session that works is between two statements every now and then.
+func (s *Server) KillSessions(tb testing.TB, db, condition string) {
+	tb.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if s.QueryString(tb, maintenanceDB, `SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+			WHERE backend_type = 'client backend' AND application_name <> 'pgtest' AND datname = '`+db+`' AND (`+condition+`)`) != "0" {
+			return
+		}
+	}
+	tb.Errorf("no session in %s for which %s; there are:\n%s", db, condition, s.Sessions(tb, db))
+}
+
 // WaitNoSessions fails the test if sessions in a database, other than pgtest's own, are still there after a while.
 func (s *Server) WaitNoSessions(tb testing.TB, db string) {
 	tb.Helper()
