@@ -42,6 +42,11 @@ func TestToPostgresDefinitions(t *testing.T) {
 			"CREATE TABLE t (encoding integer, distributed text, \"with\" int, partition int) WITH (fillfactor='80', toast.autovacuum_enabled='false');\n",
 		},
 		{
+			"no white space around clauses", kindTable,
+			"CREATE TABLE t (a int ENCODING (compresstype=none)NOT NULL, b int)WITH(appendonly=true)DISTRIBUTED BY(a);\n",
+			"CREATE TABLE t (a int NOT NULL, b int);\n",
+		},
+		{
 			"Greenplum 7's storage", kindTable,
 			"CREATE TABLE t (a int, b int, COLUMN a ENCODING (compresstype=zlib), DEFAULT COLUMN ENCODING (compresstype=none)) USING ao_column WITH (compresslevel=1) DISTRIBUTED BY (a);\n",
 			"CREATE TABLE t (a int, b int);\n",
