@@ -95,17 +95,20 @@ func (c *Conn) during(ctx context.Context, call func() error) error {
 // that was reached, with TLS if the session has it, so that the key stays secret. It waits until the server closes that
 // connection, which it does after it has passed the request on.
 func (c *Conn) sendCancel(ctx context.Context) error {
-	nc, err := c.route.dialer.DialContext(ctx, c.route.network, c.route.address)
+	raw, err := c.route.dialer.DialContext(ctx, c.route.network, c.route.address)
 	if err != nil {
 		return err
 	}
-	defer nc.Close() //nolint:errcheck // nothing is expected from it any more
+	defer raw.Close() //nolint:errcheck // nothing is expected from it any more
+	limited := make(chan struct{})
 	stop := context.AfterFunc(ctx, func() {
-		nc.SetDeadline(time.Unix(1, 0)) //nolint:errcheck,gosec // fails only if it is closed already
+		defer close(limited)
+		raw.SetDeadline(time.Unix(1, 0)) //nolint:errcheck,gosec // fails only if it is closed already
 	})
 	defer stop()
+	nc := raw
 	if c.tls != nil {
-		if nc, err = c.cancelTLS(ctx, nc); err != nil {
+		if nc, err = c.cancelTLS(ctx, raw); err != nil {
 			return err
 		}
 	}
@@ -113,7 +116,9 @@ func (c *Conn) sendCancel(ctx context.Context) error {
 		return err
 	}
 	// The call may be over meanwhile. A request on its way must not be left to hit the session's next statement.
-	stop()
+	if !stop() {
+		<-limited // else its deadline could come after this one
+	}
 	if err := nc.SetDeadline(time.Now().Add(cancelPassed)); err != nil {
 		return err
 	}

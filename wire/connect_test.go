@@ -6,11 +6,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"math/big"
 	"net"
 	"os"
@@ -172,5 +174,43 @@ func pool(nc net.Conn) string {
 func TestCancelKeysOfAnyLength(t *testing.T) {
 	if got, want := cancelRequest(258, []byte("a longer key")), []byte("\x00\x00\x00\x18\x04\xd2\x16\x2e\x00\x00\x01\x02a longer key"); !bytes.Equal(got, want) {
 		t.Errorf("%q, want %q", got, want)
+	}
+}
+
+// A call may be over at any moment while TLS is set up for a request to cancel it.
+func TestCancelIsGivenUp(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	c := scripted("")
+	if c.cfg, err = ParseConfig("host=localhost user=u dbname=d"); err != nil {
+		t.Fatal(err)
+	}
+	c.route, c.tls = &route{network: "tcp", address: l.Addr().String()}, &tls.Config{ServerName: "localhost", MinVersion: tls.VersionTLS12}
+	for _, answer := range []string{"", "N", "S"} { // nothing, no TLS, and TLS that never comes
+		for range 20 {
+			ctx, cancel := context.WithCancel(testContext(t))
+			sent := make(chan error, 1)
+			go func() { sent <- c.sendCancel(ctx) }()
+			nc, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err := io.ReadFull(nc, make([]byte, 8)); err != nil {
+				t.Error(err)
+			}
+			if _, err := io.WriteString(nc, answer); err != nil {
+				t.Error(err)
+			}
+			cancel()
+			if err := <-sent; err == nil {
+				t.Errorf("%q: a request was sent", answer)
+			}
+			if err := nc.Close(); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
