@@ -76,6 +76,26 @@ func (f *fieldSorter) sort(row []byte) error {
 	return nil
 }
 
+// sourceRows gives the rows of all streams of a table of another program's dump, with the columns of the first one, which are those of its COPY
+// statement: a partition may have them in another order.
+func sourceRows(ctx context.Context, src archive.Source, streams []archive.Stream, fn func(text []byte) error) error {
+	for i := range streams {
+		s := &streams[i]
+		order, err := fieldOrder(s.Columns, streams[0].Columns)
+		if err != nil {
+			return fmt.Errorf("table %s: %w", qualifiedID(s.Schema, s.Table), err)
+		}
+		give := fn
+		if order != nil {
+			give = (&fieldSorter{order: order, fn: fn}).write
+		}
+		if err := src.StreamRows(ctx, s.ID, give); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // streamText gives the rows of a stream with the columns in the order of a COPY statement.
 func streamText(ctx context.Context, a *archive.Reader, d *archive.Decoder, s *archive.Stream, statement string, fn func(text []byte) error) error {
 	if !loadable(s.Form) {

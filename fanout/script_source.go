@@ -110,14 +110,12 @@ func (s *foreignSource) Rows(ctx context.Context, entry int32, fn func(text []by
 		return noRows(s.Source, entry)
 	}
 	var total uint64
-	for _, x := range streams {
-		err := s.StreamRows(ctx, x.ID, func(text []byte) error {
-			total += uint64(bytes.Count(text, []byte{'\n'}))
-			return fn(text)
-		})
-		if err != nil {
-			return err
-		}
+	err := sourceRows(ctx, s.Source, streams, func(text []byte) error {
+		total += uint64(bytes.Count(text, []byte{'\n'}))
+		return fn(text)
+	})
+	if err != nil {
+		return err
 	}
 	return countRows(s.Source, entry, total)
 }

@@ -43,6 +43,9 @@ func (s *Set) fill(b *catalogBuilder) error {
 	if err := s.addData(b); err != nil {
 		return err
 	}
+	if len(s.streams) > 0 && embedsASCII(b.cat.Encoding) {
+		return fmt.Errorf("%w: they are in %s, a backslash in which may be a part of a character; restore it with gprestore", ErrEncoding, b.cat.Encoding)
+	}
 	b.values()
 	post, keys := apart(post)
 	b.pieces(post, archive.SectionPostData)
@@ -209,6 +212,17 @@ func (b *catalogBuilder) settings(global []piece) {
 	} {
 		e.Section = archive.SectionPreData
 		b.add(e)
+	}
+}
+
+// embedsASCII says that bytes below 0x80 may be parts of characters: CSV in such an encoding would be taken apart wrongly. gpbackup's own sessions
+// have UTF8, if nobody makes them have another one.
+func embedsASCII(encoding string) bool {
+	switch strings.ToUpper(encoding) {
+	case "SJIS", "SHIFT_JIS_2004", "BIG5", "GBK", "UHC", "GB18030", "JOHAB":
+		return true
+	default:
+		return false
 	}
 }
 

@@ -85,7 +85,7 @@ func (s *Set) copyRows(ctx context.Context, c *cursor, p *dataPlace, rows *csvRo
 		b := buf
 		if p.to >= 0 {
 			if b = buf[:min(int64(len(buf)), p.to-c.at)]; len(b) == 0 {
-				return errors.Join(rows.close(), c.finish(p))
+				return errors.Join(rows.close(), c.finish(ctx, p))
 			}
 		}
 		n, err := c.r.Read(b)
@@ -106,10 +106,14 @@ func (s *Set) copyRows(ctx context.Context, c *cursor, p *dataPlace, rows *csvRo
 	}
 }
 
-// finish looks, behind the last table of a single file, whether that ends there: only then the checksum of the compression is read.
-func (c *cursor) finish(p *dataPlace) error {
+// finish reads, behind the last table of a single file that is read, what is left of it, and looks whether it ends where it should: only then
+// the checksum of the compression is read.
+func (c *cursor) finish(ctx context.Context, p *dataPlace) error {
 	if !p.last {
 		return nil
+	}
+	if err := c.skipTo(ctx, p.fileEnd); err != nil {
+		return err
 	}
 	var one [1]byte
 	n, err := io.ReadFull(c.r, one[:])

@@ -109,6 +109,7 @@ func (s *Set) addData(b *catalogBuilder) error {
 			return err
 		}
 	}
+	s.markLast()
 	s.warnOfDoubt()
 	if s.uncounted > 0 {
 		s.desc.Warnings = append(s.desc.Warnings, fmt.Sprintf(
@@ -133,10 +134,12 @@ func newRoots(all []tableData) *roots {
 	x := &roots{whole: make(map[relation]bool), schemas: make(map[string]map[string]bool)}
 	for i := range all {
 		d := &all[i]
-		root := d.root()
-		switch {
-		case root == "":
+		if d.root() == "" {
 			x.whole[relation{d.Schema, d.Name}] = true
+			continue
+		}
+		root := quoted(d.root())
+		switch {
 		case x.schemas[root] == nil:
 			x.schemas[root] = map[string]bool{d.Schema: true}
 		default:
@@ -156,11 +159,49 @@ func (x *roots) of(d *tableData, b *catalogBuilder) relation {
 	if root, ok := b.moved[d.fqn()]; ok {
 		return root
 	}
-	root := relation{d.Schema, d.root()}
+	if root, ok := b.rootOf(d.fqn()); ok { // from Greenplum 7 on, with its schema
+		if b.relations[root.fqn()] == 0 {
+			return own
+		}
+		return root
+	}
+	root := relation{d.Schema, quoted(d.root())}
 	if x.whole[root] || b.relations[root.fqn()] == 0 && len(x.schemas[root.name]) > 1 {
 		return own
 	}
 	return root
+}
+
+// rootOf is the table that a partition with a definition of its own is of.
+func (b *catalogBuilder) rootOf(partition string) (relation, bool) {
+	const most = 64 // levels
+	name, found := partition, false
+	for range most {
+		parent, ok := b.parents[name]
+		if !ok {
+			break
+		}
+		name, found = parent, true
+	}
+	n := nameLength(name)
+	if !found || n == 0 || n+1 >= len(name) || name[n] != '.' {
+		return relation{}, false
+	}
+	return relation{name[:n], name[n+1:]}, true
+}
+
+// quoted is a name as SQL writes it that may be without its quotes: gpbackup writes the names of partitioned tables of Greenplum 7 so. A
+// keyword needs none behind a schema.
+func quoted(name string) string {
+	plain := name != ""
+	for i := range len(name) {
+		c := name[i]
+		plain = plain && (c == '_' || c >= 'a' && c <= 'z' || i > 0 && (c >= '0' && c <= '9' || c == '$'))
+	}
+	if plain || len(name) > 1 && quotedLength(name, '"', false) == len(name) && name[0] == '"' {
+		return name
+	}
+	return `"` + strings.ReplaceAll(name, `"`, `""`) + `"`
 }
 
 // seenSegments counts them by their files, where an old configuration does not tell.
@@ -200,7 +241,13 @@ func (s *Set) addTable(b *catalogBuilder, of relation, parts []tableData) error 
 	from := len(s.streams)
 	for i := range parts {
 		how := s.spreadOf(&parts[i], name, b)
-		if err := s.addStreams(id, &parts[i], how, columns, known); err != nil {
+		own, told := columns, known
+		if text := parts[i].Attributes; text != "" { // a partition may have them in another order
+			if own, told = nameList(text); !told {
+				return fmt.Errorf("%w: the columns of %s: %.60q", ErrDamaged, parts[i].fqn(), text)
+			}
+		}
+		if err := s.addStreams(id, &parts[i], how, own, told); err != nil {
 			return err
 		}
 	}
@@ -325,5 +372,20 @@ func (s *Set) place(content int, d *tableData) (dataPlace, error) {
 	if !ok {
 		return dataPlace{}, fmt.Errorf("%w: the segment's table of contents does not say where its rows are", ErrIncomplete)
 	}
-	return dataPlace{path: path, from: span.Start, to: span.End, last: span.End == t.end, compressed: extensionOf(path)}, nil
+	return dataPlace{path: path, from: span.Start, to: span.End, fileEnd: t.end, compressed: extensionOf(path)}, nil
+}
+
+// markLast marks, in each of the segments' single files, the last table that is read: behind it the file is read on to its end. That need not be
+// the last one of the file: of replicated tables one segment is read, and of a set that others build upon only what they did not replace.
+func (s *Set) markLast() {
+	last := make(map[string]*dataPlace)
+	for i := range s.places {
+		p := &s.places[i]
+		if l := last[p.path]; p.to >= 0 && (l == nil || p.to >= l.to) {
+			last[p.path] = p
+		}
+	}
+	for _, p := range last {
+		p.last = true
+	}
 }

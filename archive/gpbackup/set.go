@@ -59,7 +59,8 @@ var (
 type dataPlace struct {
 	path       string
 	from, to   int64 // in what is decompressed; to is -1 for a file of its own
-	last       bool  // no table follows in the file
+	last       bool  // none behind it is read
+	fileEnd    int64 // where the last table of the file ends
 	columns    int   // -1 if they are not known
 	compressed string
 	copies     *copies // the places of the same table on all segments, where these may be copies; nil where they are not
