@@ -104,6 +104,7 @@ func ConvertSource(ctx context.Context, src archive.Source, t StockTarget, s Sto
 		if s.raw = dumpBehind(src); s.raw == nil || s.Format != FormatCustom || s.Parts > 1 {
 			return nil, fmt.Errorf("%w: data is copied as it is only from a custom archive into another one, and not in parts", ErrUsage)
 		}
+		cat = s.raw.RawCatalog(cat)
 	}
 	s.asDumped = dumpBehind(src) != nil
 	return writeStock(ctx, t, cat, &sourceFeed{source: src, progress: p}, s)

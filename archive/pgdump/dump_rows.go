@@ -67,6 +67,9 @@ func (d *Dump) StreamRows(ctx context.Context, id archive.StreamID, fn func(text
 	if d.inserts != nil && d.inserts.forms[e.ID] != nil {
 		return d.insertRows(ctx, e, d.inserts.forms[e.ID], fn)
 	}
+	if hasOIDs(e.Copy) {
+		fn = (&oidCutter{fn: fn}).write
+	}
 	return d.rows(ctx, e, fn)
 }
 
@@ -119,6 +122,7 @@ func (d *Dump) rows(ctx context.Context, e *Entry, fn func(text []byte) error) e
 	buf := make([]byte, dataChunk)
 	n, lineEnd := 0, true // bytes held back: they may be the end
 	var marks markFinder
+	marked := wideOf(d.toc.encoding()) == narrow // else a backslash may be part of a character
 	for {
 		if err := ctx.Err(); err != nil {
 			return context.Cause(ctx)
@@ -128,7 +132,7 @@ func (d *Dump) rows(ctx context.Context, e *Entry, fn func(text []byte) error) e
 		if n > end {
 			give := buf[:n-end]
 			lineEnd = give[len(give)-1] == '\n'
-			if marks.find(give) {
+			if marked && marks.find(give) {
 				return dataError(e, e.File, -1, ErrDamaged, `a line \. stands among the rows`)
 			}
 			if err := fn(give); err != nil {

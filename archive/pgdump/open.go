@@ -140,6 +140,7 @@ func newDump(toc *TOC, s store, format string) (*Dump, error) {
 		Created: toc.Header.Created.In(time.Local), Database: toc.Header.Database, Codec: toc.Header.Compression.String(),
 	}
 	d.desc.Bytes, d.desc.Files = s.size()
+	oids := 0
 	if err := toc.checkEntries(); err != nil {
 		return nil, err
 	}
@@ -157,8 +158,15 @@ func newDump(toc *TOC, s store, format string) (*Dump, error) {
 			if err != nil {
 				return nil, fmt.Errorf("%w: entry %d, rows of %s: %w", ErrDamaged, e.ID, e.Name, err)
 			}
+			if hasOIDs(e.Copy) {
+				d.cat.Entries[i].Copy = withoutOIDs(e.Copy)
+				oids++
+			}
 			d.addStream(e, archive.StreamInfo{OID: e.OID, Schema: e.Schema, Table: e.Name, Columns: columns})
 		}
+	}
+	if w := oidsWarning(oids); w != "" {
+		d.desc.Warnings = append(d.desc.Warnings, w)
 	}
 	d.addOldBlobs()
 	d.describe()

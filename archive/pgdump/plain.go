@@ -124,6 +124,9 @@ func (p *scriptParser) script(ctx context.Context, r io.ReaderAt, size int64) (*
 	if s.inserts != nil {
 		p.warnings = append(p.warnings, s.inserts.warnings()...)
 	}
+	if w := oidsWarning(p.oids); w != "" {
+		p.warnings = append(p.warnings, w)
+	}
 	s.describe(p, size, whole)
 	return s, nil
 }

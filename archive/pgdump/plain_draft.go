@@ -100,6 +100,7 @@ type scriptEntry struct {
 	columns []string
 	rows    span
 	hasRows bool
+	oids    bool // the rows begin with them
 	inserts span
 	blobs   span
 }
@@ -108,7 +109,7 @@ type scriptEntry struct {
 func (d *draft) entry(greenplum bool) *scriptEntry {
 	e := &scriptEntry{
 		obj: d.obj, toc: d.toc, at: d.from, target: d.target, columns: d.columns,
-		rows: d.rows, hasRows: d.hasRows, inserts: d.inserts, blobs: d.blobs,
+		rows: d.rows, hasRows: d.hasRows, oids: d.withOIDs, inserts: d.inserts, blobs: d.blobs,
 	}
 	e.Kind = d.kind()
 	if d.toc != nil {

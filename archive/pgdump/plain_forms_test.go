@@ -125,7 +125,7 @@ func TestPlainOldForm(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := map[string]string{"app.t(a,b)": "5\t1\tx\n", "public.t(a)": "2\n", "large objects": "7 0 6162\n"}
+	want := map[string]string{"app.t(a,b)": "1\tx\n", "public.t(a)": "2\n", "large objects": "7 0 6162\n"}
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
@@ -144,7 +144,7 @@ func TestPlainOldForm(t *testing.T) {
 	}
 	if d := cmp.Diff([]string{
 		`TABLE app.t o true ""`, `TABLE public.t o false ""`,
-		`TABLE DATA app.t o true "COPY t (a, b) WITH OIDS FROM stdin;\n"`, `TABLE DATA public.t o false "COPY t (a) FROM stdin;\n"`,
+		`TABLE DATA app.t o true "COPY t (a, b) FROM stdin;\n"`, `TABLE DATA public.t o false "COPY t (a) FROM stdin;\n"`,
 	}, tables); d != "" {
 		t.Error(d)
 	}

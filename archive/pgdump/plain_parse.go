@@ -26,6 +26,7 @@ type scriptParser struct {
 	mark     int64  // where what belongs to the definition of cur goes on
 	comments []sqlToken
 	lines    []int // line ends after each of comments
+	oids     int   // tables whose rows have them
 	started  bool  // there was an entry
 	complete bool  // the last comment was seen
 

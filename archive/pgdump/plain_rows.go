@@ -15,7 +15,9 @@ func (p *scriptParser) copyData(t sqlToken, text []byte) {
 		return
 	}
 	columns, ok := r.columns()
+	oids := r.t.from
 	withOIDs := r.skip("with oids")
+	from := r.t.from
 	if !ok || !r.skip("from stdin") || r.t.kind != sqlEnd {
 		p.lx.failf(ErrRefused, t.from, "%s: %s", clip(text), r.whyNoCopy())
 		return
@@ -29,6 +31,10 @@ func (p *scriptParser) copyData(t sqlToken, text []byte) {
 		return
 	}
 	copySQL := string(text) + ";\n"
+	if withOIDs {
+		copySQL = string(text[:oids]) + string(text[from:]) + ";\n"
+		p.oids++
+	}
 	if d := p.cur; d == nil || d.toc == nil || d.first || d.ended || d.kind() != kindTableData || d.hasData() {
 		p.anonymous(t.from)
 	} else {

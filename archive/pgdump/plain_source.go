@@ -24,6 +24,9 @@ func (s *Script) StreamRows(ctx context.Context, id archive.StreamID, fn func(te
 	if !e.hasRows {
 		return s.insertRows(ctx, id, e, fn)
 	}
+	if e.oids {
+		fn = (&oidCutter{fn: fn}).write
+	}
 	rows := e.rows
 	var marks markFinder
 	buf := make([]byte, min(rowsChunk, max(rows.to-rows.from, int64(len(endOfRows)))))

@@ -27,7 +27,7 @@ func (w *Writer) CanCopy(d *Dump) bool {
 // Copy writes the data of a TABLE DATA or BLOBS entry as it lies in d, chunk by chunk, without decompressing it: what is damaged
 // there is damaged here. It takes the place of Begin to End, and may be mixed with them. [Writer.CanCopy] must have allowed it. The data
 // of INSERT statements can be copied only where the catalog that is written says that they are, as [TOC.Catalog] of the other archive's table of
-// contents does; the one of [Dump.Catalog] has COPY statements, for rows that are read and added. Memory: up to twice [MaxPiece] for each piece
+// contents does; the one of [Dump.Catalog] has COPY statements, for rows that are read and added. Likewise with rows that have OIDs. Memory: up to twice [MaxPiece] for each piece
 // under way.
 func (w *Writer) Copy(ctx context.Context, d *Dump, entry int32) error {
 	store, ok := d.store.(*customStore)
@@ -49,6 +49,9 @@ func (w *Writer) Copy(ctx context.Context, d *Dump, entry int32) error {
 		}
 		if (strings.TrimSpace(e.Copy) == "") != (strings.TrimSpace(w.toc.Entries[i].Copy) == "") {
 			return w.fail(fmt.Errorf("%w: rows that are INSERT statements can't be copied as COPY text: entry %d, %s", errOrder, id, e.Name))
+		}
+		if hasOIDs(e.Copy) != hasOIDs(w.toc.Entries[i].Copy) {
+			return w.fail(fmt.Errorf("%w: rows with OIDs can't be copied as rows without: entry %d, %s", errOrder, id, e.Name))
 		}
 		x, err := store.open(e, block)
 		if err == nil {
