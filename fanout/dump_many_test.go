@@ -58,9 +58,11 @@ CREATE ROLE %[2]s_one LOGIN CONNECTION LIMIT 1; GRANT SELECT ON ALL TABLES IN SC
 	custom := func(t *testing.T, conninfo string, jobs int, log slog.Handler) {
 		t.Helper()
 		path := filepath.Join(t.TempDir(), "dump")
+		c := cluster(t, conninfo)
+		srv.WaitNoSessions(t, db) // a role's limit counts one until its process has ended
 		writeStockFile(t, path, fanout.FormatCustom, func(target fanout.StockTarget) error {
 			r, err := fanout.DumpStock(t.Context(), target, fanout.DumpOptions{
-				Cluster: cluster(t, conninfo), Jobs: jobs, Log: slog.New(log),
+				Cluster: c, Jobs: jobs, Log: slog.New(log),
 			}, fanout.StockOptions{Format: fanout.FormatCustom, Codec: archive.CodecZstd})
 			if err == nil && (r.Tables != tables || r.Summary.Rows != 3*tables) {
 				t.Errorf("%d tables, %d rows", r.Tables, r.Summary.Rows)

@@ -323,11 +323,13 @@ func TestDumpUnwatched(t *testing.T) {
 		role := fmt.Sprintf("%s_%d", db, jobs)
 		srv.Exec(t, db, fmt.Sprintf("CREATE ROLE %[1]q LOGIN CONNECTION LIMIT %[2]d; GRANT SELECT ON ALL TABLES IN SCHEMA public TO %[1]q", role, sessions))
 		t.Cleanup(func() { srv.Exec(t, db, fmt.Sprintf("DROP OWNED BY %[1]q; DROP ROLE %[1]q", role)) })
+		c := cluster(t, srv.Conninfo(db)+" user="+role)
+		srv.WaitNoSessions(t, db) // it counts until its process has ended
 		t.Run(fmt.Sprintf("%d jobs", jobs), func(t *testing.T) {
 			t.Parallel()
 			g := newGate(nil)
 			g.meanwhile(func() { time.Sleep(22 * time.Second) }) // more than a watcher waits
-			r, err := fanout.DumpStock(t.Context(), fanout.StockTarget{Out: g}, fanout.DumpOptions{Cluster: cluster(t, srv.Conninfo(db)+" user="+role), Jobs: jobs},
+			r, err := fanout.DumpStock(t.Context(), fanout.StockTarget{Out: g}, fanout.DumpOptions{Cluster: c, Jobs: jobs},
 				fanout.StockOptions{Format: fanout.FormatCustom, Codec: archive.CodecZstd})
 			if err != nil || r.Summary.Rows != 174000 {
 				t.Errorf("%+v, error %v", r, err)
