@@ -33,6 +33,7 @@ type attempt struct {
 	catalog *archive.Catalog  // by then
 	entries map[uint32]int32  // OID of a table → its TABLE DATA entry
 	labels  map[string]string // of enums at the moment, by OID
+	missing []uint32          // tables that pg_dump has no rows of although [attempt.sure] said so
 
 	spare atomic.Pointer[wire.Conn] // a session on the coordinator that shows the moment, for whoever needs one first; may be nil
 }
@@ -58,6 +59,11 @@ func (d *dumper) attempt(ctx context.Context, aw *archive.Writer, route Route) (
 	defer m.close(ctx)
 	a := &attempt{dumper: d, early: early, m: m, tallies: make(map[uint32]*tally), ready: make(chan struct{})}
 	defer a.closeSpare(ctx)
+	defer func() { // not before: others read it while the catalog is compared
+		for _, oid := range a.missing {
+			d.unsure[oid] = true
+		}
+	}()
 	if err := a.describeApart(ctx); err != nil {
 		return d.unlessBroken(ctx, early, err)
 	}
@@ -237,10 +243,7 @@ func (a *attempt) match(cat *archive.Catalog) error {
 	}
 	for oid, t := range a.m.tables {
 		if a.sure(t) && a.entry(t) == 0 {
-			if a.unsure == nil {
-				a.unsure = make(map[uint32]bool)
-			}
-			a.unsure[oid] = true
+			a.missing = append(a.missing, oid)
 			missed = fmt.Errorf("%w: pg_dump does not list the rows of %s", errSlipped, t.quoted())
 		}
 	}

@@ -82,7 +82,7 @@ func (r *cursorReader) read(ctx context.Context, u *unit) error {
 		return err
 	}
 	if err := r.retrieveAll(ctx, name, u); err != nil {
-		return err
+		return &begunError{err}
 	}
 	if err := r.rollback(ctx); err != nil {
 		return fmt.Errorf("%w: close it: %w", errCursor, err)

@@ -146,7 +146,7 @@ func newDumper(ctx context.Context, o *DumpOptions) (d *dumper, routes []Route, 
 		o.Cluster, o.Route = o.Cluster.withoutRows(), RouteCoordinator
 	}
 	d = &dumper{
-		o: *o, log: orDiscard(o.Log), progress: orSilent(o.Progress), result: &DumpResult{}, created: time.Now(),
+		o: *o, log: orDiscard(o.Log), progress: orSilent(o.Progress), result: &DumpResult{}, created: time.Now(), unsure: make(map[uint32]bool),
 		scope: scope{filter: o.Filter, dialect: o.Cluster.Dialect, foreign: o.Cluster.Layout == LayoutForeign},
 	}
 	if routes, passed, err = o.Cluster.candidates(o.Route); err != nil {

@@ -111,7 +111,7 @@ func (j *Job) parts() []part {
 			}
 		}
 		parts[i] = part{
-			table: tables[t.OID], node: j.Node, from: string(t.From), columns: t.FromColumns, where: string(t.Where), split: t.Split,
+			table: tables[t.OID], node: j.Node, from: string(t.From), lock: string(t.From), columns: t.FromColumns, where: string(t.Where), split: t.Split,
 			pages: t.Pages, bytes: t.Bytes,
 		}
 	}

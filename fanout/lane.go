@@ -161,6 +161,10 @@ func (a *attempt) read(ctx context.Context) error {
 
 func (a *attempt) reader(l *lane, conn *wire.Conn) (*reader, error) {
 	r := &reader{conn: conn, p: a.p, snapshot: l.member.snapshot, node: l.member.node.Name}
+	// Greenplum would lock them on all segments each time.
+	if l.member.locks && conn != l.member.conn && l.member.dialect.UtilityOption == "" {
+		r.patience = a.leaderLockTimeout()
+	}
 	if a.ordered == nil {
 		return r, nil
 	}
@@ -169,14 +173,17 @@ func (a *attempt) reader(l *lane, conn *wire.Conn) (*reader, error) {
 	return r, err
 }
 
-// pass has the session that holds a lane's locks read a unit that another session could not lock: at the end, or at once
-// where whoever writes waits for it.
+// pass has the session that holds a lane's locks read a unit that another session could not lock: at the end, or, where rows are written in order,
+// when whoever writes waits for it. Not before: read ahead, it could fill what memory there is, and keep the session from what comes before it.
 func (a *attempt) pass(ctx context.Context, l *lane, u unit) error {
 	if a.ordered == nil {
 		l.queue.add(u)
 		return nil
 	}
 	if err := a.leaderFree(ctx); err != nil {
+		return err
+	}
+	if _, err := receive(ctx, u.wanted); err != nil {
 		return err
 	}
 	l.holder.Lock()
@@ -340,7 +347,7 @@ func readCursors(ctx context.Context, c *cursorReader, batch []unit, toLeader *l
 	for i := range batch {
 		err := c.read(ctx, &batch[i])
 		switch {
-		case wire.IsLockTimeout(err):
+		case wire.IsLockTimeout(err) && !hasBegun(err):
 			toLeader.add(batch[i])
 		case err != nil:
 			return fmt.Errorf("table %s: %w", batch[i].name(), err)

@@ -224,6 +224,7 @@ func (s *orderedSession) close(_ context.Context, st *stream, copied uint64) err
 
 // each calls fn for the slots of a unit, in order; fn gives them back to their home. It returns the number of rows.
 func (u *unit) each(ctx context.Context, fn func(*slot) error) (uint64, error) {
+	close(u.wanted)
 	st, err := receive(ctx, u.opened)
 	if err != nil {
 		return 0, err
@@ -231,8 +232,11 @@ func (u *unit) each(ctx context.Context, fn func(*slot) error) (uint64, error) {
 	st.begun.Store(true)
 	for {
 		x, err := st.next(ctx)
-		if x == nil || err != nil {
-			return st.copied, err
+		switch {
+		case err != nil:
+			return 0, err
+		case x == nil:
+			return st.copied, nil
 		}
 		if err := fn(x); err != nil {
 			return 0, err

@@ -54,7 +54,7 @@ func (r *orderedReading) begins(o *writeOrder) bool {
 		return false
 	}
 	for i, u := range r.units {
-		o.units[i].opened = u.opened
+		o.units[i].opened, o.units[i].wanted = u.opened, u.wanted
 	}
 	return true
 }

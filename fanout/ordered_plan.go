@@ -37,7 +37,7 @@ func newWriteOrder() *writeOrder { return &writeOrder{byEntry: make(map[int32][]
 
 // add puts a unit at the end of the order. The one in it is the one to be read.
 func (w *writeOrder) add(entry int32, lane int, u unit) {
-	u.info.Entry, u.opened = entry, make(chan *stream, 1)
+	u.info.Entry, u.opened, u.wanted = entry, make(chan *stream, 1), make(chan struct{})
 	o := &orderedUnit{unit: u, seq: len(w.units), lane: lane}
 	w.units = append(w.units, o)
 	w.byEntry[entry] = append(w.byEntry[entry], o)

@@ -47,6 +47,9 @@ func (m *member) part(t *table, s size) part {
 		table: t, node: m.node.ID, from: "ONLY " + t.quoted(), columns: t.Columns,
 		split: m.dialect.TIDRangeScan, pages: s.pages, bytes: s.bytes,
 	}
+	if t.lockable() {
+		p.lock = p.from
+	}
 	switch {
 	case t.Condition != "":
 		p.where = " " + t.Condition // an extension's filter begins with WHERE
@@ -179,7 +182,7 @@ func (m *member) remoteParts(ctx context.Context, tables []*table) ([]part, erro
 			return nil, err
 		}
 		parts = append(parts, part{
-			table: t, node: m.node.ID, from: r.from(names[i]), columns: t.Remote.Columns,
+			table: t, node: m.node.ID, from: r.from(names[i]), lock: r.from(names[i]), columns: t.Remote.Columns,
 			split: m.dialect.TIDRangeScan && r.kind == 'r' && !r.children, pages: r.size.pages, bytes: r.size.bytes,
 		})
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 
 	"github.com/pgark/pgark/wire"
@@ -21,6 +22,7 @@ type reader struct {
 	p        rowPipe
 	snapshot string
 	node     string
+	patience string // lock_timeout behind the tables' own locks, for a session that has workerLockTimeout for these; "" for others
 }
 
 // join makes the session show the moment. The import must be the transaction's first statement.
@@ -42,8 +44,11 @@ func (r *reader) readOrPass(ctx context.Context, batch []unit, pass func(unit) e
 		if err == nil {
 			return nil
 		}
-		if !wire.IsLockTimeout(err) {
+		switch {
+		case !wire.IsLockTimeout(err):
 			return err
+		case hasBegun(err):
+			return fmt.Errorf("%w (somebody keeps a lock on its TOAST table or an index of that, as REINDEX does: dump again when that is done, or wait longer)", err)
 		}
 		// What was asked for behind the failed statement failed with it; the last one brings the transaction back.
 		for r.conn.Pending() > 0 {
@@ -51,12 +56,51 @@ func (r *reader) readOrPass(ctx context.Context, batch []unit, pass func(unit) e
 				return err
 			}
 		}
+		if done == 0 && len(batch) > 1 { // it may be any of them
+			return r.readEach(ctx, batch, pass)
+		}
 		if err := pass(batch[done]); err != nil {
 			return err
 		}
 		batch = batch[done+1:]
 	}
 	return nil
+}
+
+// readEach reads a batch unit by unit.
+func (r *reader) readEach(ctx context.Context, batch []unit, pass func(unit) error) error {
+	for i := range batch {
+		if err := r.readOrPass(ctx, batch[i:i+1], pass); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// begunError is one of a unit whose rows had begun to come: it can't be read again by another session.
+type begunError struct{ error }
+
+func (e *begunError) Unwrap() error { return e.error }
+
+func hasBegun(err error) bool {
+	var begun *begunError
+	return errors.As(err, &begun)
+}
+
+// lockAll locks what a batch reads, for as long as the batch takes, and gives the session patience for the locks that reading takes itself: those
+// on TOAST tables and their indexes, which REINDEX TABLE has to itself while all read the table.
+func (r *reader) lockAll(batch []unit) string {
+	if r.patience == "" {
+		return ""
+	}
+	names := make([]string, 0, len(batch))
+	for i := range batch {
+		if batch[i].lock == "" {
+			return ""
+		}
+		names = append(names, batch[i].lock)
+	}
+	return "LOCK TABLE " + strings.Join(names, ", ") + " IN ACCESS SHARE MODE; SET LOCAL lock_timeout = '" + r.patience + "'"
 }
 
 func isServerError(err error) bool {
@@ -69,8 +113,12 @@ func isServerError(err error) bool {
 // The batch runs in a subtransaction that is rolled back, which gives back the locks on its tables: kept to the end,
 // the locks of several sessions on each of 10,000 tables would not fit into a server's lock table.
 func (r *reader) read(ctx context.Context, batch []unit) (int, error) {
-	sql := make([]string, 0, len(batch)+2)
+	sql := make([]string, 0, len(batch)+3)
 	sql = append(sql, "SAVEPOINT batch")
+	lock := r.lockAll(batch)
+	if lock != "" {
+		sql = append(sql, lock)
+	}
 	for i := range batch {
 		sql = append(sql, batch[i].sql)
 	}
@@ -80,6 +128,11 @@ func (r *reader) read(ctx context.Context, batch []unit) (int, error) {
 	}
 	if _, err := r.conn.NextExec(ctx); err != nil {
 		return 0, fmt.Errorf("%s: %w", r.node, err)
+	}
+	if lock != "" {
+		if _, err := r.conn.NextExec(ctx); err != nil {
+			return 0, fmt.Errorf("%s: lock %d tables from %s on: %w", r.node, len(batch), batch[0].name(), err)
+		}
 	}
 	for i := range batch {
 		if err := r.readOne(ctx, &batch[i]); err != nil {
@@ -98,6 +151,13 @@ func (r *reader) readOne(ctx context.Context, u *unit) error {
 	if err != nil {
 		return err
 	}
+	if err := r.copyRows(ctx, out, u); err != nil {
+		return &begunError{err}
+	}
+	return nil
+}
+
+func (r *reader) copyRows(ctx context.Context, out *wire.CopyOut, u *unit) error {
 	st, err := r.p.open(ctx, u)
 	if err != nil {
 		return err

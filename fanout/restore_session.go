@@ -60,7 +60,10 @@ func (p *sessionPool) grow(ctx context.Context, r *restoreRun, n int) error {
 	for len(p.sessions) < n {
 		s, err := r.connect(ctx)
 		if ctx.Err() != nil {
-			return err
+			if err == nil { // the pool's close is to find it
+				p.sessions = append(p.sessions, s)
+			}
+			return context.Cause(ctx)
 		}
 		if err != nil {
 			r.warn(fmt.Sprintf("only %d of %d sessions: %v", len(p.sessions), n, err))

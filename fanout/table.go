@@ -32,6 +32,7 @@ type part struct {
 	table   *table
 	node    uint32   // ID of the node whose rows these are, 0 if they are the coordinator's or not known
 	from    string   // what to read: a quoted name, with ONLY in front where partitions or children must not be read
+	lock    string   // the same for LOCK TABLE, "" where that does not take it
 	columns []string // their names there
 	where   string   // " WHERE ...", "" for all
 	split   bool     // can be read in ctid ranges

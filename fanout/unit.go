@@ -15,11 +15,13 @@ import (
 type unit struct {
 	info  archive.StreamInfo // Entry is bound when the stream is closed: the catalog may not be known yet
 	sql   string             // the COPY ... TO STDOUT that yields the rows
+	lock  string             // what it reads, as LOCK TABLE takes it; "" where that takes it not
 	bytes uint64             // estimate, to put the largest first
 	table *tally             // shared by the units of one table; the appender's
 	blobs bool               // its rows are large objects
 
-	opened chan *stream // of a [writeOrder]: capacity 1, from who reads it to who writes it
+	wanted chan struct{} // of a [writeOrder]: closed when who writes comes to it
+	opened chan *stream  // of a [writeOrder]: capacity 1, from who reads it to who writes it
 }
 
 // tally counts what is left of a table whose rows come in several units.
@@ -156,7 +158,7 @@ func partUnit(p *part, from, to uint64, first, last bool, bytes uint64) unit {
 			OID: t.OID, Node: p.node, Schema: t.Schema, Table: t.Name, Columns: t.Columns,
 			Form: archive.FormText, Floats: t.Floats,
 		},
-		bytes: bytes,
+		bytes: bytes, lock: p.lock,
 	}
 	if t.Floats != "" {
 		u.info.Form = archive.FormFloats
