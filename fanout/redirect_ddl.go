@@ -135,7 +135,8 @@ func (w *renamer) ddlToken(k int) int {
 		}
 		w.expr(k+2, w.pairs[k+1])
 		return w.pairs[k+1] + 1
-	case w.word(k, "SCHEMA") && w.isAny(k-1, "CREATE", "ALTER", "DROP", "ON", "IN", "WITH", "SET"):
+	case w.word(k, "SCHEMA") && w.tokens[k].depth == 0 && w.isAny(k-1, "CREATE", "ALTER", "DROP", "ON", "IN", "WITH", "SET"):
+		// In brackets it is the name of an argument: p(IN schema text).
 		return w.schemaList(k + 1)
 	case w.word(k, "SET") && w.named(k+1) && w.ident(k+1) == "search_path":
 		return w.searchPath(k + 2)
@@ -147,7 +148,8 @@ func (w *renamer) ddlToken(k int) int {
 func (w *renamer) ddlName(k int) int {
 	c := w.chain(k)
 	switch {
-	case w.mark(k-1, "."), w.word(k-1, "SET"): // of a setting: SET old.x TO
+	case w.mark(k-1, "."):
+	case w.word(k-1, "SET") && (w.word(c.next, "TO") || w.mark(c.next, "=")): // of a setting; else a column or an argument is called so
 	case c.parts == 1 && !c.star && !c.oper:
 	case c.star && !w.operatorAt(k):
 		w.column(k)

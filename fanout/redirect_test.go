@@ -54,6 +54,15 @@ func TestRedirectDefinitions(t *testing.T) {
 		"ALTER PUBLICATION p ADD TABLES IN SCHEMA s;":                                                "ALTER PUBLICATION p ADD TABLES IN SCHEMA n;",
 		"CREATE TABLE s.t (a s.\"T\"[], s integer) WITH (toast.x='1', s.y='2');":                     "CREATE TABLE n.t (a n.\"T\"[], s integer) WITH (toast.x='1', s.y='2');",
 		"REFRESH MATERIALIZED VIEW s.m; -- s.t":                                                      "REFRESH MATERIALIZED VIEW n.m; -- s.t",
+		// Columns, attributes and arguments whose names are keywords of other places, and are written without quotes.
+		"CREATE TABLE s.t (id integer, set s.e, schema s.e);":                                      "CREATE TABLE n.t (id integer, set n.e, schema n.e);",
+		"CREATE TYPE s.c AS (set s.e, a integer);":                                                 "CREATE TYPE n.c AS (set n.e, a integer);",
+		"CREATE FUNCTION s.f(set s.e DEFAULT s.g()) RETURNS s.e LANGUAGE c SET s.x TO '1' AS 'l';": "CREATE FUNCTION n.f(set n.e DEFAULT n.g()) RETURNS n.e LANGUAGE c SET s.x TO '1' AS 'l';",
+		"ALTER FUNCTION s.f(set s.e) OWNER TO s;":                                                  "ALTER FUNCTION n.f(set n.e) OWNER TO s;",
+		"COMMENT ON FUNCTION s.f(set s.e) IS 's.t';":                                               "COMMENT ON FUNCTION n.f(set n.e) IS 's.t';",
+		"CREATE PROCEDURE s.p(IN schema s, IN x s, IN set s) LANGUAGE c AS 'l';":                   "CREATE PROCEDURE n.p(IN schema s, IN x s, IN set s) LANGUAGE c AS 'l';",
+		"GRANT ALL ON PROCEDURE s.p(IN schema s.e) TO s;":                                          "GRANT ALL ON PROCEDURE n.p(IN schema n.e) TO s;",
+		"ALTER DATABASE db SET s.x = '1';":                                                         "",
 		// MERGE, from 15 and 17 on in bodies.
 		"CREATE PROCEDURE p() LANGUAGE sql BEGIN ATOMIC MERGE INTO s.t s USING s.u u ON ((s.a = u.a)) WHEN MATCHED AND (s.b > s.f(1)) THEN UPDATE SET b = u.b, s.c = 1 WHEN NOT MATCHED THEN INSERT (a, s) VALUES (u.a, s.g(2)) RETURNING s.a; END;": "CREATE PROCEDURE p() LANGUAGE sql BEGIN ATOMIC MERGE INTO n.t s USING n.u u ON ((s.a = u.a)) WHEN MATCHED AND (s.b > n.f(1)) THEN UPDATE SET b = u.b, s.c = 1 WHEN NOT MATCHED THEN INSERT (a, s) VALUES (u.a, n.g(2)) RETURNING s.a; END;",
 		"CREATE VIEW v AS SELECT j.x FROM t s, JSON_TABLE(s.doc, '$' COLUMNS (a s.t PATH '$.a', NESTED PATH '$.b' COLUMNS (b integer PATH '$' DEFAULT s.a ON EMPTY))) j;":                                                                            "CREATE VIEW v AS SELECT j.x FROM t s, JSON_TABLE(s.doc, '$' COLUMNS (a n.t PATH '$.a', NESTED PATH '$.b' COLUMNS (b integer PATH '$' DEFAULT s.a ON EMPTY))) j;",
