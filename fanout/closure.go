@@ -25,6 +25,7 @@ type closure struct {
 	parent map[int32]bool // partitioned tables that are there for one of their partitions only
 
 	dependents map[int32][]int32
+	pairs      map[int32][]int32 // of operators, see pairOperators
 	schemas    map[string]int32
 	names      map[tableName][]int32 // of a catalog that does not record what depends on what
 	extensions map[string][]int32    // likewise, by the schema that they are made in
@@ -78,7 +79,7 @@ func (p *Plan) withDependencies() error {
 func newClosure(p *Plan) *closure {
 	c := &closure{
 		plan: p, needs: make(map[int32]Need), parent: make(map[int32]bool),
-		dependents: make(map[int32][]int32), schemas: make(map[string]int32),
+		dependents: make(map[int32][]int32), pairs: make(map[int32][]int32), schemas: make(map[string]int32),
 	}
 	if p.namesOnly {
 		c.names, c.extensions = make(map[tableName][]int32), make(map[string][]int32)
@@ -96,6 +97,7 @@ func newClosure(p *Plan) *closure {
 			c.register(e)
 		}
 	}
+	c.pairOperators()
 	return c
 }
 
@@ -143,6 +145,9 @@ func (c *closure) expand(e *archive.Entry) {
 		}
 		c.add(dep, Need{By: e.ID, How: how})
 		c.wholeFor(e, dep)
+	}
+	for _, id := range c.pairs[e.ID] {
+		c.add(id, Need{By: e.ID, How: "commutator or negator"})
 	}
 	c.byName(e)
 	for _, id := range c.dependents[e.ID] {

@@ -172,3 +172,65 @@ func TestExternalTableWithDependencies(t *testing.T) {
 		}
 	}
 }
+
+// Operators came without their commutators and negators, of which the server then made shells. Those of other types stay out.
+func TestOperatorPairsWithDependencies(t *testing.T) {
+	pre := archive.SectionPreData
+	operator := func(id int32, schema, name, rest string) archive.Entry {
+		sql := "CREATE OPERATOR " + schema + "." + name + " (\n    FUNCTION = x,\n    " + rest + "\n);\n"
+		return archive.Entry{ID: id, Kind: "OPERATOR", Schema: schema, Name: name, Section: pre, DDL: sql, TableOID: 2617}
+	}
+	for _, c := range []struct {
+		how       string
+		operators []archive.Entry
+		want      []int32
+	}{
+		{"both, as they name each other", []archive.Entry{
+			operator(3, "s", "<", "LEFTARG = s.t,\n    RIGHTARG = s.t,\n    COMMUTATOR = OPERATOR(s.>),\n    NEGATOR = OPERATOR(s.>=)"),
+			operator(4, "s", ">", "LEFTARG = s.t,\n    RIGHTARG = s.t,\n    COMMUTATOR = OPERATOR(s.<),\n    NEGATOR = OPERATOR(s.<=)"),
+			operator(5, "s", ">=", "LEFTARG = s.t,\n    RIGHTARG = s.t,\n    MERGES,\n    NEGATOR = OPERATOR(s.<)"),
+			operator(6, "s", "<=", "LEFTARG = s.t,\n    RIGHTARG = s.t,\n    NEGATOR = OPERATOR(s.>)"),
+			operator(7, "s", "=", "LEFTARG = s.t,\n    RIGHTARG = s.t,\n    NEGATOR = OPERATOR(s.<)"),
+			operator(8, "s", ">", "LEFTARG = s.other,\n    RIGHTARG = s.other"),
+			operator(9, "o", ">", "LEFTARG = s.t,\n    RIGHTARG = s.t"),
+		}, []int32{1, 2, 3, 4, 5, 6}},
+		{"of other operands", []archive.Entry{
+			operator(3, "s", "=", "LEFTARG = s.t,\n    RIGHTARG = character varying,\n    COMMUTATOR = OPERATOR(s.=)"),
+			operator(4, "s", "=", "LEFTARG = character varying,\n    RIGHTARG = s.t,\n    COMMUTATOR = OPERATOR(s.=)"),
+			operator(5, "s", "=", "LEFTARG = s.t,\n    RIGHTARG = s.t,\n    COMMUTATOR = OPERATOR(s.=)"),
+			operator(6, "s", "=", "LEFTARG = s.t,\n    RIGHTARG = integer"),
+			operator(7, "s", "=", "LEFTARG = character,\n    RIGHTARG = s.t"),
+		}, []int32{1, 2, 3, 4}},
+		{"in another schema, and with names in quotes", []archive.Entry{
+			operator(3, "s", "!!", "RIGHTARG = \"S\".\"T\"[],\n    NEGATOR = OPERATOR(\"O.x\".||/)"),
+			operator(4, "O.x", "||/", "RIGHTARG = \"S\".\"T\"[]"),
+			operator(5, "o.x", "||/", "RIGHTARG = \"S\".\"T\"[]"),
+		}, []int32{1, 2, 3, 4}},
+		{"before 2018, with a search_path for each entry", []archive.Entry{
+			operator(3, "s", "<", "LEFTARG = t,\n    RIGHTARG = t,\n    COMMUTATOR = >,\n    NEGATOR = OPERATOR(o.>=)"),
+			operator(4, "s", ">", "LEFTARG = t,\n    RIGHTARG = t,\n    COMMUTATOR = <"),
+			operator(5, "o", ">=", "LEFTARG = s.t,\n    RIGHTARG = s.t,\n    NEGATOR = OPERATOR(s.<)"),
+			operator(6, "o", ">", "LEFTARG = s.t,\n    RIGHTARG = s.t"),
+		}, []int32{1, 2, 3, 4, 5}},
+		{"cut off", []archive.Entry{
+			operator(3, "s", "<", "LEFTARG = s., RIGHTARG = , COMMUTATOR =, NEGATOR = OPERATOR("), operator(4, "s", ">", "NEGATOR = OPERATOR(s."),
+		}, []int32{1, 2, 3}},
+	} {
+		cat := &archive.Catalog{TOCVersion: "1.14", Entries: append([]archive.Entry{
+			{ID: 1, Kind: "SCHEMA", Name: "s", Section: pre, DDL: "CREATE SCHEMA s;\n", TableOID: 2615},
+			{ID: 2, Kind: "VIEW", Schema: "s", Name: "v", Section: pre, DDL: "CREATE VIEW s.v AS SELECT;\n", TableOID: 1259, Deps: []int32{3}},
+		}, c.operators...)}
+		plan, err := fanout.NewPlan(cat, fanout.PlanOptions{WithDependencies: true, Select: fanout.Selection{Tables: []string{"s.v"}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int32
+		for _, n := range plan.Needs {
+			got = append(got, n.Entry)
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s: %s", c.how, diff)
+		}
+	}
+}
