@@ -61,11 +61,8 @@ func (c *closure) register(e *archive.Entry) {
 			break
 		}
 		for _, s := range c.statements(e) {
-			for i := range s.tokens {
-				if s.is(i, "multirange_type_name", "=") && s.isName(i+2) && s.is(i+3, ".") && s.isName(i+4) {
-					multi := tableName{s.name(i + 2), s.name(i + 4)}
-					c.names[multi] = append(c.names[multi], e.ID)
-				}
+			if multi, ok := s.multirange(); ok {
+				c.names[multi] = append(c.names[multi], e.ID)
 			}
 		}
 	case "SERVER", "FOREIGN DATA WRAPPER", "PROCEDURAL LANGUAGE", "ACCESS METHOD", "PROTOCOL":
@@ -78,6 +75,16 @@ func (c *closure) register(e *archive.Entry) {
 			}
 		}
 	}
+}
+
+// multirange is the name of the type that CREATE TYPE ... AS RANGE makes besides the range.
+func (s *statement) multirange() (name tableName, ok bool) {
+	for i := range s.tokens {
+		if s.is(i, "multirange_type_name", "=") && s.isName(i+2) && s.is(i+3, ".") && s.isName(i+4) {
+			return tableName{s.name(i + 2), s.name(i + 4)}, true
+		}
+	}
+	return tableName{}, false
 }
 
 func (c *closure) statements(e *archive.Entry) []*statement {

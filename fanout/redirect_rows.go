@@ -131,8 +131,8 @@ type namedRows struct {
 	bare bool
 }
 
-// regCarriers finds the tables with columns of types like regclass, also inside arrays, domains and composite types. The text of
-// their values names objects with their schemas.
+// regCarriers finds the tables with columns of types like regclass, also inside arrays, domains, composite types, multiranges and rows of
+// tables and views. The text of their values names objects with their schemas.
 func regCarriers(cat *archive.Catalog, std bool) map[tableName]regNames {
 	carriers := make(map[tableName]regNames)
 	type named struct {
@@ -143,7 +143,7 @@ func regCarriers(cat *archive.Catalog, std bool) map[tableName]regNames {
 	for i := range cat.Entries {
 		e := &cat.Entries[i]
 		switch e.Kind {
-		case kindTable, "FOREIGN TABLE", "TYPE", "DOMAIN":
+		case kindTable, "FOREIGN TABLE", "TYPE", "DOMAIN", "VIEW", "MATERIALIZED VIEW":
 		default:
 			continue
 		}
@@ -153,6 +153,13 @@ func regCarriers(cat *archive.Catalog, std bool) map[tableName]regNames {
 			carriers[name] = carries
 		}
 		open = append(open, named{name, parts})
+		if e.Kind == "TYPE" {
+			for _, s := range lexStatements(e.DDL, std) {
+				if multi, ok := s.multirange(); ok {
+					open = append(open, named{multi, []tableName{name}})
+				}
+			}
+		}
 	}
 	for again := len(carriers) > 0; again; {
 		again = false
@@ -168,22 +175,25 @@ func regCarriers(cat *archive.Catalog, std bool) map[tableName]regNames {
 }
 
 // definitionNames are the names in a definition that may be types, and whether one of them is like regclass. What follows :: is a cast
-// in an expression, no column.
+// in an expression, and the type of a column only in the query of a view.
 func definitionNames(e *archive.Entry, std bool) (names []tableName, carries regNames) {
 	w := &renamer{statement: statement{sql: e.DDL, tokens: lexSQL(e.DDL, std)}}
+	view, inherits := e.Kind == "VIEW" || e.Kind == "MATERIALIZED VIEW", false
 	for i := 0; i < len(w.tokens); {
 		if !w.isName(i) {
 			i++
 			continue
 		}
 		c := w.chain(i)
-		if !w.mark(i-1, ".") && (!w.mark(i-1, ":") || !w.mark(i-2, ":")) && i > 0 {
+		inherits = inherits || w.word(i, "INHERITS")
+		if !w.mark(i-1, ".") && (view || !w.mark(i-1, ":") || !w.mark(i-2, ":")) && i > 0 {
 			last := w.ident(i + 2*(c.parts-1))
 			switch {
 			case last == "regnamespace" && (c.parts == 1 || c.parts == 2 && w.ident(i) == "pg_catalog"):
 				carries = regBare
 			case isRegType(last) && (c.parts == 1 || c.parts == 2 && w.ident(i) == "pg_catalog"):
 				carries = max(carries, regDotted)
+			case c.parts == 1 && !view && !inherits && w.tokens[i].depth == 1 && (w.mark(i-1, "(") || w.mark(i-1, ",")): // a column, which may be called as a view is
 			case c.parts == 1:
 				names = append(names, tableName{e.Schema, last})
 			case c.parts == 2:

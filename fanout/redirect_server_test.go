@@ -127,3 +127,35 @@ func TestRedirectCommentOnPublic(t *testing.T) {
 		}
 	}
 }
+
+// Rows of views, multiranges and what is made of them hold types like regclass, too. Only rows that have the name in them are refused.
+func TestRedirectRowsOfViews(t *testing.T) {
+	srv := pgtest.Shared(t)
+	db, dst := srv.CreateDB(t), srv.CreateDB(t)
+	srv.Exec(t, db, `CREATE SCHEMA old; CREATE SCHEMA other; CREATE TABLE old.t (i int);
+		CREATE MATERIALIZED VIEW old.mv AS SELECT 'old.t'::regclass AS r; CREATE TABLE other.h1 (x old.mv); INSERT INTO other.h1 SELECT mv FROM old.mv;
+		CREATE VIEW other.v AS SELECT 'old'::regnamespace AS n, 1 AS i; CREATE TABLE other.h2 (x other.v[]); INSERT INTO other.h2 SELECT ARRAY[v] FROM other.v v;
+		CREATE VIEW old.above AS SELECT r, 'x'::text AS y FROM old.mv; CREATE DOMAIN old.d AS old.above; CREATE TABLE other.h3 (x old.d); INSERT INTO other.h3 VALUES ('(old.t,x)');
+		CREATE TYPE other.rr AS RANGE (SUBTYPE = regclass, MULTIRANGE_TYPE_NAME = other.mrr);
+		CREATE TABLE other.h4 (x other.mrr); INSERT INTO other.h4 VALUES ('{[old.t,old.t]}');
+		CREATE TABLE other.pure (x old.mv, y other.mrr, z text); INSERT INTO other.pure VALUES (ROW('pg_class'), '{}', 'old');
+		CREATE VIEW other.seen AS SELECT 'pg_class'::regclass AS r; CREATE TABLE other.called (i int, seen text); INSERT INTO other.called VALUES (1, 'old.t');
+		CREATE VIEW old.none AS SELECT 'old.t'::text AS r; CREATE TABLE other.plain (x old.none); INSERT INTO other.plain VALUES (ROW('old.t'))`)
+	b := makeArchive(t, srv, db, archiveRecipe{})
+	o := RestoreOptions{Redirect: map[string]string{"old": "new"}}
+	_, err := tryRestore(t, srv, dst, b, o, defaultRestoreLimits())
+	var re *RedirectError
+	if !errors.As(err, &re) {
+		t.Fatalf("error %v", err)
+	}
+	var got []string
+	for _, o := range re.Objects {
+		got = append(got, o.Object)
+	}
+	slices.Sort(got)
+	if diff := cmp.Diff([]string{"TABLE DATA other.h1", "TABLE DATA other.h2", "TABLE DATA other.h3", "TABLE DATA other.h4"}, got); diff != "" {
+		t.Fatalf("refused: %s", diff)
+	}
+	srv.Exec(t, db, "TRUNCATE other.h1, other.h2, other.h3, other.h4")
+	restored(t, srv, dst, makeArchive(t, srv, db, archiveRecipe{}), o)
+}

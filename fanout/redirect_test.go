@@ -278,3 +278,42 @@ func TestRedirectPlan(t *testing.T) {
 		t.Error(public)
 	}
 }
+
+// Which tables' values may name schemas, in definitions of before 2018 and in those with names in quotes, too.
+func TestRedirectRegCarriers(t *testing.T) {
+	for _, c := range []struct {
+		how     string
+		entries []archive.Entry
+		want    map[tableName]regNames
+	}{
+		{"the rows of views", []archive.Entry{
+			{Kind: "TABLE", Schema: "s", Name: "t", DDL: "CREATE TABLE s.t (x s.v, y integer);\n"},
+			{Kind: "VIEW", Schema: "s", Name: "v", DDL: "CREATE VIEW s.v AS\n SELECT a.oid::regclass AS r\n   FROM o.a;\n"},
+			{Kind: "TABLE", Schema: "s", Name: "u", DDL: "CREATE TABLE s.u (v integer, x integer DEFAULT o.f('s.t'::regclass));\n"},
+		}, map[tableName]regNames{{"s", "t"}: regDotted, {"s", "v"}: regDotted}},
+		{"a view on one, and composite types", []archive.Entry{
+			{Kind: "TYPE", Schema: "s", Name: "c", DDL: "CREATE TYPE s.c AS (\n\tn pg_catalog.regnamespace\n);\n"},
+			{Kind: "MATERIALIZED VIEW", Schema: "s", Name: "m", DDL: "CREATE MATERIALIZED VIEW s.m AS\n SELECT ROW('s')::s.c AS c\n  WITH NO DATA;\n"},
+			{Kind: "VIEW", Schema: "s", Name: "v", DDL: "CREATE VIEW s.v AS\n SELECT m.c\n   FROM (s.m\n     CROSS JOIN o.x);\n"},
+			{Kind: "TABLE", Schema: "s", Name: "t", DDL: "CREATE TABLE s.t OF s.v;\n"},
+		}, map[tableName]regNames{{"s", "c"}: regBare, {"s", "m"}: regBare, {"s", "v"}: regBare, {"s", "t"}: regBare}},
+		{"multiranges", []archive.Entry{
+			{Kind: "TABLE", Schema: "s", Name: "t", DDL: "CREATE TABLE s.t (x \"S\".\"M.R\");\n"},
+			{Kind: "TYPE", Schema: "s", Name: "r", DDL: "CREATE TYPE s.r AS RANGE (\n    subtype = regclass,\n    multirange_type_name = \"S\".\"M.R\"\n);\n"},
+			{Kind: "TYPE", Schema: "s", Name: "q", DDL: "CREATE TYPE s.q AS RANGE (\n    subtype = oid,\n    multirange_type_name = s.mq\n);\n"},
+			{Kind: "TABLE", Schema: "s", Name: "u", DDL: "CREATE TABLE s.u (x s.mq);\n"},
+		}, map[tableName]regNames{{"s", "t"}: regDotted, {"s", "r"}: regDotted, {"S", "M.R"}: regDotted}},
+		{"before 2018", []archive.Entry{
+			{Kind: "TABLE", Schema: "s", Name: "t", DDL: "CREATE TABLE t (\n    v integer,\n    x v\n);\n"},
+			{Kind: "TABLE", Schema: "s", Name: "above", DDL: "CREATE TABLE above (\n    a integer\n)\nINHERITS (t);\n"},
+			{Kind: "TABLE", Schema: "s", Name: "beside", DDL: "CREATE TABLE beside (\n    v integer,\n    t text\n);\n"},
+			{Kind: "VIEW", Schema: "s", Name: "v", DDL: "CREATE VIEW v AS\n SELECT b.r\n   FROM (base b\n     JOIN o.x USING (i));\n"},
+			{Kind: "TABLE", Schema: "s", Name: "base", DDL: "CREATE TABLE base (\n    i integer,\n    r regclass\n);\n"},
+		}, map[tableName]regNames{{"s", "t"}: regDotted, {"s", "above"}: regDotted, {"s", "v"}: regDotted, {"s", "base"}: regDotted}},
+	} {
+		got := regCarriers(&archive.Catalog{Entries: c.entries}, true)
+		if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(tableName{})); diff != "" {
+			t.Errorf("%s: %s", c.how, diff)
+		}
+	}
+}
