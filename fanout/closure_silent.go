@@ -10,7 +10,7 @@ import (
 const kindUserMapping = "USER MAPPING"
 
 // silentParts takes in what definitions can't be read again without although nothing records it: casts between types that are there and
-// default operator classes of them, the operator classes of exclusion constraints, and the user mappings of servers.
+// default operator classes of them and of built-in types, the operator classes of exclusion constraints, and the user mappings of servers.
 func (c *closure) silentParts() {
 	for again := true; again; {
 		again = false
@@ -45,6 +45,11 @@ func (c *closure) silently(e *archive.Entry) (by int32, how string) {
 		if by = c.where(func(x *archive.Entry) bool { return x.Kind == "TYPE" && (tableName{x.Schema, x.Name}) == of }); by != 0 {
 			return by, "default operator class"
 		}
+		if of.schema == "pg_catalog" { // what values are compared with it nothing tells, but there are few such classes
+			if by = c.where(comparesValues); by != 0 {
+				return by, "default operator class of a built-in type"
+			}
+		}
 		return c.where(func(x *archive.Entry) bool { return isExclusion(x) && c.mentions(x, e.Schema, e.Name) }), "operator class"
 	case "EXTENSION":
 		// The one whose operator classes are of the types that every server has.
@@ -73,17 +78,30 @@ func (c *closure) where(such func(e *archive.Entry) bool) int32 {
 	return 0
 }
 
+// comparesValues tells whether an entry, or what belongs to it, may compare values by the default of their type: keys do, and queries.
+func comparesValues(e *archive.Entry) bool {
+	return e.Kind == kindTable || e.Kind == "VIEW" || e.Kind == "MATERIALIZED VIEW" || e.Kind == "INDEX" || e.Kind == "CONSTRAINT"
+}
+
 // isExclusion tells whether a constraint has a GiST index.
 func isExclusion(e *archive.Entry) bool {
 	return e.Kind == "CONSTRAINT" && (strings.Contains(e.DDL, " EXCLUDE USING gist ") || strings.Contains(e.DDL, ` EXCLUDE USING "gist" `) ||
 		strings.Contains(e.DDL, " WITHOUT OVERLAPS)"))
 }
 
-// classOf is the type that an operator class is the default for; none for other classes.
+// classOf is the type that an operator class is the default for; none for other classes. One without a schema is built in or, before 2018,
+// in the schema of the class.
 func (c *closure) classOf(e *archive.Entry) tableName {
 	for _, s := range c.statements(e) {
-		if at := s.find("DEFAULT", "FOR", "TYPE"); at > 0 && s.isName(at+3) && s.is(at+4, ".") && s.isName(at+5) {
+		at := s.find("DEFAULT", "FOR", "TYPE")
+		switch {
+		case at < 0 || !s.isName(at+3):
+		case s.is(at+4, ".") && s.isName(at+5):
 			return tableName{s.name(at + 3), s.name(at + 5)}
+		case slices.ContainsFunc(c.plan.order, func(x *archive.Entry) bool { return x.Kind == "TYPE" && x.Schema == e.Schema && x.Name == s.name(at+3) }):
+			return tableName{e.Schema, s.name(at + 3)}
+		default:
+			return tableName{"pg_catalog", s.name(at + 3)}
 		}
 	}
 	return tableName{}

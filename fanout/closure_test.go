@@ -234,3 +234,47 @@ func TestOperatorPairsWithDependencies(t *testing.T) {
 		}
 	}
 }
+
+// Default operator classes of built-in types did not come along. Those of types that are left out, and others that are no default, stay out.
+func TestDefaultClassesWithDependencies(t *testing.T) {
+	pre := archive.SectionPreData
+	class := func(id int32, name, rest string) archive.Entry {
+		sql := "CREATE OPERATOR CLASS s." + name + "\n    " + rest + " USING btree AS\n    OPERATOR 1 s.<;\n"
+		return archive.Entry{ID: id, Kind: "OPERATOR CLASS", Schema: "s", Name: name, Section: pre, DDL: sql, TableOID: 2616}
+	}
+	cat := &archive.Catalog{TOCVersion: "1.14", Entries: []archive.Entry{
+		{ID: 1, Kind: "SCHEMA", Name: "s", Section: pre, DDL: "CREATE SCHEMA s;\n", TableOID: 2615},
+		{ID: 2, Kind: "SCHEMA", Name: "a", Section: pre, DDL: "CREATE SCHEMA a;\n", TableOID: 2615},
+		{ID: 3, Kind: "TYPE", Schema: "s", Name: "word", Section: pre, DDL: "CREATE TYPE word AS ENUM ();\n", TableOID: 1247},
+		class(4, "built_in", "DEFAULT FOR TYPE point"),
+		class(5, "of_words", "DEFAULT FOR TYPE character varying"),
+		class(6, "with_schema", `DEFAULT FOR TYPE "pg_catalog"."point"`),
+		class(7, "own", "DEFAULT FOR TYPE word"), // as before 2018, with a search_path for each entry
+		class(8, "far", "DEFAULT FOR TYPE s.word"),
+		class(9, "no_default", "FOR TYPE point"),
+		{ID: 10, Kind: "TABLE", Schema: "a", Name: "t", Section: pre, DDL: "CREATE TABLE a.t ();\n", TableOID: 1259},
+		{ID: 11, Kind: "VIEW", Schema: "a", Name: "v", Section: pre, DDL: "CREATE VIEW a.v AS SELECT;\n", TableOID: 1259},
+		{ID: 12, Kind: "TABLE", Schema: "a", Name: "w", Section: pre, DDL: "CREATE TABLE a.w ();\n", TableOID: 1259, Deps: []int32{3}},
+		{ID: 13, Kind: "SEQUENCE", Schema: "a", Name: "q", Section: pre, DDL: "CREATE SEQUENCE a.q;\n", TableOID: 1259},
+	}}
+	for _, c := range []struct {
+		table string
+		want  []int32
+	}{{"a.t", []int32{1, 2, 4, 5, 6, 10}}, {"a.v", []int32{1, 2, 4, 5, 6, 11}}, {"a.w", []int32{1, 2, 3, 4, 5, 6, 7, 8, 12}}, {"a.q", []int32{2, 13}}} {
+		plan, err := fanout.NewPlan(cat, fanout.PlanOptions{WithDependencies: true, Select: fanout.Selection{Tables: []string{c.table}}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var got []int32
+		for _, n := range plan.Needs {
+			got = append(got, n.Entry)
+			if n.Entry >= 4 && n.Entry <= 6 && n.How != "default operator class of a built-in type" {
+				t.Errorf("%s: %+v", c.table, n)
+			}
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff(c.want, got); diff != "" {
+			t.Errorf("%s: %s", c.table, diff)
+		}
+	}
+}
