@@ -61,7 +61,7 @@ func (c *closure) operatorOf(e *archive.Entry) (own operatorKey, others []operat
 
 // bareType is the type that tokens i to end write, without its schema.
 func (s *statement) bareType(i, end int) string {
-	if s.isName(i) && s.is(i+1, ".") && s.isName(i+2) {
+	if i+2 < end && s.isName(i) && s.is(i+1, ".") && s.isName(i+2) {
 		i += 2
 	}
 	return s.sql[s.tokens[i].from:s.tokens[end-1].to]

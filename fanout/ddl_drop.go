@@ -49,6 +49,12 @@ func (p *Plan) eachDrop(st *State, fn func(e *archive.Entry, sets []string, sql 
 	st.schema = setting{}
 }
 
+// drops tells whether the table of a TABLE DATA entry is dropped first.
+func (p *Plan) drops(dataID int32) bool {
+	t := p.Table(dataID)
+	return t != nil && p.wanted[t.ID].any() && t.Nulls&archive.NullDrop == 0 && p.dropStatement(t) != ""
+}
+
 // isBuiltIn tells whether an object is in every database from the start and needed there. Before version 11 pg_dump wrote
 // it all the same, to be created if it is missing.
 func (p *Plan) isBuiltIn(e *archive.Entry) bool {

@@ -15,9 +15,14 @@ import (
 type NotEmptyError struct {
 	Database string
 	Tables   []string // qualified, quoted where SQL needs it; large objects as "large object 16400"
+	Clean    bool     // although what is restored is dropped first: their definitions are not restored
 }
 
 func (e *NotEmptyError) Error() string {
+	if e.Clean {
+		return fmt.Sprintf("not restored, nothing was changed: database %q already has rows in %s, which -c does not drop, because only their rows are to be restored; "+
+			"use --append to add to them, TRUNCATE them first, or restore the tables with their definitions", e.Database, someTables(e.Tables))
+	}
 	return fmt.Sprintf("not restored, nothing was changed: database %q already has rows in %s; "+
 		"use --append to add to them, -c to drop them first, or another database", e.Database, someTables(e.Tables))
 }
@@ -41,7 +46,7 @@ const checkBatchSegments = 5
 
 // checkEmpty refuses to load into tables that exist and hold rows, unless asked to.
 func (r *restoreRun) checkEmpty(ctx context.Context, s *loadSession) error {
-	if r.opts.Create || r.opts.Clean || r.opts.Append || len(r.loads) == 0 {
+	if r.opts.Create || r.opts.Append || len(r.loads) == 0 {
 		return nil
 	}
 	var tables []*archive.Entry
@@ -49,7 +54,8 @@ func (r *restoreRun) checkEmpty(ctx context.Context, s *loadSession) error {
 	for _, step := range r.steps {
 		switch {
 		case step.Blobs():
-			blobs = true
+			blobs = !r.opts.Clean
+		case step.Rows() && r.opts.Clean && r.plan.drops(step.Entry.ID):
 		case step.Rows():
 			tables = append(tables, step.Entry)
 		}
@@ -74,7 +80,7 @@ func (r *restoreRun) checkEmpty(ctx context.Context, s *loadSession) error {
 		full = append(full, found...)
 	}
 	if len(full) > 0 {
-		return &NotEmptyError{Database: r.result.Database, Tables: full}
+		return &NotEmptyError{Database: r.result.Database, Tables: full, Clean: r.opts.Clean}
 	}
 	return nil
 }

@@ -286,3 +286,33 @@ func TestRestoreSalvaged(t *testing.T) {
 		t.Errorf("failures %q", got)
 	}
 }
+
+// With only their rows selected -c drops no tables: rows came a second time.
+func TestRestoreCleanOfRowsOnly(t *testing.T) {
+	srv := pgtest.Shared(t)
+	src := srv.CreateDB(t)
+	srv.Exec(t, src, "CREATE TABLE t AS SELECT 1 AS i; CREATE TABLE u AS SELECT 2 AS i")
+	b := makeArchive(t, srv, src, archiveRecipe{})
+	dst := srv.CreateDB(t)
+	restored(t, srv, dst, b, RestoreOptions{})
+	for name, o := range map[string]RestoreOptions{
+		"data":               {Clean: true, Sections: []string{"data"}},
+		"data and post-data": {Clean: true, IfExists: true, SingleTransaction: true, Sections: []string{"data", "post-data"}},
+		"without -c":         {Sections: []string{"data"}},
+	} {
+		_, err := tryRestore(t, srv, dst, b, o, defaultRestoreLimits())
+		var full *NotEmptyError
+		if !errors.As(err, &full) || len(full.Tables) != 2 || strings.Contains(err.Error(), "which -c does not drop") != o.Clean {
+			t.Errorf("%s: %v", name, err)
+		}
+		if n := srv.QueryString(t, dst, "SELECT (SELECT count(*) FROM t) + (SELECT count(*) FROM u)"); n != "2" {
+			t.Fatalf("%s: %s rows", name, n)
+		}
+	}
+	srv.Exec(t, dst, "TRUNCATE t, u")
+	restored(t, srv, dst, b, RestoreOptions{Clean: true, Sections: []string{"data"}})
+	restored(t, srv, dst, b, RestoreOptions{Clean: true, Sections: []string{"pre-data", "data"}})
+	if n := srv.QueryString(t, dst, "SELECT (SELECT count(*) FROM t) + (SELECT count(*) FROM u)"); n != "2" {
+		t.Errorf("%s rows", n)
+	}
+}

@@ -42,7 +42,7 @@ func checkOrderedPipe(t *testing.T, r *rand.Rand) {
 	units := make([]unit, 1+r.IntN(12))
 	rows := make([][]byte, len(units))
 	for i := range units {
-		units[i].opened = make(chan *stream, 1)
+		units[i].opened, units[i].wanted = make(chan *stream, 1), make(chan struct{})
 		// Each piece is a row, and a session has slots for 192 of them.
 		for n := range r.IntN(800) {
 			rows[i] = fmt.Appendf(rows[i], "%d of %d, %d\n", n, i, r.Uint64())

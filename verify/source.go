@@ -164,15 +164,18 @@ func (s *sourceCheck) readAll(ctx context.Context, streams []archive.Stream) err
 	}
 	s.options.Progress.Plan(len(tables), stored)
 	s.report.Tables = len(tables)
-	g, ctx := errgroup.WithContext(ctx)
+	g, gctx := errgroup.WithContext(ctx)
 	g.SetLimit(s.options.Jobs)
 	for i := range streams {
-		if ctx.Err() != nil {
+		if gctx.Err() != nil {
 			break
 		}
-		g.Go(func() error { return s.read(ctx, streams[i]) })
+		g.Go(func() error { return s.read(gctx, streams[i]) })
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return context.Cause(ctx) // which may have ended before any was read
 }
 
 // read reads one stream and keeps what it found.
