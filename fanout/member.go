@@ -139,7 +139,7 @@ func findNamed(ctx context.Context, conn *wire.Conn, names []tableName) (map[tab
 	for batch := range slices.Chunk(names, lockBatch) {
 		values := make([]string, len(batch))
 		for i, n := range batch {
-			values[i] = "(" + wire.Literal(n.schema) + ", " + wire.Literal(n.table) + ")"
+			values[i] = "(" + conn.Literal(n.schema) + ", " + conn.Literal(n.table) + ")"
 		}
 		err := conn.Query(ctx, `SELECT n.nspname, c.relname, c.oid, c.relkind,
   EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid)

@@ -132,7 +132,7 @@ func redistributes(ctx context.Context, conn *wire.Conn, sql string) error {
 // misplacedForeign counts the rows of a foreign partition that do not belong into it.
 func misplacedForeign(ctx context.Context, conn *wire.Conn, e *entryLoad) (string, error) {
 	name := wire.QualifiedName(e.step.Entry.Schema, e.step.Entry.Name)
-	constraint, err := conn.QueryString(ctx, "SELECT pg_catalog.pg_get_partition_constraintdef("+wire.Literal(name)+"::pg_catalog.regclass)")
+	constraint, err := conn.QueryString(ctx, "SELECT pg_catalog.pg_get_partition_constraintdef("+conn.Literal(name)+"::pg_catalog.regclass)")
 	if err != nil || constraint == "" {
 		return "", err
 	}

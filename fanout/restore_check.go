@@ -90,7 +90,7 @@ func (r *restoreRun) checkEmpty(ctx context.Context, s *loadSession) error {
 func (r *restoreRun) tablesWithRows(ctx context.Context, conn *wire.Conn, tables []*archive.Entry) ([]string, error) {
 	names := make([]string, len(tables))
 	for i, e := range tables {
-		names[i] = fmt.Sprintf("(%s, %s)", wire.Literal(e.Schema), wire.Literal(e.Name))
+		names[i] = fmt.Sprintf("(%s, %s)", conn.Literal(e.Schema), conn.Literal(e.Name))
 	}
 	existing, err := conn.QueryStrings(ctx, `SELECT n.nspname, c.relname, c.relkind FROM pg_catalog.pg_class c
 JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace

@@ -102,7 +102,7 @@ func (r *restoreRun) serverOf(ctx context.Context, s *loadSession, e *entryLoad)
   SELECT o.option_name || '=' || o.option_value FROM pg_catalog.pg_options_to_table(s.srvoptions) o
   WHERE o.option_name IN (`+places+`)), ' '), '')
 FROM pg_catalog.pg_foreign_table t JOIN pg_catalog.pg_foreign_server s ON s.oid = t.ftserver
-WHERE t.ftrelid = pg_catalog.to_regclass(`+wire.Literal(name)+`)`)
+WHERE t.ftrelid = pg_catalog.to_regclass(`+s.conn.Literal(name)+`)`)
 	if err != nil || len(rows) == 0 {
 		if err != nil {
 			err = fmt.Errorf("look for the server of foreign table %s: %w", name, err)

@@ -107,7 +107,7 @@ func (r *restoreRun) mayLoad(ctx context.Context, s *loadSession, e *entryLoad, 
 // loaded.
 func (r *restoreRun) mayLoadAnyway(ctx context.Context, s *loadSession, table *archive.Entry) error {
 	name := wire.QualifiedName(table.Schema, table.Name)
-	exists, err := s.conn.QueryString(ctx, "SELECT pg_catalog.to_regclass("+wire.Literal(name)+") IS NOT NULL")
+	exists, err := s.conn.QueryString(ctx, "SELECT pg_catalog.to_regclass("+s.conn.Literal(name)+") IS NOT NULL")
 	if err != nil {
 		return err
 	}

@@ -77,7 +77,7 @@ func (s *site) describeSome(ctx context.Context, conn *wire.Conn, targets []*tar
 		if names.Len() > 0 {
 			names.WriteString(", ")
 		}
-		fmt.Fprintf(&names, "(%d, %s, %s)", i, wire.Literal(t.schema), wire.Literal(t.table))
+		fmt.Fprintf(&names, "(%d, %s, %s)", i, conn.Literal(t.schema), conn.Literal(t.table))
 	}
 	if names.Len() == 0 {
 		return places, nil

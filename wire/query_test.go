@@ -233,3 +233,33 @@ func TestEndedContextSendsNothing(t *testing.T) {
 	}
 	usable(t, c)
 }
+
+// In these encodings a character's last byte may be a backslash, which does not escape what follows.
+func TestQuotingInSession(t *testing.T) {
+	_, _, c := newDB(t)
+	for encoding, texts := range map[string][]string{
+		"SJIS":           {"\x95\x5cn", "\x95\x5c", "\x83\x5c'", "\x95\x5c\\", "\\\x95\x5c", "\xb1\\n", "\xb1\xb1\\'"},
+		"SHIFT_JIS_2004": {"\x95\x5cn", "\xb1\\n"},
+		"BIG5":           {"\xa6\xa8\xa5\x5c", "\xa5\x5cn\\n", "it's\\"},
+		"GBK":            {"\x81\x5c", "\x81\x5ct\\t'"},
+		"GB18030":        {"\x81\x5cn", "\x81\x30\x81\x30\\n", "\x81\x30\x81\x30\x81\x5c'"},
+		"UHC":            {"\xb0\xa1\\n'"},
+		"UTF8":           {"ä\\n'"},
+	} {
+		mustExec(t, c, "SET client_encoding TO '"+encoding+"'")
+		for _, std := range []string{"on", "off"} {
+			mustExec(t, c, "SET standard_conforming_strings TO "+std)
+			for _, s := range texts {
+				if got := mustQuery(t, c, "SELECT"+c.Literal(s)); got != s {
+					t.Errorf("%s: %q as %s is %q", encoding, s, c.Literal(s), got)
+				}
+			}
+		}
+	}
+	for _, s := range []string{"\x95'; DROP", "\x95", "\x95\\", "\x95\x95\\'"} { // no characters: the server says so
+		mustExec(t, c, "SET client_encoding TO 'SJIS'")
+		if got, err := c.QueryString(testContext(t), "SELECT"+c.Literal(s)); err == nil && got != s {
+			t.Errorf("%q became %q", s, got)
+		}
+	}
+}
