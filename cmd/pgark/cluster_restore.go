@@ -149,8 +149,9 @@ func (o *restoreOptions) restoreCluster(ctx context.Context, c severalDatabases)
 	}
 	o.tellGlobals(r.Globals, c.decoder())
 	if o.json {
-		if err := writeJSON(o.app.stdout, all.json(r.Globals, err == nil, time.Since(begun))); err != nil {
-			return quietPipe(err)
+		wrong := quietPipe(writeJSON(o.app.stdout, all.json(r.Globals, err == nil, time.Since(begun))))
+		if err == nil { // else that is what has to be said
+			err = wrong
 		}
 	}
 	if err != nil {

@@ -288,7 +288,7 @@ func (o *convertOptions) summary(sum *fanout.StockSummary, took time.Duration) e
 	if !o.json {
 		return nil
 	}
-	return writeJSON(o.app.stdout, struct {
+	return quietPipe(writeJSON(o.app.stdout, struct {
 		File     string   `json:"file"`
 		Format   string   `json:"format"`
 		Version  string   `json:"format_version"`
@@ -296,5 +296,5 @@ func (o *convertOptions) summary(sum *fanout.StockSummary, took time.Duration) e
 		Bytes    uint64   `json:"bytes"`
 		Notes    []string `json:"notes"`
 		Seconds  float64  `json:"seconds"`
-	}{o.file, o.stock.format, sum.Version, sum.RawBytes, sum.Bytes, append([]string{}, sum.Notes...), took.Seconds()})
+	}{o.file, o.stock.format, sum.Version, sum.RawBytes, sum.Bytes, append([]string{}, sum.Notes...), took.Seconds()}))
 }

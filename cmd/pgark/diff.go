@@ -45,8 +45,8 @@ func (o *diffOptions) Run(pathA, pathB string) error {
 	if err != nil {
 		return err
 	}
-	if err := o.print(diffs); err != nil {
-		return quietPipe(err)
+	if err := quietPipe(o.print(diffs)); err != nil {
+		return err
 	}
 	if len(diffs) > 0 {
 		return &foundError{message: plural(uint64(len(diffs)), "difference")}

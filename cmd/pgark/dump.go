@@ -407,7 +407,7 @@ func (o *dumpOptions) summary(r *fanout.DumpResult, name string, took time.Durat
 	if !o.stock.stock() {
 		root = fmt.Sprintf("%x", s.Root)
 	}
-	return writeJSON(o.app.stdout, struct {
+	return quietPipe(writeJSON(o.app.stdout, struct {
 		File     string  `json:"file"`
 		Tables   int     `json:"tables"`
 		Rows     uint64  `json:"rows"`
@@ -422,7 +422,7 @@ func (o *dumpOptions) summary(r *fanout.DumpResult, name string, took time.Durat
 	}{
 		name, r.Tables, s.Rows, s.RawBytes, s.Bytes, r.Route, r.RouteReason, r.Promise,
 		r.Moment.UTC().Format(time.RFC3339Nano), root, took.Seconds(),
-	})
+	}))
 }
 
 // databaseName is the database that a cluster's settings lead to: by default the user's name.

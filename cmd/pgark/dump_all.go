@@ -149,7 +149,7 @@ func (o *dumpOptions) summaryAll(r *fanout.ClusterDumpResult, name string, took 
 			d.Moment.UTC().Format(time.RFC3339Nano), root(d.Summary.Root),
 		})
 	}
-	return writeJSON(o.app.stdout, struct {
+	return quietPipe(writeJSON(o.app.stdout, struct {
 		File      string           `json:"file"`
 		Databases []dumpedDatabase `json:"databases"`
 		Globals   int              `json:"globals"`
@@ -159,5 +159,5 @@ func (o *dumpOptions) summaryAll(r *fanout.ClusterDumpResult, name string, took 
 		Root      string           `json:"root_digest"`
 		Warnings  []string         `json:"warnings"`
 		Seconds   float64          `json:"seconds"`
-	}{name, databases, r.Globals, s.Rows, s.RawBytes, s.Bytes, root(s.Root), append([]string{}, r.Warnings...), took.Seconds()})
+	}{name, databases, r.Globals, s.Rows, s.RawBytes, s.Bytes, root(s.Root), append([]string{}, r.Warnings...), took.Seconds()}))
 }

@@ -144,10 +144,13 @@ func (o *listOptions) sourceHoldings(ctx context.Context, path string, src archi
 
 // conclude ends the command, err being that of printing the list.
 func (o *listOptions) conclude(path string, findings int, err error) error {
-	if err == nil && findings > 0 {
+	if err := quietPipe(err); err != nil {
+		return err
+	}
+	if findings > 0 {
 		return withHint(&foundError{message: fmt.Sprintf("%s: %s", path, plural(uint64(findings), "finding"))}, "`pgark verify` says what is wrong")
 	}
-	return quietPipe(err)
+	return nil
 }
 
 // listObject is one object in the JSON list.

@@ -24,7 +24,28 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	testscript.Main(m, map[string]func(){"pgark": main})
+	testscript.Main(m, map[string]func(){"pgark": main, "unread": unread})
+}
+
+// unread runs a command whose standard output nobody reads any more: code 3 unread pgark verify x.
+func unread() {
+	r, w, err := os.Pipe()
+	if err == nil {
+		err = r.Close()
+	}
+	if err == nil {
+		cmd := exec.Command(os.Args[1], os.Args[2:]...)
+		cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, w, os.Stderr
+		err = cmd.Run()
+	}
+	var exit *exec.ExitError
+	switch {
+	case errors.As(err, &exit):
+		os.Exit(exit.ExitCode())
+	case err != nil:
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(125)
+	}
 }
 
 // TestScripts runs the scripts in testdata/script, each with the real command in a process of its own, against a real

@@ -111,7 +111,7 @@ func printTOC(w io.Writer, a contents, o fanout.PlanOptions) error {
 	return quietPipe(fanout.ListTOC(w, cat, list))
 }
 
-// quietPipe forgives a reader that has seen enough, as head does.
+// quietPipe forgives a reader that has seen enough, as head does. What the command has found, or failed at, still decides its exit code.
 func quietPipe(err error) error {
 	if isClosedPipe(err) {
 		return nil

@@ -35,7 +35,7 @@ func (o *restoreOptions) summary(r *fanout.RestoreResult, compared *verify.Repor
 	if !o.json {
 		return nil
 	}
-	return writeJSON(o.app.stdout, o.jsonSummary(r, compared, took))
+	return quietPipe(writeJSON(o.app.stdout, o.jsonSummary(r, compared, took)))
 }
 
 // tellSummary tells what was done, and lists what went wrong.

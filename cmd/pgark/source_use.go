@@ -172,8 +172,8 @@ func (o *verifyOptions) checkSource(ctx context.Context, path string, src archiv
 
 // concludeSource shows the outcome, and turns it into an exit code.
 func (o *verifyOptions) concludeSource(path string, d archive.Description, report, compared *verify.Report) error {
-	if err := o.printSource(path, d, report, compared); err != nil {
-		return quietPipe(err)
+	if err := quietPipe(o.printSource(path, d, report, compared)); err != nil {
+		return err
 	}
 	n := len(report.Findings)
 	if compared != nil && !o.json {
@@ -206,16 +206,14 @@ func (o *verifyOptions) tooDamaged(path string, err error) error {
 	case errors.As(err, &script):
 		finding.Offset = script.Offset
 	}
+	var wrong error
 	if o.json {
-		if err := writeJSON(o.app.stdout, &verify.Report{Findings: []verify.Finding{finding}}); err != nil {
-			return quietPipe(err)
-		}
+		wrong = writeJSON(o.app.stdout, &verify.Report{Findings: []verify.Finding{finding}})
 	} else {
-		out := &errWriter{w: o.app.stdout}
-		fmt.Fprintf(out, "%s\n", findingLine(finding))
-		if out.err != nil {
-			return quietPipe(out.err)
-		}
+		_, wrong = fmt.Fprintf(o.app.stdout, "%s\n", findingLine(finding))
+	}
+	if err := quietPipe(wrong); err != nil {
+		return err
 	}
 	return &foundError{message: path + ": 1 finding"}
 }

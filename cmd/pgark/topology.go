@@ -70,8 +70,8 @@ func (o *topologyOptions) Run(ctx context.Context) error {
 	} else {
 		err = printTopology(&errWriter{w: o.app.stdout}, c)
 	}
-	if err != nil {
-		return quietPipe(err)
+	if err := quietPipe(err); err != nil {
+		return err
 	}
 	return unusable(c)
 }

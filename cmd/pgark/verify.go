@@ -131,8 +131,8 @@ func (o *verifyOptions) Run(ctx context.Context, path string) error {
 		if compared != nil {
 			report.Merge(compared)
 		}
-		if err := writeJSON(o.app.stdout, report); err != nil {
-			return quietPipe(err)
+		if err := quietPipe(writeJSON(o.app.stdout, report)); err != nil {
+			return err
 		}
 	} else if err := o.print(path, report, compared); err != nil {
 		return err
