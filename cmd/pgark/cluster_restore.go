@@ -320,7 +320,8 @@ func (o *restoreOptions) makeGlobalsOf(ctx context.Context, c severalDatabases, 
 		o.tellGlobals(r.Globals, c.decoder())
 	}
 	if err == nil && r.Globals != nil && !r.Globals.OK() {
-		o.globalsFailed = len(r.Globals.Failures)
+		decodeFailures(r.Globals.Failures, c.decoder())
+		o.globalsFailed = r.Globals.Failures
 	}
 	return err
 }

@@ -50,7 +50,7 @@ type restoreOptions struct {
 	globals, globalsGiven      bool
 	sel                        fanout.Selection
 
-	globalsFailed int // roles and tablespaces of an archive of several databases that were refused
+	globalsFailed []fanout.Failure // roles and tablespaces of an archive of several databases that were refused
 
 	redirect map[string]map[string]string // what Validate makes of servers
 	schemas  map[string]string            // and of redirects

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -11,14 +12,7 @@ import (
 
 // decodeRestore turns names, in the encoding of the archived database, into UTF-8.
 func decodeRestore(r *fanout.RestoreResult, text textDecoder) {
-	for i := range r.Failures {
-		e := &r.Failures[i].Entry
-		e.Schema, e.Name = text.String(e.Schema), text.String(e.Name)
-		r.Failures[i].Was = text.String(r.Failures[i].Was)
-		if err := r.Failures[i].Err; err != nil {
-			r.Failures[i].Err = decodedError{err, text.String(err.Error())}
-		}
-	}
+	decodeFailures(r.Failures, text)
 	decodeNotes(r.Notes, text)
 	for i, w := range r.Warnings {
 		r.Warnings[i] = text.String(w)
@@ -26,6 +20,17 @@ func decodeRestore(r *fanout.RestoreResult, text textDecoder) {
 	for i := range r.Mismatches {
 		m := &r.Mismatches[i]
 		m.Schema, m.Table, m.What = text.String(m.Schema), text.String(m.Table), text.String(m.What)
+	}
+}
+
+func decodeFailures(failures []fanout.Failure, text textDecoder) {
+	for i := range failures {
+		e := &failures[i].Entry
+		e.Schema, e.Name = text.String(e.Schema), text.String(e.Name)
+		failures[i].Was = text.String(failures[i].Was)
+		if err := failures[i].Err; err != nil {
+			failures[i].Err = decodedError{err, text.String(err.Error())}
+		}
 	}
 }
 
@@ -79,9 +84,9 @@ func (o *restoreOptions) jsonSummary(r *fanout.RestoreResult, compared *verify.R
 		Message string `json:"message"`
 	}
 	failures, mismatches := []failure{}, []mismatch{}
-	for i := range r.Failures {
-		e := &r.Failures[i].Entry
-		failures = append(failures, failure{e.ID, e.Kind, e.Schema, e.Name, r.Failures[i].Was, r.Failures[i].Made(), r.Failures[i].Err.Error()})
+	for _, f := range slices.Concat(o.globalsFailed, r.Failures) { // as where roles and tablespaces are in the database's own archive
+		e := &f.Entry
+		failures = append(failures, failure{e.ID, e.Kind, e.Schema, e.Name, f.Was, f.Made(), f.Err.Error()})
 	}
 	for _, m := range r.Mismatches {
 		mismatches = append(mismatches, mismatch{m.Schema, m.Table, m.Want.String(), m.Got.String(), m.Loaded, m.What})
@@ -104,7 +109,7 @@ func (o *restoreOptions) jsonSummary(r *fanout.RestoreResult, compared *verify.R
 		Verified   *verify.Report    `json:"verified,omitempty"`
 		Seconds    float64           `json:"seconds"`
 	}{
-		r.OK() && (compared == nil || compared.OK), r.Database, r.Route, r.RouteReason, r.DirectTables, r.Objects, r.Tables, r.Rows, r.RawBytes,
+		r.OK() && len(o.globalsFailed) == 0 && (compared == nil || compared.OK), r.Database, r.Route, r.RouteReason, r.DirectTables, r.Objects, r.Tables, r.Rows, r.RawBytes,
 		failures, mismatches, append([]string{}, r.Warnings...), jsonNotes(r.Notes), o.schemas, compared, took.Seconds(),
 	}
 }

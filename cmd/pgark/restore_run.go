@@ -87,8 +87,8 @@ func (o *restoreOptions) conclude(a contents, r *fanout.RestoreResult, compared 
 		return err
 	}
 	err = restoreVerdict(r, compared)
-	if err == nil && o.globalsFailed > 0 {
-		err = &foundError{message: plural(uint64(o.globalsFailed), "object") + " of roles and tablespaces could not be restored: see above"}
+	if n := len(o.globalsFailed); err == nil && n > 0 {
+		err = &foundError{message: plural(uint64(n), "object") + " of roles and tablespaces could not be restored: see above"}
 	}
 	return err
 }
