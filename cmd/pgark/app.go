@@ -24,6 +24,7 @@ type app struct {
 
 	mu       sync.Mutex
 	line     lineEraser          // draws on stderr, and has to make way for messages
+	showing  bool                // a script goes to the terminal: nothing is drawn between its lines
 	unfinish map[string]struct{} // files and directories to remove if the program has to end at once
 }
 

@@ -92,7 +92,7 @@ func (o *restoreOptions) scriptCluster(ctx context.Context, c severalDatabases) 
 		return err
 	}
 	options.Script.Warn = func(message string) { o.app.say("warning: %s", message) }
-	out, err := o.app.createOut(o.file, o.force)
+	out, err := o.app.createScript(o.file, o.force)
 	if err != nil {
 		return err
 	}

@@ -343,7 +343,7 @@ func (o *dumpOptions) checkTarget() error {
 		return usagef("-F directory needs -f DIR: it is no file")
 	case o.stock.format == fanout.FormatDirectory:
 		return checkDir(o.file)
-	case o.stock.format == fanout.FormatPlain && o.file == "-":
+	case o.stock.text() && o.file == "-":
 		return nil // a terminal may see a script
 	}
 	return o.app.checkTarget(o.file, o.force)

@@ -87,6 +87,20 @@ func (a *app) createOut(name string, force bool) (*outFile, error) {
 	return o, nil
 }
 
+// createScript is createOut for SQL as text, which a terminal may show.
+func (a *app) createScript(name string, force bool) (*outFile, error) {
+	if name != "-" || !isTerminal(a.stdout) {
+		return a.createOut(name, force)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.line != nil {
+		a.line.erase()
+	}
+	a.showing = true
+	return &outFile{name: name, f: a.stdout, forget: func() {}}, nil
+}
+
 // Write implements io.Writer.
 func (o *outFile) Write(p []byte) (int, error) {
 	n, err := o.f.Write(p)

@@ -137,6 +137,9 @@ func (m *meter) text() string {
 func (m *meter) draw() {
 	m.app.mu.Lock()
 	defer m.app.mu.Unlock()
+	if m.app.showing {
+		return
+	}
 	width, _, err := term.GetSize(int(m.app.stderr.Fd()))
 	if err != nil || width < 20 {
 		width = 80

@@ -69,7 +69,7 @@ func (o *restoreOptions) script(ctx context.Context, a contents, source fanout.S
 	if err := o.aim(a); err != nil {
 		return err
 	}
-	out, err := o.app.createOut(o.file, o.force)
+	out, err := o.app.createScript(o.file, o.force)
 	if err != nil {
 		return err
 	}

@@ -123,6 +123,11 @@ func (o *stockOptions) validatePairs(f *pflag.FlagSet) error {
 // stock tells whether the format is one of pg_dump's.
 func (o *stockOptions) stock() bool { return o.format != formatPgark }
 
+// text tells whether what is written is for people, too.
+func (o *stockOptions) text() bool {
+	return o.format == fanout.FormatPlain && o.codec == archive.CodecNone
+}
+
 func (o *stockOptions) engine(jobs int, plan fanout.PlanOptions) fanout.StockOptions {
 	return fanout.StockOptions{
 		Format: o.format, Version: o.version, Codec: o.codec, Level: o.level, Jobs: jobs, Parts: o.parts,
@@ -168,7 +173,11 @@ func (o *stockOptions) create(a *app, name string, force bool) (*stockOut, error
 		}
 		return s, checkDir(name)
 	}
-	file, err := a.createOut(name, force)
+	create := a.createOut
+	if o.text() {
+		create = a.createScript
+	}
+	file, err := create(name, force)
 	if err != nil {
 		return nil, err
 	}
