@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -100,7 +101,7 @@ func (o *catOptions) Run(ctx context.Context, path, name string) error {
 
 // endRows ends the output of rows, whose end was err: what was read until then is written, and what is wrong with reading is not said of writing.
 func endRows(w *bufio.Writer, err error) error {
-	if wrong := w.Flush(); wrong != nil {
+	if wrong := w.Flush(); wrong != nil && (err == nil || errors.Is(err, wrong)) {
 		return quietPipe(wrong)
 	}
 	return err

@@ -106,6 +106,10 @@ func (o *stockOptions) validatePairs(f *pflag.FlagSet) error {
 		{o.codec != archive.CodecNone && o.format == fanout.FormatTar, "-F tar is never compressed: leave -Z out, or take custom"},
 		{o.version != "" && !inTOC, "--archive-version is for custom, directory and tar"},
 		{o.version != "" && !slices.Contains([]string{"1.13", "1.14", "1.15", "1.16"}, o.version), "--archive-version must be 1.13, 1.14, 1.15 or 1.16"},
+		{
+			f.Changed("compress") && (o.codec == archive.CodecLZ4 || o.codec == archive.CodecZstd) && (o.version == "1.13" || o.version == "1.14"),
+			"--archive-version " + o.version + " has neither lz4 nor zstd: those need 1.15, which pg_restore 16 and later read",
+		},
 		{f.Changed("intra-table") && o.format != fanout.FormatCustom && o.format != fanout.FormatDirectory, "--intra-table is for custom and directory"},
 		{f.Changed("intra-table") && (o.parts < 1 || o.parts > 1000), "--intra-table must be between 1 and 1000"},
 		{
