@@ -222,7 +222,7 @@ func (s *orderedSession) close(_ context.Context, st *stream, copied uint64) err
 	return nil
 }
 
-// each calls fn for the slots of a unit, in order; fn gives them back to their home. It returns the number of rows.
+// each calls fn for the slots of a unit, in order; fn gives them back to their home. It returns the number of rows. It is called once.
 func (u *unit) each(ctx context.Context, fn func(*slot) error) (uint64, error) {
 	close(u.wanted)
 	st, err := receive(ctx, u.opened)

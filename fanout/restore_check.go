@@ -55,7 +55,7 @@ func (r *restoreRun) checkEmpty(ctx context.Context, s *loadSession) error {
 		switch {
 		case step.Blobs():
 			blobs = !r.opts.Clean
-		case step.Rows() && r.opts.Clean && r.plan.drops(step.Entry.ID):
+		case step.Rows() && r.opts.Clean && r.plan.drops(step.Entry.ID): // it is made anew
 		case step.Rows():
 			tables = append(tables, step.Entry)
 		}

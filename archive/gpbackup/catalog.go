@@ -215,7 +215,7 @@ func (b *catalogBuilder) settings(global []piece) {
 	}
 }
 
-// embedsASCII says that bytes below 0x80 may be parts of characters: CSV in such an encoding would be taken apart wrongly. gpbackup's own sessions
+// embedsASCII is wire.EmbedsASCII, which what reads files does without: CSV in such an encoding would be taken apart wrongly. gpbackup's own sessions
 // have UTF8, if nobody makes them have another one.
 func embedsASCII(encoding string) bool {
 	switch strings.ToUpper(encoding) {

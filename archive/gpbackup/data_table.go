@@ -139,12 +139,10 @@ func newRoots(all []tableData) *roots {
 			continue
 		}
 		root := quoted(d.root())
-		switch {
-		case x.schemas[root] == nil:
-			x.schemas[root] = map[string]bool{d.Schema: true}
-		default:
-			x.schemas[root][d.Schema] = true
+		if x.schemas[root] == nil {
+			x.schemas[root] = make(map[string]bool)
 		}
+		x.schemas[root][d.Schema] = true
 	}
 	return x
 }
@@ -174,17 +172,9 @@ func (x *roots) of(d *tableData, b *catalogBuilder) relation {
 
 // rootOf is the table that a partition with a definition of its own is of.
 func (b *catalogBuilder) rootOf(partition string) (relation, bool) {
-	const most = 64 // levels
-	name, found := partition, false
-	for range most {
-		parent, ok := b.parents[name]
-		if !ok {
-			break
-		}
-		name, found = parent, true
-	}
+	name := b.parents[partition] // on whatever level
 	n := nameLength(name)
-	if !found || n == 0 || n+1 >= len(name) || name[n] != '.' {
+	if n == 0 || n+1 >= len(name) || name[n] != '.' {
 		return relation{}, false
 	}
 	return relation{name[:n], name[n+1:]}, true
