@@ -69,4 +69,8 @@ func TestHoleOfSource(t *testing.T) {
 	if got != "a\x00\x00b" || err != nil {
 		t.Errorf("%q, %v", got, err)
 	}
+	o := blobOrder{fn: func(uint32, int64, []byte) error { t.Fatal("written"); return nil }}
+	if err := o.piece(7, 1<<62, []byte("b")); err == nil {
+		t.Error("a hole of 4 EiB")
+	}
 }

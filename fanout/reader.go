@@ -77,6 +77,15 @@ func (r *reader) readEach(ctx context.Context, batch []unit, pass func(unit) err
 	return nil
 }
 
+// batchNames names the tables of a batch for a message.
+func batchNames(batch []unit) string {
+	names := make([]string, len(batch))
+	for i := range batch {
+		names[i] = batch[i].name()
+	}
+	return someTables(names)
+}
+
 // begunError is one of a unit whose rows had begun to come: it can't be read again by another session.
 type begunError struct{ error }
 
@@ -131,7 +140,7 @@ func (r *reader) read(ctx context.Context, batch []unit) (int, error) {
 	}
 	if lock != "" {
 		if _, err := r.conn.NextExec(ctx); err != nil {
-			return 0, fmt.Errorf("%s: lock %d tables from %s on: %w", r.node, len(batch), batch[0].name(), err)
+			return 0, fmt.Errorf("lock %s, to be read from %s: %w", batchNames(batch), r.node, err)
 		}
 	}
 	for i := range batch {

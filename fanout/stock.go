@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/hex"
 	"fmt"
+	"math"
 
 	"github.com/pgark/pgark/archive"
 	"github.com/pgark/pgark/archive/pgdump"
@@ -224,6 +225,9 @@ func (d *blobDecoder) write(text []byte) error {
 	return nil
 }
 
+// maxLargeObject is how long a large object can be, by PostgreSQL's large_object.h: INT_MAX pages of 2 KiB.
+const maxLargeObject = math.MaxInt32 * 2048
+
 // blobOrder makes sure that pieces of large objects come in order, as formats need them that are written front to back.
 type blobOrder struct {
 	fn   func(oid uint32, offset int64, data []byte) error
@@ -245,6 +249,9 @@ func (o *blobOrder) piece(oid uint32, offset int64, data []byte) error {
 	}
 	if offset < o.next {
 		return fmt.Errorf("large object %d: the piece at %d comes after bytes up to %d: they can't be written front to back", oid, offset, o.next)
+	}
+	if offset > maxLargeObject { // else a line of a script would write zeros without end
+		return fmt.Errorf("large object %d: a piece at %d, where servers hold no more than %d bytes", oid, offset, int64(maxLargeObject))
 	}
 	for o.next < offset { // a hole reads as zeros
 		n := min(offset-o.next, archive.LargeObjectChunk)

@@ -32,7 +32,7 @@ func oidsWarning(tables int) string {
 	if tables == 0 {
 		return ""
 	}
-	return fmt.Sprintf("the rows of %d tables have OIDs, which servers from version 12 on don't have: they are read without", tables)
+	return fmt.Sprintf("the rows of %d tables have OIDs, which servers from version 12 on don't have: they are read without (convert --as-is keeps them)", tables)
 }
 
 // oidCutter takes the first field off rows that come in pieces.
